@@ -1,0 +1,110 @@
+//! What a client can be told, and every default and bound in one table.
+
+use alloc::{format, string::String, vec, vec::Vec};
+use core::time::Duration;
+
+use crate::error::Error;
+
+/// A client's configuration. `Config::default()` connects to `nats://127.0.0.1:4222`.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Server URLs: `nats://`, `tls://`, `ws://` or `wss://`, or `host[:port]`. `user:password@` or `token@` in a URL win over
+    /// the fields below. Default: `nats://127.0.0.1:4222`.
+    pub servers: Vec<String>,
+    /// The client's name in the server's monitoring. Default: none.
+    pub name: Option<String>,
+    /// User name. Default: none.
+    pub user: Option<String>,
+    /// Password of `user`. Default: none.
+    pub password: Option<String>,
+    /// Token, instead of user and password. Default: none.
+    pub token: Option<String>,
+    /// Whether TLS must be used even where the scheme and the server do not ask for it. Default: false.
+    pub tls: bool,
+    /// TLS before the server's INFO (`handshake_first`, server 2.10.4+). Default: false.
+    pub tls_first: bool,
+    /// `lang` of CONNECT: which binding this is.
+    pub lang: &'static str,
+    /// How long one server may take from dialling to its first PONG. Default: 5 s.
+    pub connect_timeout: Duration,
+    /// How long an operation may take when the call does not say. Default: 5 s.
+    pub request_timeout: Duration,
+    /// How often the server is asked whether it lives. Default: 60 s.
+    pub ping_interval: Duration,
+    /// Unanswered pings after which the connection counts as stale. Default: 2.
+    pub max_pings_out: u32,
+    /// Whether a lost connection is made anew. Default: true.
+    pub reconnect: bool,
+    /// Failed attempts in a row, over all servers, after which the client closes. Default: none, for ever.
+    pub max_reconnects: Option<u32>,
+    /// Whether a failing first connect is retried like a later one, instead of closing the client. Default: false.
+    pub retry_first_connect: bool,
+    /// The wait after the second failed attempt; the first is tried at once. Doubles up to `max_reconnect_wait`,
+    /// jitter ±25 %. Default: 100 ms.
+    pub reconnect_wait: Duration,
+    /// Upper end of the wait between attempts. Default: 5 s.
+    pub max_reconnect_wait: Duration,
+    /// Whether the servers are tried in random order. Default: true.
+    pub randomize_servers: bool,
+    /// First tokens of the reply inbox, for accounts whose permissions name one. Default: `_INBOX`.
+    pub inbox_prefix: String,
+    /// JetStream domain: the API prefix becomes `$JS.<domain>.API`. Default: none.
+    pub domain: Option<String>,
+    /// API prefix in full, for imported accounts; excludes `domain`. Default: `$JS.API`.
+    pub api_prefix: Option<String>,
+    /// Whether the server sends a client its own publishes back. A KV client publishes to no subject it subscribes to. Default: true.
+    pub echo: bool,
+    /// Bytes of requests kept while disconnected; beyond it a call fails with BUFFER_FULL. Default: 8 MiB.
+    pub pending_limit: usize,
+    /// Unread bytes one watch keeps before it drops them and asks the server again. Default: 32 MiB.
+    pub watch_limit: usize,
+    /// Operations in flight; beyond it a call fails with BUFFER_FULL. Default: 65,536.
+    pub max_operations: usize,
+    /// The largest message a server may send. Default: 64 MiB.
+    pub max_message: usize,
+    /// Filters in one consumer. Default: 256.
+    pub max_filters: usize,
+    /// Idle heartbeat asked of a watch's consumer; two missed ones make it anew. Default: 5 s; at least 100 ms.
+    pub watch_heartbeat: Duration,
+    /// How long the server keeps a consumer nobody listens to. Default: 30 s.
+    pub inactive_threshold: Duration,
+    /// How long `drain` may take before it closes. Default: 30 s.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            servers: vec![String::from("nats://127.0.0.1:4222")],
+            name: None,
+            user: None,
+            password: None,
+            token: None,
+            tls: false,
+            tls_first: false,
+            lang: "rust",
+            connect_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(5),
+            ping_interval: Duration::from_secs(60),
+            max_pings_out: 2,
+            reconnect: true,
+            max_reconnects: None,
+            retry_first_connect: false,
+            reconnect_wait: Duration::from_millis(100),
+            max_reconnect_wait: Duration::from_secs(5),
+            randomize_servers: true,
+            inbox_prefix: String::from("_INBOX"),
+            domain: None,
+            api_prefix: None,
+            echo: true,
+            pending_limit: 8 << 20,
+            watch_limit: 32 << 20,
+            max_operations: 65_536,
+            max_message: 64 << 20,
+            max_filters: 256,
+            watch_heartbeat: Duration::from_secs(5),
+            inactive_threshold: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}

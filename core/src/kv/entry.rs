@@ -1,0 +1,124 @@
+//! One revision of a key, as every read and watch hands it out, and the one rule that tells a value from a marker.
+
+use alloc::{boxed::Box, format, string::String, vec::Vec};
+
+use crate::proto::headers::Headers;
+
+/// What the revision did to its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// A value was written.
+    Put,
+    /// The key was deleted; earlier revisions stay as far as history goes.
+    Delete,
+    /// The key was purged with all earlier revisions, or it expired.
+    Purge,
+}
+
+impl Operation {
+    /// `PUT`, `DEL` or `PURGE`, as the header and the JSON form say it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Put => "PUT",
+            Self::Delete => "DEL",
+            Self::Purge => "PURGE",
+        }
+    }
+
+    /// The operation of a message by its headers. `KV-Operation` goes first; a marker that the server left
+    /// (`Nats-Marker-Reason`, ADR-43, server 2.11+) counts as a purge, but for `Remove`. Anything unknown is a value.
+    pub(crate) fn of(headers: &Headers<'_>) -> Self {
+        match headers.last("KV-Operation") {
+            Some(b"DEL") => return Self::Delete,
+            Some(b"PURGE") => return Self::Purge,
+            Some(_) => return Self::Put,
+            None => {}
+        }
+        match headers.last("Nats-Marker-Reason") {
+            Some(b"Remove") => Self::Delete,
+            Some(_) => Self::Purge,
+            None => Self::Put,
+        }
+    }
+}
+
+/// One revision of a key. Key, headers and value share one allocation.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Entry {
+    bytes: Box<[u8]>,
+    key_end: u32,
+    headers_end: u32,
+    /// The revision: the sequence of the message in the bucket's stream, so unique in the bucket.
+    pub revision: u64,
+    /// When the server stored it, in nanoseconds since 1970 (UTC).
+    pub created_ns: i64,
+    /// How many further messages matched when this one was delivered: 0 for the newest, and for every `get`.
+    pub delta: u64,
+    /// What it did.
+    pub operation: Operation,
+    /// Length of the value; also where only metadata was asked for and `value()` is empty.
+    pub length: u64,
+}
+
+impl Entry {
+    pub(crate) fn new(key: &[u8], headers: &Headers<'_>, value: &[u8], revision: u64, created_ns: i64, delta: u64) -> Self {
+        let block = headers.block();
+        let key = String::from_utf8_lossy(key); // borrows unless some writer's key is not UTF-8
+        let mut bytes = Vec::with_capacity(key.len() + block.len() + value.len());
+        bytes.extend_from_slice(key.as_bytes());
+        bytes.extend_from_slice(block);
+        bytes.extend_from_slice(value);
+        let length = headers.last_u64("Nats-Msg-Size").filter(|_| value.is_empty()).unwrap_or(value.len() as u64);
+        Self {
+            key_end: key.len() as u32,
+            headers_end: (key.len() + block.len()) as u32,
+            bytes: bytes.into_boxed_slice(),
+            revision,
+            created_ns,
+            delta,
+            operation: Operation::of(headers),
+            length,
+        }
+    }
+
+    /// The key, without the bucket's prefix.
+    pub fn key(&self) -> &str {
+        core::str::from_utf8(&self.bytes[..self.key_end as usize]).unwrap_or_default()
+    }
+
+    /// The value; empty for markers, for empty values, and where only metadata was asked for.
+    pub fn value(&self) -> &[u8] {
+        &self.bytes[self.headers_end as usize..]
+    }
+
+    /// The message's headers in the order they were stored, names as written.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        Headers::parse(&self.bytes[self.key_end as usize..self.headers_end as usize]).iter()
+    }
+
+    /// Whether this is a delete or purge marker, not a value.
+    pub fn is_marker(&self) -> bool {
+        self.operation != Operation::Put
+    }
+
+    /// Why the server itself put the marker: `MaxAge`, `Purge` or `Remove` (server 2.11+). None for all other entries.
+    pub fn marker_reason(&self) -> Option<&[u8]> {
+        Headers::parse(&self.bytes[self.key_end as usize..self.headers_end as usize]).last("Nats-Marker-Reason")
+    }
+
+    /// The `Nats-TTL` that the message was written with, as it stands in the header (`60`, `1500ms`). None without one.
+    pub fn ttl(&self) -> Option<&[u8]> {
+        Headers::parse(&self.bytes[self.key_end as usize..self.headers_end as usize]).last("Nats-TTL")
+    }
+
+    /// Bytes held by this entry.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len() + size_of::<Self>()
+    }
+}
+
+impl core::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&format!("Entry({} {:?} @{} {} bytes)", self.operation.name(), self.key(), self.revision, self.length))
+    }
+}

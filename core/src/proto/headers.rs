@@ -1,0 +1,101 @@
+//! NATS header blocks: a status line, then `Name: value` lines, then a blank one (PROTOCOL: header version `NATS/1.0`).
+//!
+//! Nothing is copied or indexed: a message carries few headers, and a scan of the block is cheaper than a map of it.
+//! Names are matched exactly, as the server does. Where the server appends its own to what a writer stored, the last
+//! occurrence is the server's.
+
+use memchr::memchr;
+
+/// A header block as it stands on the wire; the empty block where a message has none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Headers<'a> {
+    block: &'a [u8],
+    lines: &'a [u8],
+    status: Option<u16>,
+    description: &'a [u8],
+    is_malformed: bool,
+}
+
+impl<'a> Headers<'a> {
+    /// Reads the status line. A block that is not one keeps its bytes, says so, and has no headers.
+    pub fn parse(block: &'a [u8]) -> Self {
+        let malformed = Self { block, is_malformed: true, ..Self::default() };
+        if block.is_empty() {
+            return Self::default();
+        }
+        let Some(rest) = block.strip_prefix(b"NATS/1.0") else { return malformed };
+        let Some(end) = memchr(b'\n', rest) else { return malformed };
+        let (first, lines) = (trim(&rest[..end]), &rest[end + 1..]);
+        let (status, description) = match first {
+            [] => (None, &first[..0]),
+            [a @ b'0'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] => {
+                (Some(u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0')), trim(rest))
+            }
+            _ => return malformed,
+        };
+        Self { block, lines, status, description, is_malformed: false }
+    }
+
+    /// The block as received.
+    pub fn block(&self) -> &'a [u8] {
+        self.block
+    }
+
+    /// The status code of the first line, such as 404 or 503.
+    pub fn status(&self) -> Option<u16> {
+        self.status
+    }
+
+    /// The text after the status code; may be empty.
+    pub fn description(&self) -> &'a [u8] {
+        self.description
+    }
+
+    /// The block does not follow the grammar (servers relay whatever was published).
+    pub fn is_malformed(&self) -> bool {
+        self.is_malformed
+    }
+
+    /// Name and value of each line, in order; lines without a colon are passed over.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
+        lines(self.lines).filter_map(|(name, value)| Some((core::str::from_utf8(name).ok()?, value)))
+    }
+
+    /// The value of the last line with exactly this name: for names that the server appends, the one it vouches for.
+    pub fn last(&self, name: &str) -> Option<&'a [u8]> {
+        lines(self.lines).filter(|(n, _)| *n == name.as_bytes()).last().map(|(_, value)| value)
+    }
+
+    /// The last value of `name` as a number.
+    pub fn last_u64(&self, name: &str) -> Option<u64> {
+        parse_u64(self.last(name)?)
+    }
+}
+
+fn lines<'a>(mut rest: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    core::iter::from_fn(move || {
+        loop {
+            let end = memchr(b'\n', rest)?;
+            let line = &rest[..end];
+            rest = &rest[end + 1..];
+            if let Some(colon) = memchr(b':', line) {
+                return Some((&line[..colon], trim(&line[colon + 1..])));
+            }
+        }
+    })
+}
+
+fn trim(bytes: &[u8]) -> &[u8] {
+    bytes.trim_ascii()
+}
+
+/// A decimal number without sign; None when it is anything else or does not fit.
+pub(crate) fn parse_u64(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || digits.len() > 20 {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |n, &b| {
+        let digit = b.wrapping_sub(b'0');
+        if digit > 9 { None } else { n.checked_mul(10)?.checked_add(u64::from(digit)) }
+    })
+}

@@ -1,0 +1,2 @@
+//! Codec.
+pub mod headers;
