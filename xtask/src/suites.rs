@@ -1,0 +1,97 @@
+//! The fast lane: which suites there are, what each stands on, and how it runs.
+
+use std::collections::BTreeSet;
+use std::thread;
+
+use anyhow::{Result, bail};
+
+use crate::dev::Dev;
+use crate::lane::{Lane, Row, report};
+use crate::setup::{Missing, Need, setup};
+use crate::{build, imports, lint};
+
+struct Suite {
+    name: &'static str,
+    about: &'static str,
+    needs: &'static [Need],
+    run: fn(&mut Lane<'_>),
+}
+
+/// In the order they run: first what needs no set-up, since that goes on meanwhile.
+const SUITES: &[Suite] = &[
+    Suite {
+        name: "core",
+        about: "unit and documentation tests of core, and that it imports nothing on wasm32",
+        needs: &[Need::Wasm],
+        run: core,
+    },
+    Suite { name: "vectors", about: "protocol facts as data, through natskv_core::wire", needs: &[], run: vectors },
+    Suite { name: "contract", about: "the rules between core and its bindings", needs: &[], run: contract },
+    Suite { name: "xtask", about: "this tool's own tests", needs: &[], run: xtask },
+    Suite {
+        name: "lint",
+        about: "clippy, rustfmt, rustdoc, ruff, mypy, stubtest, tsc",
+        needs: &[Need::Python, Need::Node, Need::Wasm],
+        run: lint::lint,
+    },
+];
+
+/// Prints the suites.
+pub(crate) fn list() {
+    for suite in SUITES {
+        println!("{:<12}{}", suite.name, suite.about);
+    }
+}
+
+/// Runs the suites named, or all; whether nothing failed.
+pub(crate) fn test(dev: &Dev, names: &[String]) -> Result<bool> {
+    if let Some(unknown) = names.iter().find(|name| SUITES.iter().all(|suite| suite.name != **name)) {
+        let known: Vec<&str> = SUITES.iter().map(|suite| suite.name).collect();
+        bail!("no suite {unknown:?}; there are: {}", known.join(", "));
+    }
+    let is_wanted = |suite: &&Suite| names.is_empty() || names.iter().any(|name| name == suite.name);
+    let is_early = |suite: &&Suite| suite.needs.iter().all(|need| *need == Need::Wasm);
+    let (early, late): (Vec<_>, Vec<_>) = SUITES.iter().filter(is_wanted).partition(is_early);
+    let needs: BTreeSet<Need> = late.iter().flat_map(|suite| suite.needs).copied().collect();
+    let needs: Vec<Need> = needs.into_iter().collect();
+    let first = setup(dev, &[Need::Wasm]);
+    let mut rows = Vec::new();
+    let missing = thread::scope(|scope| {
+        let missing = scope.spawn(|| setup(dev, &needs));
+        rows.extend(early.iter().map(|suite| run(dev, &first, suite)));
+        missing.join().expect("set-up does not panic")
+    });
+    rows.extend(late.iter().map(|suite| run(dev, &missing, suite)));
+    Ok(report(&rows))
+}
+
+fn run(dev: &Dev, missing: &Missing, suite: &Suite) -> Row {
+    let mut lane = Lane::new(dev, missing, suite.name);
+    (suite.run)(&mut lane);
+    lane.end()
+}
+
+fn core(lane: &mut Lane<'_>) {
+    lane.tests("cargo test", lane.dev.cargo(["test", "-q", "-p", "natskv-core"]));
+    if lane.has(Need::Wasm, "core on wasm32") {
+        let dev = lane.dev;
+        lane.test("core on wasm32 imports nothing", || imports::core_imports_nothing(dev));
+    }
+}
+
+fn vectors(lane: &mut Lane<'_>) {
+    lane.tests("vectors.json", lane.dev.cargo(["test", "-q", "-p", "natskv-tests", "--test", "vectors"]));
+}
+
+fn contract(lane: &mut Lane<'_>) {
+    lane.tests("the kit", lane.dev.cargo(["test", "-q", "-p", "natskv-tests", "--lib"]));
+    for target in build::test_targets(lane) {
+        if !matches!(target.as_str(), "vectors" | "scenarios") {
+            lane.tests(&target, lane.dev.cargo(["test", "-q", "-p", "natskv-tests", "--test", &target]));
+        }
+    }
+}
+
+fn xtask(lane: &mut Lane<'_>) {
+    lane.tests("cargo test", lane.dev.cargo(["test", "-q", "-p", "xtask"]));
+}
