@@ -1,11 +1,18 @@
 //! What the suites stand on, built when they need it.
 
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
 use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::dev::Dev;
 use crate::lane::{LIMIT, Lane};
-use crate::run::{check, run};
+use crate::run::check;
+
+/// What the static library needs from the system, as rustc's `--print native-static-libs` says on Linux.
+const NATIVE_LIBRARIES: [&str; 7] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
 
 /// The integration tests of the tests crate, by name; a failure is counted when cargo does not tell.
 pub(crate) fn test_targets(lane: &mut Lane<'_>) -> Vec<String> {
@@ -27,4 +34,31 @@ fn targets(dev: &Dev) -> Result<Vec<String>> {
     let targets = package["targets"].as_array().into_iter().flatten();
     let tests = targets.filter(|target| target["kind"] == serde_json::json!(["test"]));
     Ok(tests.filter_map(|target| target["name"].as_str()).map(str::to_owned).collect())
+}
+
+/// The Python package, into target/dev/venv: from the sources, so that changes to .py files need no build.
+pub(crate) fn python(dev: &Dev) -> Result<()> {
+    let mut maturin = dev.command(dev.venv("maturin"));
+    maturin.args(["develop", "--quiet", "--manifest-path", "bindings-python/Cargo.toml"]);
+    check(&mut maturin, &dev.dev.join("logs").join("build-python.log"), LIMIT)?;
+    Ok(())
+}
+
+/// libnatskv and the C program of the demo.
+pub(crate) fn c_demo(dev: &Dev) -> Result<PathBuf> {
+    let logs = dev.dev.join("logs");
+    check(&mut dev.cargo(["build", "--quiet", "--package", "natskv-c"]), &logs.join("build-c.log"), LIMIT)?;
+    let program = dev.dev.join("demo-c");
+    let mut compile = dev.command(compiler());
+    compile
+        .args(["-std=c99", "-O1", "-Wall", "-Wextra", "-Ibindings-c/include", "tests/demo/demo.c", "target/debug/libnatskv.a"])
+        .args(NATIVE_LIBRARIES)
+        .arg("-o")
+        .arg(&program);
+    check(&mut compile, &logs.join("build-demo-c.log"), LIMIT)?;
+    Ok(program)
+}
+
+fn compiler() -> OsString {
+    env::var_os("CC").unwrap_or_else(|| "cc".into())
 }

@@ -72,7 +72,7 @@ fn run(dev: &Dev, missing: &Missing, suite: &Suite) -> Row {
 }
 
 fn core(lane: &mut Lane<'_>) {
-    lane.tests("cargo test", lane.dev.cargo(["test", "-q", "-p", "natskv-core"]));
+    lane.tests("cargo test", lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-core"]));
     if lane.has(Need::Wasm, "core on wasm32") {
         let dev = lane.dev;
         lane.test("core on wasm32 imports nothing", || imports::core_imports_nothing(dev));
@@ -80,18 +80,18 @@ fn core(lane: &mut Lane<'_>) {
 }
 
 fn vectors(lane: &mut Lane<'_>) {
-    lane.tests("vectors.json", lane.dev.cargo(["test", "-q", "-p", "natskv-tests", "--test", "vectors"]));
+    lane.tests("vectors.json", lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--test", "vectors"]));
 }
 
 fn contract(lane: &mut Lane<'_>) {
-    lane.tests("the kit", lane.dev.cargo(["test", "-q", "-p", "natskv-tests", "--lib"]));
+    lane.tests("the kit", lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--lib"]));
     for target in build::test_targets(lane) {
         if !matches!(target.as_str(), "vectors" | "scenarios") {
-            lane.tests(&target, lane.dev.cargo(["test", "-q", "-p", "natskv-tests", "--test", &target]));
+            lane.tests(&target, lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--test", &target]));
         }
     }
 }
 
 fn xtask(lane: &mut Lane<'_>) {
-    lane.tests("cargo test", lane.dev.cargo(["test", "-q", "-p", "xtask"]));
+    lane.tests("cargo test", lane.dev.cargo(["test", "--no-fail-fast", "-p", "xtask"]));
 }
