@@ -1,7 +1,7 @@
 // The web's part of the demo in Node, for machines without a browser: node.mjs SERVER ROUNDS OTHER...
 import { pathToFileURL } from "node:url";
 import { join } from "node:path";
-import { part } from "./part.js";
+import { part } from "./part.mjs";
 
 const [server, rounds, ...others] = process.argv.slice(2);
 const entry = join(process.env.NATSKV_DEV, "npm", "natskv", "dist", "node.js");

@@ -4,10 +4,11 @@ import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { extname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 const { NATSKV_DEV, NATSKV_BROWSER } = process.env;
-const TYPES = { ".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm" };
-const FOLDERS = { "/": import.meta.dirname, "/natskv/": join(NATSKV_DEV, "npm", "natskv", "dist") };
+const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm" };
+const FOLDERS = { "/": fileURLToPath(new URL(".", import.meta.url)), "/natskv/": join(NATSKV_DEV, "npm", "natskv", "dist") };
 
 const web = createServer(async (request, response) => {
   const { pathname } = new URL(request.url, "http://localhost");

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::dev::Dev;
 use crate::lane::{LIMIT, Lane};
 use crate::run::check;
+use crate::wasm;
 
 /// What the static library needs from the system, as rustc's `--print native-static-libs` says on Linux.
 const NATIVE_LIBRARIES: [&str; 7] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
@@ -41,6 +42,12 @@ pub(crate) fn python(dev: &Dev) -> Result<()> {
     let mut maturin = dev.command(dev.venv("maturin"));
     maturin.args(["develop", "--quiet", "--manifest-path", "bindings-python/Cargo.toml"]);
     check(&mut maturin, &dev.dev.join("logs").join("build-python.log"), LIMIT)?;
+    Ok(())
+}
+
+/// The npm package, into target/dev/npm/natskv.
+pub(crate) fn web(dev: &Dev) -> Result<()> {
+    wasm::build(&dev.root)?;
     Ok(())
 }
 

@@ -77,10 +77,8 @@ fn build_all(dev: &Dev) -> Result<std::path::PathBuf> {
     build::c_demo(dev)
 }
 
-enum Line {
-    Said(&'static str, String),
-    Ended(&'static str),
-}
+/// Who said what.
+type Line = (&'static str, String);
 
 /// Runs the programs side by side and shows what they say.
 fn watch(parts: Vec<(&'static str, Command)>) -> Result<Whole> {
@@ -120,9 +118,8 @@ fn start(name: &'static str, command: &mut Command, lines: Sender<Line>) -> Resu
         let lines = lines.clone();
         thread::spawn(move || {
             for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                let _ = lines.send(Line::Said(name, line));
+                let _ = lines.send((name, line));
             }
-            let _ = lines.send(Line::Ended(name));
         });
     }
     Ok(child)
@@ -142,8 +139,7 @@ impl Whole {
         loop {
             let left = (started + LIMIT).saturating_duration_since(Instant::now());
             match lines.recv_timeout(left) {
-                Ok(Line::Said(name, line)) => self.take(name, &line, started.elapsed()),
-                Ok(Line::Ended(_)) => {}
+                Ok((name, line)) => self.take(name, &line, started.elapsed()),
                 Err(_) => return, // all ended, or time is over
             }
         }
@@ -194,9 +190,14 @@ impl Whole {
     }
 }
 
+/// Serves the page, tells the addresses, and stays until Ctrl-C or until the page's server ends.
 fn stay_here(dev: &Dev, server: &Server) -> Result<()> {
-    let (page, mut child) = serve_page(dev, server)?;
-    println!("\nserver  {}  and  {}\npage    {page}\nCtrl-C ends both.", server.url, server.ws_url);
+    let mut node = dev.command("node");
+    node.arg(dev.root.join("tests/demo/page.mjs")).arg("--serve").arg(&server.ws_url);
+    let mut child = guarded(&node, Stdio::piped()).context("cannot start node")?;
+    let mut page = String::new();
+    BufReader::new(child.stdout.take().context("node has no output")?).read_line(&mut page)?;
+    println!("\nserver  {}  and  {}\npage    {}\nCtrl-C ends both.", server.url, server.ws_url, page.trim());
     child.wait()?;
     Ok(())
 }

@@ -29,11 +29,6 @@ impl Dev {
         self.dev.join("venv").join("bin").join(tool)
     }
 
-    /// A file of the npm packages, such as `typescript/bin/tsc`.
-    pub(crate) fn node_module(&self, path: &str) -> PathBuf {
-        self.dev.join("node").join("node_modules").join(path)
-    }
-
     /// nats-server.
     pub(crate) fn server(&self) -> PathBuf {
         self.venv("nats-server")

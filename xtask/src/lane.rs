@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::dev::Dev;
 use crate::outcome::{Count, count, skips};
-use crate::run::{Ran, run};
+use crate::run::run;
 use crate::setup::{Missing, Need};
 
 /// How long one part of a suite may take when it does not say.
@@ -141,12 +141,6 @@ impl<'a> Lane<'a> {
         let name: String = what.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         self.dev.dev.join("logs").join(format!("{}-{name}.log", self.name))
     }
-}
-
-/// The output of something that must go well before tests can be run, as an error when it did not.
-pub(crate) fn must(ran: Ran) -> Result<()> {
-    anyhow::ensure!(ran.is_ok(), "{}\n{}", ran.ending(), ran.output.trim_end());
-    Ok(())
 }
 
 fn tail(text: &str) -> String {

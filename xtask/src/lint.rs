@@ -1,11 +1,9 @@
 //! What the compilers, formatters and type checkers say. Each check counts as a test.
 
-use std::fs;
-use std::path::PathBuf;
-
-use crate::dev::Dev;
+use crate::build;
 use crate::lane::Lane;
 use crate::setup::Need;
+use crate::wasm;
 
 /// All checks.
 pub(crate) fn lint(lane: &mut Lane<'_>) {
@@ -44,10 +42,24 @@ fn python(lane: &mut Lane<'_>) {
     let mut format = dev.command(dev.venv("ruff"));
     format.args(["format", "--quiet", "--check", "--config"]).arg(&config).args(&folders);
     lane.check("ruff format", format);
+    if !lane.build("building natskv for Python", || build::python(dev)) {
+        return;
+    }
+    let mut mypy = dev.command(dev.venv("mypy"));
+    mypy.args(["--strict", "--no-error-summary", "--config-file"]).arg(&config).arg("bindings-python/python/natskv");
+    lane.check("mypy --strict", mypy);
+    let mut stubtest = dev.command(dev.venv("stubtest"));
+    stubtest.args(["--concise", "natskv"]);
+    lane.check("stubtest", stubtest);
 }
 
 fn typescript(lane: &mut Lane<'_>) {
-    if !lane.has(Need::Node, "tsc --strict") {
+    if !lane.has(Need::Node, "tsc --strict") || !lane.has(Need::Wasm, "tsc --strict") {
         return;
+    }
+    let dev = lane.dev;
+    // building the package runs tsc over the sources, since that makes the declarations
+    if lane.build("building natskv for JavaScript", || build::web(dev)) {
+        lane.test("tsc --strict", || wasm::check_types(&dev.root));
     }
 }

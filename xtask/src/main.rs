@@ -1,14 +1,17 @@
 //! `cargo xtask`: the tool that sets up, builds, tests and shows natskv.
 
 mod build;
+mod demo;
 mod dev;
 mod imports;
 mod lane;
 mod lint;
 mod outcome;
 mod run;
+mod server;
 mod setup;
 mod suites;
+mod wasm;
 
 use std::process::ExitCode;
 
@@ -29,6 +32,12 @@ struct Arguments {
 enum Verb {
     /// Install what the tests need into target/dev: Python and npm packages, nats-server, the wasm target, a browser
     Setup,
+    /// Python, C and a page in a browser on one bucket of a real server, live
+    Demo {
+        /// Keep server and page running afterwards, until Ctrl-C
+        #[arg(long)]
+        stay: bool,
+    },
     /// Run the fast lane, or the suites that are named
     Test {
         /// Suites to run; all when none is named
@@ -54,6 +63,7 @@ fn run(verb: Verb) -> Result<bool> {
     let dev = Dev::new();
     match verb {
         Verb::Setup => Ok(setup::setup(&dev, &Need::ALL).is_empty()),
+        Verb::Demo { stay } => demo::demo(&dev, stay),
         Verb::Test { list: true, .. } => {
             suites::list();
             Ok(true)

@@ -38,7 +38,7 @@ impl Server {
         fs::write(folder.join("conf"), config)?;
         let mut command = dev.command(dev.server());
         command.arg("-c").arg(folder.join("conf"));
-        let child = guarded(&command).context("cannot start nats-server")?;
+        let child = guarded(&command, Stdio::null()).context("cannot start nats-server")?;
         let mut server = Self { child, folder, url: String::new(), ws_url: String::new() };
         server.wait().with_context(|| server.log())?;
         Ok(server)
@@ -84,7 +84,7 @@ impl Drop for Server {
 }
 
 /// Starts `command` so that it cannot outlive us: a shell holds a pipe of ours, and ends the program when it closes.
-pub(crate) fn guarded(command: &Command) -> Result<Child> {
+pub(crate) fn guarded(command: &Command, output: Stdio) -> Result<Child> {
     const GUARD: &str = "trap '' INT; \"$@\" </dev/null & read -r _; kill $!; wait";
     let mut shell = Command::new("sh");
     shell.args(["-c", GUARD, "guard"]).arg(command.get_program()).args(command.get_args());
@@ -97,7 +97,7 @@ pub(crate) fn guarded(command: &Command) -> Result<Child> {
     if let Some(folder) = command.get_current_dir() {
         shell.current_dir(folder);
     }
-    shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    shell.stdin(Stdio::piped()).stdout(output).stderr(Stdio::null());
     shell.spawn().context("cannot start sh")
 }
 

@@ -130,7 +130,7 @@ fn node(dev: &Dev) -> Result<()> {
     }
     step("npm packages", &[&from.join("package-lock.json")]);
     let mut install = dev.command("npm");
-    install.args(["ci", "--no-audit", "--no-fund", "--prefix"]).arg(&to);
+    install.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix"]).arg(&to);
     let mend = words(&install);
     do_it(dev, install, "npm", &mend)?;
     stamp.set()
