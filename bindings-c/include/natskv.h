@@ -28,7 +28,7 @@
  *
  * The numbers are the same in every language and version of natskv and are never given another meaning.
  */
-typedef enum natskv_code {
+typedef enum {
   /**
    * Done; outputs are written.
    */
@@ -159,7 +159,7 @@ typedef enum natskv_code {
 /**
  * The connection, as `on_status` and `natskv_state` tell it.
  */
-typedef enum natskv_connection_state {
+typedef enum {
   /**
    * The first connection is being made.
    */
@@ -189,7 +189,7 @@ typedef enum natskv_connection_state {
 /**
  * Something that happened and was dealt with; worth a log line.
  */
-typedef enum natskv_notice {
+typedef enum {
   /**
    * The server sent an error that belongs to no operation.
    */
@@ -215,7 +215,7 @@ typedef enum natskv_notice {
 /**
  * What a revision did to its key.
  */
-typedef enum natskv_operation {
+typedef enum {
   /**
    * A value was written.
    */
@@ -233,7 +233,7 @@ typedef enum natskv_operation {
 /**
  * Where a bucket is kept.
  */
-typedef enum natskv_storage {
+typedef enum {
   /**
    * Not given: file at create, unchanged at update.
    */
@@ -295,11 +295,11 @@ typedef struct natskv_watcher natskv_watcher;
  * One failure, complete enough to act on without parsing its message. The caller owns it (usually on the stack) and may pass
  * NULL instead. A function writes it only when it fails; it needs no initialisation and no freeing.
  */
-typedef struct natskv_error {
+typedef struct {
   /**
    * What the function returned.
    */
-  enum natskv_code code;
+  natskv_code code;
   /**
    * The JetStream `err_code` (10071 for a wrong revision); 0 when the error was made locally.
    */
@@ -322,14 +322,12 @@ typedef struct natskv_error {
 /**
  * Told of each change of the connection; `error` is NULL where there is none and lives until the callback returns.
  */
-typedef void (*natskv_on_status)(void *user,
-                                 enum natskv_connection_state state,
-                                 const struct natskv_error *error);
+typedef void (*natskv_on_status)(void *user, natskv_connection_state state, const natskv_error *error);
 
 /**
  * Told of what is worth a log line; `text` lives until the callback returns.
  */
-typedef void (*natskv_on_notice)(void *user, enum natskv_notice kind, const char *text);
+typedef void (*natskv_on_notice)(void *user, natskv_notice kind, const char *text);
 
 /**
  * Told once when natskv will never use `user` again.
@@ -340,7 +338,7 @@ typedef void (*natskv_drop)(void *user);
  * How to connect. Call `natskv_options_init` first, then set what differs. Strings and lists are copied by
  * `natskv_connect`. All times are milliseconds; 0 stands for the default.
  */
-typedef struct natskv_options {
+typedef struct {
   /**
    * Set by `natskv_options_init`.
    */
@@ -477,7 +475,7 @@ typedef struct natskv_options {
 /**
  * How to delete or purge. Call `natskv_write_options_init` first. NULL in place of the struct: all defaults.
  */
-typedef struct natskv_write_options {
+typedef struct {
   /**
    * Set by `natskv_write_options_init`.
    */
@@ -503,12 +501,12 @@ typedef struct natskv_write_options {
  * text), after which nothing follows but `drop`. It may call natskv's functions; blocking ones on the same client give
  * NATSKV_WOULD_DEADLOCK. Items wait while it runs, and the server sends no more than the watch may hold.
  */
-typedef void (*natskv_on_item)(void *user, enum natskv_code code, const struct natskv_entry *entry);
+typedef void (*natskv_on_item)(void *user, natskv_code code, const natskv_entry *entry);
 
 /**
  * What a watch delivers. Call `natskv_watch_options_init` first. NULL in place of the struct: all defaults.
  */
-typedef struct natskv_watch_options {
+typedef struct {
   /**
    * Set by `natskv_watch_options_init`.
    */
@@ -557,15 +555,15 @@ typedef struct natskv_watch_options {
  * The end of one operation of the async form. It lives until the callback returns, and then frees what its pointers hold.
  * To keep an object, copy the pointer and set the field to NULL; from then on it is yours to free.
  */
-typedef struct natskv_reply {
+typedef struct {
   /**
    * NATSKV_OK, or why it failed.
    */
-  enum natskv_code code;
+  natskv_code code;
   /**
    * NULL when `code` is NATSKV_OK.
    */
-  const struct natskv_error *error;
+  const natskv_error *error;
   /**
    * put, create, update, delete, purge: the new revision.
    */
@@ -581,31 +579,31 @@ typedef struct natskv_reply {
   /**
    * get, get_revision, get_entry; else NULL.
    */
-  struct natskv_entry *entry;
+  natskv_entry *entry;
   /**
    * history; else NULL.
    */
-  struct natskv_entries *entries;
+  natskv_entries *entries;
   /**
    * keys, bucket_names; else NULL.
    */
-  struct natskv_keys_list *keys;
+  natskv_keys_list *keys;
   /**
    * bucket_open, bucket_create, bucket_update, bucket_create_or_update; else NULL.
    */
-  struct natskv_kv *kv;
+  natskv_kv *kv;
   /**
    * watch; else NULL.
    */
-  struct natskv_watcher *watcher;
+  natskv_watcher *watcher;
   /**
    * status; else NULL.
    */
-  struct natskv_bucket_status *status;
+  natskv_bucket_status *status;
   /**
    * bucket_list; else NULL.
    */
-  struct natskv_status_list *statuses;
+  natskv_status_list *statuses;
   /**
    * execute; else NULL.
    */
@@ -617,7 +615,7 @@ typedef struct natskv_reply {
  * inside `natskv_process`, and on the library's own thread (one call at a time) where the client has one. It may start further
  * operations and free handles; blocking calls on the same client give NATSKV_WOULD_DEADLOCK. C++ exceptions must not leave it.
  */
-typedef void (*natskv_callback)(void *user, struct natskv_reply *reply);
+typedef void (*natskv_callback)(void *user, natskv_reply *reply);
 
 /**
  * Names one operation of the async form, for `natskv_op_cancel`; never 0, never used twice by one client.
@@ -627,7 +625,7 @@ typedef uint64_t natskv_op;
 /**
  * Counters since the client was made.
  */
-typedef struct natskv_statistics {
+typedef struct {
   /**
    * Messages received.
    */
@@ -653,7 +651,7 @@ typedef struct natskv_statistics {
 /**
  * A bucket or stream to mirror or to source from. All zeros but for the name is fine: no `_init` needed.
  */
-typedef struct natskv_source {
+typedef struct {
   /**
    * Bucket or stream name; "KV_" is put in front where it is missing, unless there are `transforms`.
    */
@@ -692,7 +690,7 @@ typedef struct natskv_source {
  * A bucket's configuration. Call `natskv_config_init` first, then set `bucket` and what else you want. A field left as `_init`
  * set it is "not given": the default at create, unchanged at update. Everything is copied by the call that takes it.
  */
-typedef struct natskv_config {
+typedef struct {
   /**
    * Set by `natskv_config_init`.
    */
@@ -768,11 +766,11 @@ typedef struct natskv_config {
   /**
    * Makes the bucket a read-only copy of another one. NULL: none.
    */
-  const struct natskv_source *mirror;
+  const natskv_source *mirror;
   /**
    * Buckets or streams whose messages flow into this one, `source_count` of them. NULL: not given.
    */
-  const struct natskv_source *sources;
+  const natskv_source *sources;
   /**
    * How many `sources`.
    */
@@ -791,7 +789,7 @@ typedef struct natskv_config {
 /**
  * Bytes that another object owns; they live as long as it does. Not NUL-terminated. `data` is NULL where there is nothing.
  */
-typedef struct natskv_slice {
+typedef struct {
   /**
    * First byte.
    */
@@ -819,7 +817,7 @@ const char *natskv_code_name(int32_t code);
  * For calls that take no `natskv_error`: the `_async` forms when they return at once with a failure, and `on_item` of a watch,
  * for the code that ends it. Any thread; each has its own.
  */
-void natskv_last_error(struct natskv_error *err);
+void natskv_last_error(natskv_error *err);
 
 /**
  * Frees a string that natskv handed out (`natskv_execute`, a reply's `json`). NULL is fine.
@@ -829,17 +827,17 @@ void natskv_string_free(char *string);
 /**
  * Sets all defaults. Call it before setting fields. NULL is fine. Any thread.
  */
-void natskv_options_init(struct natskv_options *options);
+void natskv_options_init(natskv_options *options);
 
 /**
  * Sets all defaults. NULL is fine. Any thread.
  */
-void natskv_write_options_init(struct natskv_write_options *options);
+void natskv_write_options_init(natskv_write_options *options);
 
 /**
  * Sets all defaults. NULL is fine. Any thread.
  */
-void natskv_watch_options_init(struct natskv_watch_options *options);
+void natskv_watch_options_init(natskv_watch_options *options);
 
 /**
  * Connects and waits until requests can go out, at most `connect_timeout_ms` for each server of the list. `options` may be
@@ -849,9 +847,9 @@ void natskv_watch_options_init(struct natskv_watch_options *options);
  * Errors: NATSKV_CONNECT_FAILED, NATSKV_AUTH, NATSKV_TLS, NATSKV_UNSUPPORTED for ws:// and wss://, NATSKV_TIMEOUT,
  * NATSKV_INVALID_ARGUMENT for an option. Any thread.
  */
-enum natskv_code natskv_connect(const struct natskv_options *options,
-                                struct natskv_client **out,
-                                struct natskv_error *err);
+natskv_code natskv_connect(const natskv_options *options,
+                           natskv_client **out,
+                           natskv_error *err);
 
 /**
  * A client without any thread, for a program with a loop of its own (poll, epoll, libuv, …). Returns at once; the connection is
@@ -871,27 +869,27 @@ enum natskv_code natskv_connect(const struct natskv_options *options,
  * `natskv_ready_async` tells when requests can go out; operations may be started before that. Errors: NATSKV_UNSUPPORTED for
  * ws:// and wss://, NATSKV_INVALID_ARGUMENT for an option. Free the client with `natskv_client_free`. Any thread.
  */
-enum natskv_code natskv_connect_external(const struct natskv_options *options,
-                                         struct natskv_client **out,
-                                         struct natskv_error *err);
+natskv_code natskv_connect_external(const natskv_options *options,
+                                    natskv_client **out,
+                                    natskv_error *err);
 
 /**
  * The descriptor to wait for with poll, epoll, select or the like; -1 while there is none (then wait for the time only). Never
  * read, write or close it. It is another one after a reconnect, so ask again after each `natskv_process`; epoll users: a closed
  * descriptor leaves the set by itself, add the new one. -1 for NULL. Any thread.
  */
-int natskv_fd(const struct natskv_client *client);
+int natskv_fd(const natskv_client *client);
 
 /**
  * What to wait for on `natskv_fd`: POLLIN, POLLOUT, both or 0, as in <poll.h>. 0 for NULL. Any thread.
  */
-int16_t natskv_interest(const struct natskv_client *client);
+int16_t natskv_interest(const natskv_client *client);
 
 /**
  * How long to wait at most, in milliseconds; -1: for ever, as in poll(2). Calling `natskv_process` earlier or without need is
  * harmless, later delays timeouts and reconnects. -1 for NULL. Any thread.
  */
-int64_t natskv_timeout_ms(const struct natskv_client *client);
+int64_t natskv_timeout_ms(const natskv_client *client);
 
 /**
  * Reads, writes, watches the time, then runs the callbacks that are due, all on this thread. `revents` is what poll(2) said of
@@ -901,93 +899,87 @@ int64_t natskv_timeout_ms(const struct natskv_client *client);
  * inside a callback of the same client NATSKV_WOULD_DEADLOCK. Freeing the client in one of the callbacks is fine; the return
  * value is then NATSKV_CLOSED.
  */
-enum natskv_code natskv_process(const struct natskv_client *client,
-                                int16_t revents);
+natskv_code natskv_process(const natskv_client *client,
+                           int16_t revents);
 
 /**
  * Calls back when requests can go out, or with the error that closed the client first. `timeout_ms` 0: the client's
  * `request_timeout_ms`. See `natskv_get_async` for what all async forms share.
  */
-enum natskv_code natskv_ready_async(const struct natskv_client *client,
-                                    int64_t timeout_ms,
-                                    natskv_callback callback,
-                                    void *user,
-                                    natskv_op *op);
+natskv_code natskv_ready_async(const natskv_client *client,
+                               int64_t timeout_ms,
+                               natskv_callback callback,
+                               void *user,
+                               natskv_op *op);
 
 /**
  * Ends an operation of the async form: its callback gets NATSKV_CANCELLED, or whatever it ended with before. A write may have
  * been stored all the same. An `op` that is over or unknown is ignored. Does not wait. Any thread, and inside callbacks too.
  */
-enum natskv_code natskv_op_cancel(const struct natskv_client *client,
-                                  natskv_op op);
+natskv_code natskv_op_cancel(const natskv_client *client,
+                             natskv_op op);
 
 /**
  * Waits until everything sent before has reached the server (one PING and its PONG), at most `timeout_ms`; 0: the client's
  * `request_timeout_ms`. NATSKV_TIMEOUT and the errors of the connection. Any thread.
  */
-enum natskv_code natskv_flush(const struct natskv_client *client,
-                              int64_t timeout_ms,
-                              struct natskv_error *err);
+natskv_code natskv_flush(const natskv_client *client,
+                         int64_t timeout_ms,
+                         natskv_error *err);
 
 /**
  * `natskv_flush` without waiting; the round trip comes in `reply->round_trip_ns`. See `natskv_get_async`.
  */
-enum natskv_code natskv_flush_async(const struct natskv_client *client,
-                                    int64_t timeout_ms,
-                                    natskv_callback callback,
-                                    void *user,
-                                    natskv_op *op);
+natskv_code natskv_flush_async(const natskv_client *client,
+                               int64_t timeout_ms,
+                               natskv_callback callback,
+                               void *user,
+                               natskv_op *op);
 
 /**
  * Measures one round trip to the server, in nanoseconds. Otherwise as `natskv_flush`.
  */
-enum natskv_code natskv_rtt_ns(const struct natskv_client *client,
-                               int64_t timeout_ms,
-                               uint64_t *out,
-                               struct natskv_error *err);
+natskv_code natskv_rtt_ns(const natskv_client *client, int64_t timeout_ms, uint64_t *out, natskv_error *err);
 
 /**
  * Takes no new operations, finishes those in flight, ends the watches, closes, and waits for all that, at most
  * `drain_timeout_ms`. Any thread.
  */
-enum natskv_code natskv_drain(const struct natskv_client *client,
-                              struct natskv_error *err);
+natskv_code natskv_drain(const natskv_client *client, natskv_error *err);
 
 /**
  * `natskv_drain` without waiting: calls back when the client is closed. It cannot be cancelled. Any thread.
  */
-enum natskv_code natskv_drain_async(const struct natskv_client *client, natskv_callback callback, void *user);
+natskv_code natskv_drain_async(const natskv_client *client, natskv_callback callback, void *user);
 
 /**
  * Ends everything now: operations in flight fail with NATSKV_CLOSED, watches end, and the connection is closed. Does not wait.
  * Closing twice is fine. Any thread, and inside callbacks too.
  */
-enum natskv_code natskv_close(const struct natskv_client *client);
+natskv_code natskv_close(const natskv_client *client);
 
 /**
  * Closes the client where that was not done, runs the callbacks that are left, and frees it. No other call may be using the
  * client, and blocked calls through its bucket handles and watchers return NATSKV_CLOSED. Handles, watchers and entries are
  * freed apart from it, before or after. Inside a callback it is fine; the rest is done after that callback. NULL is fine.
  */
-void natskv_client_free(struct natskv_client *client);
+void natskv_client_free(natskv_client *client);
 
 /**
  * The connection's state. NATSKV_STATE_CLOSED for NULL. Any thread.
  */
-enum natskv_connection_state natskv_state(const struct natskv_client *client);
+natskv_connection_state natskv_state(const natskv_client *client);
 
 /**
  * The client's counters. NATSKV_INVALID_ARGUMENT for NULL. Any thread.
  */
-enum natskv_code natskv_stats(const struct natskv_client *client, struct natskv_statistics *out);
+natskv_code natskv_stats(const natskv_client *client, natskv_statistics *out);
 
 /**
  * What the connected server said of itself, as JSON; "" before the first connection. Free it with `natskv_string_free`.
  * Any thread.
  */
-enum natskv_code natskv_server_info(const struct natskv_client *client,
-                                    char **out_json,
-                                    struct natskv_error *err);
+natskv_code natskv_server_info(const natskv_client *client, char **out_json, natskv_error *err);
 
 /**
  * The version of the library, such as "0.1.0". Lives for ever. Any thread.
@@ -997,7 +989,7 @@ const char *natskv_version(void);
 /**
  * Sets every field to "not given". Call it before setting fields. NULL is fine. Any thread.
  */
-void natskv_config_init(struct natskv_config *config);
+void natskv_config_init(natskv_config *config);
 
 /**
  * Creates the bucket, or opens an existing one that equals the whole configuration, defaults included. `*out` gets the handle,
@@ -1007,162 +999,156 @@ void natskv_config_init(struct natskv_config *config);
  * NATSKV_INVALID_ARGUMENT before anything is sent; NATSKV_SERVER with the server's words; NATSKV_TIMEOUT and those of the
  * connection. Any thread; inside a callback of the same client NATSKV_WOULD_DEADLOCK (this holds for all blocking functions).
  */
-enum natskv_code natskv_bucket_create(const struct natskv_client *client,
-                                      const struct natskv_config *config,
-                                      struct natskv_kv **out,
-                                      struct natskv_error *err);
+natskv_code natskv_bucket_create(const natskv_client *client,
+                                 const natskv_config *config,
+                                 natskv_kv **out,
+                                 natskv_error *err);
 
 /**
  * `natskv_bucket_create` from the JSON form of a configuration, such as `{"bucket": "b", "history": 5}`; durations in it are
  * integer nanoseconds. An unknown field, a wrong type or a value out of range is NATSKV_INVALID_ARGUMENT and names the field.
  */
-enum natskv_code natskv_bucket_create_json(const struct natskv_client *client,
-                                           const char *json,
-                                           struct natskv_kv **out,
-                                           struct natskv_error *err);
+natskv_code natskv_bucket_create_json(const natskv_client *client,
+                                      const char *json,
+                                      natskv_kv **out,
+                                      natskv_error *err);
 
 /**
  * Changes the fields that are given and opens the bucket. NATSKV_BUCKET_NOT_FOUND where there is none. Otherwise as
  * `natskv_bucket_create`.
  */
-enum natskv_code natskv_bucket_update(const struct natskv_client *client,
-                                      const struct natskv_config *config,
-                                      struct natskv_kv **out,
-                                      struct natskv_error *err);
+natskv_code natskv_bucket_update(const natskv_client *client,
+                                 const natskv_config *config,
+                                 natskv_kv **out,
+                                 natskv_error *err);
 
 /**
  * Changes the fields that are given, or creates the bucket where there is none; opens it. Otherwise as `natskv_bucket_create`.
  */
-enum natskv_code natskv_bucket_create_or_update(const struct natskv_client *client,
-                                                const struct natskv_config *config,
-                                                struct natskv_kv **out,
-                                                struct natskv_error *err);
+natskv_code natskv_bucket_create_or_update(const natskv_client *client,
+                                           const natskv_config *config,
+                                           natskv_kv **out,
+                                           natskv_error *err);
 
 /**
  * Opens an existing bucket; asks the server. NATSKV_BUCKET_NOT_FOUND where there is none, NATSKV_NOT_A_BUCKET where the stream
  * of that name is something else, NATSKV_INVALID_BUCKET for the name. Free the handle with `natskv_kv_free`. Any thread.
  */
-enum natskv_code natskv_bucket_open(const struct natskv_client *client,
-                                    const char *name,
-                                    struct natskv_kv **out,
-                                    struct natskv_error *err);
+natskv_code natskv_bucket_open(const natskv_client *client,
+                               const char *name,
+                               natskv_kv **out,
+                               natskv_error *err);
 
 /**
  * A handle to a bucket without asking the server, which is assumed to have it: costs nothing, works while disconnected and
  * inside callbacks. Where there is no such bucket, operations fail. Free the handle with `natskv_kv_free`. Any thread.
  */
-enum natskv_code natskv_bucket_bind(const struct natskv_client *client,
-                                    const char *name,
-                                    struct natskv_kv **out,
-                                    struct natskv_error *err);
+natskv_code natskv_bucket_bind(const natskv_client *client,
+                               const char *name,
+                               natskv_kv **out,
+                               natskv_error *err);
 
 /**
  * Deletes a bucket with all its keys. NATSKV_BUCKET_NOT_FOUND where there is none. Any thread.
  */
-enum natskv_code natskv_bucket_delete(const struct natskv_client *client,
-                                      const char *name,
-                                      struct natskv_error *err);
+natskv_code natskv_bucket_delete(const natskv_client *client, const char *name, natskv_error *err);
 
 /**
  * The names of all buckets, sorted. Free the list with `natskv_keys_list_free`. Any thread.
  */
-enum natskv_code natskv_bucket_names(const struct natskv_client *client,
-                                     struct natskv_keys_list **out,
-                                     struct natskv_error *err);
+natskv_code natskv_bucket_names(const natskv_client *client, natskv_keys_list **out, natskv_error *err);
 
 /**
  * The statuses of all buckets, sorted by name. Free the list with `natskv_status_list_free`. Any thread.
  */
-enum natskv_code natskv_bucket_list(const struct natskv_client *client,
-                                    struct natskv_status_list **out,
-                                    struct natskv_error *err);
+natskv_code natskv_bucket_list(const natskv_client *client, natskv_status_list **out, natskv_error *err);
 
 /**
  * `natskv_bucket_create` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
  */
-enum natskv_code natskv_bucket_create_async(const struct natskv_client *client,
-                                            const struct natskv_config *config,
+natskv_code natskv_bucket_create_async(const natskv_client *client,
+                                       const natskv_config *config,
+                                       natskv_callback callback,
+                                       void *user,
+                                       natskv_op *op);
+
+/**
+ * `natskv_bucket_create_json` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
+ */
+natskv_code natskv_bucket_create_json_async(const natskv_client *client,
+                                            const char *json,
                                             natskv_callback callback,
                                             void *user,
                                             natskv_op *op);
 
 /**
- * `natskv_bucket_create_json` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
+ * `natskv_bucket_update` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
  */
-enum natskv_code natskv_bucket_create_json_async(const struct natskv_client *client,
-                                                 const char *json,
+natskv_code natskv_bucket_update_async(const natskv_client *client,
+                                       const natskv_config *config,
+                                       natskv_callback callback,
+                                       void *user,
+                                       natskv_op *op);
+
+/**
+ * `natskv_bucket_create_or_update` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
+ */
+natskv_code natskv_bucket_create_or_update_async(const natskv_client *client,
+                                                 const natskv_config *config,
                                                  natskv_callback callback,
                                                  void *user,
                                                  natskv_op *op);
 
 /**
- * `natskv_bucket_update` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
- */
-enum natskv_code natskv_bucket_update_async(const struct natskv_client *client,
-                                            const struct natskv_config *config,
-                                            natskv_callback callback,
-                                            void *user,
-                                            natskv_op *op);
-
-/**
- * `natskv_bucket_create_or_update` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
- */
-enum natskv_code natskv_bucket_create_or_update_async(const struct natskv_client *client,
-                                                      const struct natskv_config *config,
-                                                      natskv_callback callback,
-                                                      void *user,
-                                                      natskv_op *op);
-
-/**
  * `natskv_bucket_open` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
  */
-enum natskv_code natskv_bucket_open_async(const struct natskv_client *client,
-                                          const char *name,
-                                          natskv_callback callback,
-                                          void *user,
-                                          natskv_op *op);
+natskv_code natskv_bucket_open_async(const natskv_client *client,
+                                     const char *name,
+                                     natskv_callback callback,
+                                     void *user,
+                                     natskv_op *op);
 
 /**
  * `natskv_bucket_delete` without waiting: the end comes in `reply->code`. See `natskv_get_async` for what all async forms share.
  */
-enum natskv_code natskv_bucket_delete_async(const struct natskv_client *client,
-                                            const char *name,
-                                            natskv_callback callback,
-                                            void *user,
-                                            natskv_op *op);
+natskv_code natskv_bucket_delete_async(const natskv_client *client,
+                                       const char *name,
+                                       natskv_callback callback,
+                                       void *user,
+                                       natskv_op *op);
 
 /**
  * `natskv_bucket_names` without waiting: the list comes in `reply->keys`. See `natskv_get_async` for what all async forms share.
  */
-enum natskv_code natskv_bucket_names_async(const struct natskv_client *client,
-                                           natskv_callback callback,
-                                           void *user,
-                                           natskv_op *op);
+natskv_code natskv_bucket_names_async(const natskv_client *client,
+                                      natskv_callback callback,
+                                      void *user,
+                                      natskv_op *op);
 
 /**
  * `natskv_bucket_list` without waiting: the list comes in `reply->statuses`. See `natskv_get_async` for what all async forms share.
  */
-enum natskv_code natskv_bucket_list_async(const struct natskv_client *client,
-                                          natskv_callback callback,
-                                          void *user,
-                                          natskv_op *op);
+natskv_code natskv_bucket_list_async(const natskv_client *client,
+                                     natskv_callback callback,
+                                     void *user,
+                                     natskv_op *op);
 
 /**
  * The bucket's name; lives as long as the handle. "" for NULL. Any thread.
  */
-const char *natskv_kv_bucket(const struct natskv_kv *kv);
+const char *natskv_kv_bucket(const natskv_kv *kv);
 
 /**
  * How long each further operation through this handle may take, in milliseconds; 0: the client's `request_timeout_ms`.
  * For keys and history it is the longest silence, not the whole time. NATSKV_INVALID_ARGUMENT when negative. Any thread.
  */
-enum natskv_code natskv_kv_set_timeout_ms(const struct natskv_kv *kv,
-                                          int64_t timeout_ms);
+natskv_code natskv_kv_set_timeout_ms(const natskv_kv *kv,
+                                     int64_t timeout_ms);
 
 /**
  * Frees the handle; the bucket stays. No other call may be using it. NULL is fine.
  */
-void natskv_kv_free(struct natskv_kv *kv);
+void natskv_kv_free(natskv_kv *kv);
 
 /**
  * The live value of `key`, in an entry to be freed with `natskv_entry_free`.
@@ -1171,29 +1157,29 @@ void natskv_kv_free(struct natskv_kv *kv);
  * NATSKV_TIMEOUT and those of the connection. Any thread; inside a callback of the same client NATSKV_WOULD_DEADLOCK (this
  * holds for all blocking functions).
  */
-enum natskv_code natskv_get(const struct natskv_kv *kv,
-                            const char *key,
-                            struct natskv_entry **out,
-                            struct natskv_error *err);
+natskv_code natskv_get(const natskv_kv *kv,
+                       const char *key,
+                       natskv_entry **out,
+                       natskv_error *err);
 
 /**
  * The value that `key` had at `revision`, as far as history keeps it. NATSKV_KEY_NOT_FOUND where that revision is gone, is a
  * marker, or belongs to another key; NATSKV_INVALID_ARGUMENT for revision 0. Otherwise as `natskv_get`.
  */
-enum natskv_code natskv_get_revision(const struct natskv_kv *kv,
-                                     const char *key,
-                                     uint64_t revision,
-                                     struct natskv_entry **out,
-                                     struct natskv_error *err);
+natskv_code natskv_get_revision(const natskv_kv *kv,
+                                const char *key,
+                                uint64_t revision,
+                                natskv_entry **out,
+                                natskv_error *err);
 
 /**
  * The newest entry of `key`, also when it is a delete or purge marker. NATSKV_KEY_NOT_FOUND where there is nothing at all.
  * Otherwise as `natskv_get`.
  */
-enum natskv_code natskv_get_entry(const struct natskv_kv *kv,
-                                  const char *key,
-                                  struct natskv_entry **out,
-                                  struct natskv_error *err);
+natskv_code natskv_get_entry(const natskv_kv *kv,
+                             const char *key,
+                             natskv_entry **out,
+                             natskv_error *err);
 
 /**
  * Writes `len` bytes as the value of `key`, whatever is there. `value` may be NULL where `len` is 0. `revision`, which may be
@@ -1203,21 +1189,21 @@ enum natskv_code natskv_get_entry(const struct natskv_kv *kv,
  * NATSKV_DISCONNECTED with `maybe_applied` when the connection broke before the answer; NATSKV_TIMEOUT and those of the
  * connection. Any thread.
  */
-enum natskv_code natskv_put(const struct natskv_kv *kv,
-                            const char *key,
-                            const void *value,
-                            size_t len,
-                            uint64_t *revision,
-                            struct natskv_error *err);
+natskv_code natskv_put(const natskv_kv *kv,
+                       const char *key,
+                       const void *value,
+                       size_t len,
+                       uint64_t *revision,
+                       natskv_error *err);
 
 /**
  * `natskv_put` of a NUL-terminated string, without its NUL.
  */
-enum natskv_code natskv_put_string(const struct natskv_kv *kv,
-                                   const char *key,
-                                   const char *value,
-                                   uint64_t *revision,
-                                   struct natskv_error *err);
+natskv_code natskv_put_string(const natskv_kv *kv,
+                              const char *key,
+                              const char *value,
+                              uint64_t *revision,
+                              natskv_error *err);
 
 /**
  * Writes only if `key` has no live value: it was never written, or is deleted, purged or expired. `ttl_ms`: how long the value
@@ -1225,26 +1211,26 @@ enum natskv_code natskv_put_string(const struct natskv_kv *kv,
  *
  * NATSKV_KEY_EXISTS when it has one; NATSKV_UNSUPPORTED for a TTL that the bucket does not allow. Otherwise as `natskv_put`.
  */
-enum natskv_code natskv_create(const struct natskv_kv *kv,
-                               const char *key,
-                               const void *value,
-                               size_t len,
-                               int64_t ttl_ms,
-                               uint64_t *revision,
-                               struct natskv_error *err);
+natskv_code natskv_create(const natskv_kv *kv,
+                          const char *key,
+                          const void *value,
+                          size_t len,
+                          int64_t ttl_ms,
+                          uint64_t *revision,
+                          natskv_error *err);
 
 /**
  * Writes only if the newest revision of `key` is `expected`, else NATSKV_WRONG_REVISION, whose `natskv_error.revision` is the
  * actual one where the server told it. NATSKV_INVALID_ARGUMENT for 0: that is what `natskv_create` is for. Otherwise as
  * `natskv_put`.
  */
-enum natskv_code natskv_update(const struct natskv_kv *kv,
-                               const char *key,
-                               const void *value,
-                               size_t len,
-                               uint64_t expected,
-                               uint64_t *revision,
-                               struct natskv_error *err);
+natskv_code natskv_update(const natskv_kv *kv,
+                          const char *key,
+                          const void *value,
+                          size_t len,
+                          uint64_t expected,
+                          uint64_t *revision,
+                          natskv_error *err);
 
 /**
  * Puts a delete marker; earlier revisions stay as far as history goes. A key that never existed is fine. `options` may be NULL.
@@ -1253,21 +1239,21 @@ enum natskv_code natskv_update(const struct natskv_kv *kv,
  * NATSKV_WRONG_REVISION where `options->expected_revision` is not the newest; NATSKV_INVALID_ARGUMENT for a TTL, which only
  * purge takes. Otherwise as `natskv_put`.
  */
-enum natskv_code natskv_delete(const struct natskv_kv *kv,
-                               const char *key,
-                               const struct natskv_write_options *options,
-                               uint64_t *revision,
-                               struct natskv_error *err);
+natskv_code natskv_delete(const natskv_kv *kv,
+                          const char *key,
+                          const natskv_write_options *options,
+                          uint64_t *revision,
+                          natskv_error *err);
 
 /**
  * Puts a purge marker and removes all earlier revisions. A key that never existed is fine. `options` may be NULL; its `ttl_ms`
  * is how long the marker stays. Otherwise as `natskv_delete`.
  */
-enum natskv_code natskv_purge(const struct natskv_kv *kv,
-                              const char *key,
-                              const struct natskv_write_options *options,
-                              uint64_t *revision,
-                              struct natskv_error *err);
+natskv_code natskv_purge(const natskv_kv *kv,
+                         const char *key,
+                         const natskv_write_options *options,
+                         uint64_t *revision,
+                         natskv_error *err);
 
 /**
  * The live keys that match any of `n` filters, each once, in the order of their newest revision; none (`filters` NULL, `n` 0):
@@ -1275,36 +1261,34 @@ enum natskv_code natskv_purge(const struct natskv_kv *kv,
  *
  * NATSKV_INVALID_KEY for a filter; NATSKV_TIMEOUT after so much silence; otherwise as `natskv_get`.
  */
-enum natskv_code natskv_keys(const struct natskv_kv *kv,
-                             const char *const *filters,
-                             size_t n,
-                             struct natskv_keys_list **out,
-                             struct natskv_error *err);
+natskv_code natskv_keys(const natskv_kv *kv,
+                        const char *const *filters,
+                        size_t n,
+                        natskv_keys_list **out,
+                        natskv_error *err);
 
 /**
  * All revisions of `key` that the bucket keeps, oldest first, markers included. NATSKV_KEY_NOT_FOUND where there is none.
  * Free the list with `natskv_entries_free`. Otherwise as `natskv_keys`.
  */
-enum natskv_code natskv_history(const struct natskv_kv *kv,
-                                const char *key,
-                                struct natskv_entries **out,
-                                struct natskv_error *err);
+natskv_code natskv_history(const natskv_kv *kv,
+                           const char *key,
+                           natskv_entries **out,
+                           natskv_error *err);
 
 /**
  * What the bucket is and holds now. Free it with `natskv_status_free`. NATSKV_BUCKET_NOT_FOUND when it is gone.
  */
-enum natskv_code natskv_status(const struct natskv_kv *kv,
-                               struct natskv_bucket_status **out,
-                               struct natskv_error *err);
+natskv_code natskv_status(const natskv_kv *kv, natskv_bucket_status **out, natskv_error *err);
 
 /**
  * Removes delete and purge markers older than `older_than_ms` milliseconds with all that is under them, never anything newer.
  * 0: all markers; -1: 30 minutes. `purged`, which may be NULL, gets how many markers were removed.
  */
-enum natskv_code natskv_purge_deletes(const struct natskv_kv *kv,
-                                      int64_t older_than_ms,
-                                      uint64_t *purged,
-                                      struct natskv_error *err);
+natskv_code natskv_purge_deletes(const natskv_kv *kv,
+                                 int64_t older_than_ms,
+                                 uint64_t *purged,
+                                 natskv_error *err);
 
 /**
  * Runs one operation in its JSON form, such as `{"operation": "PUT", "key": "a", "value": "aGk="}`: PUT, GET, CREATE, UPDATE,
@@ -1313,10 +1297,10 @@ enum natskv_code natskv_purge_deletes(const struct natskv_kv *kv,
  *
  * NATSKV_INVALID_ARGUMENT and the like for an operation that is not one. Durations in it are integer nanoseconds.
  */
-enum natskv_code natskv_execute(const struct natskv_kv *kv,
-                                const char *json,
-                                char **out_json,
-                                struct natskv_error *err);
+natskv_code natskv_execute(const natskv_kv *kv,
+                           const char *json,
+                           char **out_json,
+                           natskv_error *err);
 
 /**
  * `natskv_get` without waiting: the entry comes in `reply->entry`.
@@ -1325,140 +1309,137 @@ enum natskv_code natskv_execute(const struct natskv_kv *kv,
  * will not; `natskv_last_error` has the text. `op`, which may be NULL, gets a number for `natskv_op_cancel`. Any thread, and
  * inside callbacks too. On a client with a loop of your own: on the loop's thread, or wake the loop afterwards.
  */
-enum natskv_code natskv_get_async(const struct natskv_kv *kv,
-                                  const char *key,
-                                  natskv_callback callback,
-                                  void *user,
-                                  natskv_op *op);
+natskv_code natskv_get_async(const natskv_kv *kv,
+                             const char *key,
+                             natskv_callback callback,
+                             void *user,
+                             natskv_op *op);
 
 /**
  * `natskv_get_revision` without waiting: the entry comes in `reply->entry`.
  */
-enum natskv_code natskv_get_revision_async(const struct natskv_kv *kv,
-                                           const char *key,
-                                           uint64_t revision,
-                                           natskv_callback callback,
-                                           void *user,
-                                           natskv_op *op);
+natskv_code natskv_get_revision_async(const natskv_kv *kv,
+                                      const char *key,
+                                      uint64_t revision,
+                                      natskv_callback callback,
+                                      void *user,
+                                      natskv_op *op);
 
 /**
  * `natskv_get_entry` without waiting: the entry comes in `reply->entry`.
  */
-enum natskv_code natskv_get_entry_async(const struct natskv_kv *kv,
-                                        const char *key,
-                                        natskv_callback callback,
-                                        void *user,
-                                        natskv_op *op);
-
-/**
- * `natskv_put` without waiting: the revision comes in `reply->revision`. The value is copied.
- */
-enum natskv_code natskv_put_async(const struct natskv_kv *kv,
-                                  const char *key,
-                                  const void *value,
-                                  size_t len,
-                                  natskv_callback callback,
-                                  void *user,
-                                  natskv_op *op);
-
-/**
- * `natskv_put_string` without waiting: the revision comes in `reply->revision`.
- */
-enum natskv_code natskv_put_string_async(const struct natskv_kv *kv,
-                                         const char *key,
-                                         const char *value,
-                                         natskv_callback callback,
-                                         void *user,
-                                         natskv_op *op);
-
-/**
- * `natskv_create` without waiting: the revision comes in `reply->revision`. The value is copied.
- */
-enum natskv_code natskv_create_async(const struct natskv_kv *kv,
-                                     const char *key,
-                                     const void *value,
-                                     size_t len,
-                                     int64_t ttl_ms,
-                                     natskv_callback callback,
-                                     void *user,
-                                     natskv_op *op);
-
-/**
- * `natskv_update` without waiting: the revision comes in `reply->revision`. The value is copied.
- */
-enum natskv_code natskv_update_async(const struct natskv_kv *kv,
-                                     const char *key,
-                                     const void *value,
-                                     size_t len,
-                                     uint64_t expected,
-                                     natskv_callback callback,
-                                     void *user,
-                                     natskv_op *op);
-
-/**
- * `natskv_delete` without waiting: the marker's revision comes in `reply->revision`.
- */
-enum natskv_code natskv_delete_async(const struct natskv_kv *kv,
-                                     const char *key,
-                                     const struct natskv_write_options *options,
-                                     natskv_callback callback,
-                                     void *user,
-                                     natskv_op *op);
-
-/**
- * `natskv_purge` without waiting: the marker's revision comes in `reply->revision`.
- */
-enum natskv_code natskv_purge_async(const struct natskv_kv *kv,
-                                    const char *key,
-                                    const struct natskv_write_options *options,
-                                    natskv_callback callback,
-                                    void *user,
-                                    natskv_op *op);
-
-/**
- * `natskv_keys` without waiting: the list comes in `reply->keys`.
- */
-enum natskv_code natskv_keys_async(const struct natskv_kv *kv,
-                                   const char *const *filters,
-                                   size_t n,
+natskv_code natskv_get_entry_async(const natskv_kv *kv,
+                                   const char *key,
                                    natskv_callback callback,
                                    void *user,
                                    natskv_op *op);
 
 /**
+ * `natskv_put` without waiting: the revision comes in `reply->revision`. The value is copied.
+ */
+natskv_code natskv_put_async(const natskv_kv *kv,
+                             const char *key,
+                             const void *value,
+                             size_t len,
+                             natskv_callback callback,
+                             void *user,
+                             natskv_op *op);
+
+/**
+ * `natskv_put_string` without waiting: the revision comes in `reply->revision`.
+ */
+natskv_code natskv_put_string_async(const natskv_kv *kv,
+                                    const char *key,
+                                    const char *value,
+                                    natskv_callback callback,
+                                    void *user,
+                                    natskv_op *op);
+
+/**
+ * `natskv_create` without waiting: the revision comes in `reply->revision`. The value is copied.
+ */
+natskv_code natskv_create_async(const natskv_kv *kv,
+                                const char *key,
+                                const void *value,
+                                size_t len,
+                                int64_t ttl_ms,
+                                natskv_callback callback,
+                                void *user,
+                                natskv_op *op);
+
+/**
+ * `natskv_update` without waiting: the revision comes in `reply->revision`. The value is copied.
+ */
+natskv_code natskv_update_async(const natskv_kv *kv,
+                                const char *key,
+                                const void *value,
+                                size_t len,
+                                uint64_t expected,
+                                natskv_callback callback,
+                                void *user,
+                                natskv_op *op);
+
+/**
+ * `natskv_delete` without waiting: the marker's revision comes in `reply->revision`.
+ */
+natskv_code natskv_delete_async(const natskv_kv *kv,
+                                const char *key,
+                                const natskv_write_options *options,
+                                natskv_callback callback,
+                                void *user,
+                                natskv_op *op);
+
+/**
+ * `natskv_purge` without waiting: the marker's revision comes in `reply->revision`.
+ */
+natskv_code natskv_purge_async(const natskv_kv *kv,
+                               const char *key,
+                               const natskv_write_options *options,
+                               natskv_callback callback,
+                               void *user,
+                               natskv_op *op);
+
+/**
+ * `natskv_keys` without waiting: the list comes in `reply->keys`.
+ */
+natskv_code natskv_keys_async(const natskv_kv *kv,
+                              const char *const *filters,
+                              size_t n,
+                              natskv_callback callback,
+                              void *user,
+                              natskv_op *op);
+
+/**
  * `natskv_history` without waiting: the list comes in `reply->entries`.
  */
-enum natskv_code natskv_history_async(const struct natskv_kv *kv,
-                                      const char *key,
-                                      natskv_callback callback,
-                                      void *user,
-                                      natskv_op *op);
+natskv_code natskv_history_async(const natskv_kv *kv,
+                                 const char *key,
+                                 natskv_callback callback,
+                                 void *user,
+                                 natskv_op *op);
 
 /**
  * `natskv_status` without waiting: the status comes in `reply->status`.
  */
-enum natskv_code natskv_status_async(const struct natskv_kv *kv,
-                                     natskv_callback callback,
-                                     void *user,
-                                     natskv_op *op);
+natskv_code natskv_status_async(const natskv_kv *kv, natskv_callback callback, void *user, natskv_op *op);
 
 /**
  * `natskv_purge_deletes` without waiting: the number comes in `reply->count`.
  */
-enum natskv_code natskv_purge_deletes_async(const struct natskv_kv *kv,
-                                            int64_t older_than_ms,
-                                            natskv_callback callback,
-                                            void *user,
-                                            natskv_op *op);
+natskv_code natskv_purge_deletes_async(const natskv_kv *kv,
+                                       int64_t older_than_ms,
+                                       natskv_callback callback,
+                                       void *user,
+                                       natskv_op *op);
 
 /**
  * `natskv_execute` without waiting: the reply comes in `reply->json`.
  */
-enum natskv_code natskv_execute_async(const struct natskv_kv *kv,
-                                      const char *json,
-                                      natskv_callback callback,
-                                      void *user,
-                                      natskv_op *op);
+natskv_code natskv_execute_async(const natskv_kv *kv,
+                                 const char *json,
+                                 natskv_callback callback,
+                                 void *user,
+                                 natskv_op *op);
 
 /**
  * Watches the keys that match any of `n` filters; none (`filters` NULL, `n` 0): all keys. A filter is a key in which `*` stands
@@ -1471,23 +1452,23 @@ enum natskv_code natskv_execute_async(const struct natskv_kv *kv,
  * connection. Any thread; inside a callback of the same client NATSKV_WOULD_DEADLOCK. Free the watcher with
  * `natskv_watcher_free`.
  */
-enum natskv_code natskv_watch(const struct natskv_kv *kv,
-                              const char *const *filters,
-                              size_t n,
-                              const struct natskv_watch_options *options,
-                              struct natskv_watcher **out,
-                              struct natskv_error *err);
+natskv_code natskv_watch(const natskv_kv *kv,
+                         const char *const *filters,
+                         size_t n,
+                         const natskv_watch_options *options,
+                         natskv_watcher **out,
+                         natskv_error *err);
 
 /**
  * `natskv_watch` without waiting: `callback` gets the watcher in `reply->watcher`. With `on_item`, items may come before that.
  */
-enum natskv_code natskv_watch_async(const struct natskv_kv *kv,
-                                    const char *const *filters,
-                                    size_t n,
-                                    const struct natskv_watch_options *options,
-                                    natskv_callback callback,
-                                    void *user,
-                                    natskv_op *op);
+natskv_code natskv_watch_async(const natskv_kv *kv,
+                               const char *const *filters,
+                               size_t n,
+                               const natskv_watch_options *options,
+                               natskv_callback callback,
+                               void *user,
+                               natskv_op *op);
 
 /**
  * The next item of a watch. Waits at most `timeout_ms`; 0: not at all, negative: for ever.
@@ -1500,61 +1481,61 @@ enum natskv_code natskv_watch_async(const struct natskv_kv *kv,
  * Any thread, several at once too: each item goes to one of them. Inside a callback of the same client it gives what is there
  * already, or NATSKV_WOULD_DEADLOCK unless `timeout_ms` is 0.
  */
-enum natskv_code natskv_watcher_next(const struct natskv_watcher *watcher,
-                                     int64_t timeout_ms,
-                                     struct natskv_entry **out,
-                                     struct natskv_error *err);
+natskv_code natskv_watcher_next(const natskv_watcher *watcher,
+                                int64_t timeout_ms,
+                                natskv_entry **out,
+                                natskv_error *err);
 
 /**
  * Stops the watch, here and on the server, without waiting for it. Who waits in `natskv_watcher_next` gets NATSKV_CLOSED.
  * In callback form at most the item that is being handed out follows, then `drop`. Stopping twice is fine. Any thread.
  */
-enum natskv_code natskv_watcher_stop(const struct natskv_watcher *watcher);
+natskv_code natskv_watcher_stop(const natskv_watcher *watcher);
 
 /**
  * Stops the watch and frees the watcher; no other call may be using it. Inside its own `on_item` it is fine. NULL is fine.
  */
-void natskv_watcher_free(struct natskv_watcher *watcher);
+void natskv_watcher_free(natskv_watcher *watcher);
 
 /**
  * The bucket's name. "" for NULL.
  */
-const char *natskv_entry_bucket(const struct natskv_entry *entry);
+const char *natskv_entry_bucket(const natskv_entry *entry);
 
 /**
  * The key. "" for NULL.
  */
-const char *natskv_entry_key(const struct natskv_entry *entry);
+const char *natskv_entry_key(const natskv_entry *entry);
 
 /**
  * The value; length 0 for markers, for empty values, where only metadata was asked for, and for NULL.
  */
-struct natskv_slice natskv_entry_value(const struct natskv_entry *entry);
+natskv_slice natskv_entry_value(const natskv_entry *entry);
 
 /**
  * Length of the value in bytes; also where only metadata was asked for (`meta_only`) and the value is not there. 0 for NULL.
  */
-uint64_t natskv_entry_length(const struct natskv_entry *entry);
+uint64_t natskv_entry_length(const natskv_entry *entry);
 
 /**
  * The revision, unique in the bucket and never 0. 0 for NULL.
  */
-uint64_t natskv_entry_revision(const struct natskv_entry *entry);
+uint64_t natskv_entry_revision(const natskv_entry *entry);
 
 /**
  * When the server stored it, in nanoseconds since 1970 (UTC). 0 for NULL.
  */
-int64_t natskv_entry_created_ns(const struct natskv_entry *entry);
+int64_t natskv_entry_created_ns(const natskv_entry *entry);
 
 /**
  * How many further entries matched when this one was delivered: 0 for the newest, and for every get.
  */
-uint64_t natskv_entry_delta(const struct natskv_entry *entry);
+uint64_t natskv_entry_delta(const natskv_entry *entry);
 
 /**
  * What this revision did: a value, a delete marker or a purge marker. NATSKV_PUT for NULL.
  */
-enum natskv_operation natskv_entry_operation(const struct natskv_entry *entry);
+natskv_operation natskv_entry_operation(const natskv_entry *entry);
 
 /**
  * The operation as the JSON form says it: "PUT", "DEL" or "PURGE"; "UNKNOWN" for other numbers. Lives for ever.
@@ -1564,137 +1545,137 @@ const char *natskv_operation_name(int32_t operation);
 /**
  * The TTL that the entry was written with, as it stands in its header ("60", "1500ms"); no data where there is none.
  */
-struct natskv_slice natskv_entry_ttl(const struct natskv_entry *entry);
+natskv_slice natskv_entry_ttl(const natskv_entry *entry);
 
 /**
  * Why the server itself put this marker: "MaxAge", "Purge" or "Remove" (server 2.11+); no data for all other entries.
  */
-struct natskv_slice natskv_entry_marker_reason(const struct natskv_entry *entry);
+natskv_slice natskv_entry_marker_reason(const natskv_entry *entry);
 
 /**
  * How many headers the entry carries.
  */
-size_t natskv_entry_header_count(const struct natskv_entry *entry);
+size_t natskv_entry_header_count(const natskv_entry *entry);
 
 /**
  * Name and value of the header at `index`, in the order they were stored. False, outputs untouched, beyond the last one.
  * `name` and `value` may be NULL.
  */
-bool natskv_entry_header_at(const struct natskv_entry *entry,
+bool natskv_entry_header_at(const natskv_entry *entry,
                             size_t index,
-                            struct natskv_slice *name,
-                            struct natskv_slice *value);
+                            natskv_slice *name,
+                            natskv_slice *value);
 
 /**
  * The value of the last header with exactly this name; no data where there is none.
  */
-struct natskv_slice natskv_entry_header(const struct natskv_entry *entry, const char *name);
+natskv_slice natskv_entry_header(const natskv_entry *entry, const char *name);
 
 /**
  * Frees an entry that a function or a reply handed over to you; not those of lists and of `on_item`. NULL is fine.
  */
-void natskv_entry_free(struct natskv_entry *entry);
+void natskv_entry_free(natskv_entry *entry);
 
 /**
  * How many entries. 0 for NULL.
  */
-size_t natskv_entries_count(const struct natskv_entries *entries);
+size_t natskv_entries_count(const natskv_entries *entries);
 
 /**
  * The entry at `index`, which the list owns; NULL beyond the last one. It lives until `natskv_entries_free`.
  */
-const struct natskv_entry *natskv_entries_at(const struct natskv_entries *entries, size_t index);
+const natskv_entry *natskv_entries_at(const natskv_entries *entries, size_t index);
 
 /**
  * Frees the list and its entries. NULL is fine.
  */
-void natskv_entries_free(struct natskv_entries *entries);
+void natskv_entries_free(natskv_entries *entries);
 
 /**
  * How many names. 0 for NULL.
  */
-size_t natskv_keys_list_count(const struct natskv_keys_list *list);
+size_t natskv_keys_list_count(const natskv_keys_list *list);
 
 /**
  * The name at `index`, which the list owns; NULL beyond the last one. It lives until `natskv_keys_list_free`.
  */
-const char *natskv_keys_list_at(const struct natskv_keys_list *list, size_t index);
+const char *natskv_keys_list_at(const natskv_keys_list *list, size_t index);
 
 /**
  * Frees the list and its strings. NULL is fine.
  */
-void natskv_keys_list_free(struct natskv_keys_list *list);
+void natskv_keys_list_free(natskv_keys_list *list);
 
 /**
  * The bucket's name. "" for NULL.
  */
-const char *natskv_status_bucket(const struct natskv_bucket_status *status);
+const char *natskv_status_bucket(const natskv_bucket_status *status);
 
 /**
  * The description; "" where there is none.
  */
-const char *natskv_status_description(const struct natskv_bucket_status *status);
+const char *natskv_status_description(const natskv_bucket_status *status);
 
 /**
  * Messages stored: all revisions of all keys, markers included.
  */
-uint64_t natskv_status_values(const struct natskv_bucket_status *status);
+uint64_t natskv_status_values(const natskv_bucket_status *status);
 
 /**
  * Revisions kept per key.
  */
-int64_t natskv_status_history(const struct natskv_bucket_status *status);
+int64_t natskv_status_history(const natskv_bucket_status *status);
 
 /**
  * Age at which revisions expire, in milliseconds; 0: never.
  */
-int64_t natskv_status_ttl_ms(const struct natskv_bucket_status *status);
+int64_t natskv_status_ttl_ms(const natskv_bucket_status *status);
 
 /**
  * How long the markers of expired keys live, in milliseconds; 0: there are no such markers.
  */
-int64_t natskv_status_limit_marker_ttl_ms(const struct natskv_bucket_status *status);
+int64_t natskv_status_limit_marker_ttl_ms(const natskv_bucket_status *status);
 
 /**
  * Bytes stored.
  */
-uint64_t natskv_status_bytes(const struct natskv_bucket_status *status);
+uint64_t natskv_status_bytes(const natskv_bucket_status *status);
 
 /**
  * Largest size of the whole bucket in bytes; -1: no limit.
  */
-int64_t natskv_status_max_bytes(const struct natskv_bucket_status *status);
+int64_t natskv_status_max_bytes(const natskv_bucket_status *status);
 
 /**
  * Largest message in bytes; -1: no limit.
  */
-int32_t natskv_status_max_value_size(const struct natskv_bucket_status *status);
+int32_t natskv_status_max_value_size(const natskv_bucket_status *status);
 
 /**
  * Copies in a cluster.
  */
-int32_t natskv_status_replicas(const struct natskv_bucket_status *status);
+int32_t natskv_status_replicas(const natskv_bucket_status *status);
 
 /**
  * Where the bucket is kept; NATSKV_STORAGE_DEFAULT for NULL.
  */
-enum natskv_storage natskv_status_storage(const struct natskv_bucket_status *status);
+natskv_storage natskv_status_storage(const natskv_bucket_status *status);
 
 /**
  * Whether the bucket is compressed on disk.
  */
-bool natskv_status_compressed(const struct natskv_bucket_status *status);
+bool natskv_status_compressed(const natskv_bucket_status *status);
 
 /**
  * How many pairs of metadata the bucket has, the server's own (`_nats.…`) included.
  */
-size_t natskv_status_metadata_count(const struct natskv_bucket_status *status);
+size_t natskv_status_metadata_count(const natskv_bucket_status *status);
 
 /**
  * Name and value of the pair of metadata at `index`, sorted by name. False, outputs untouched, beyond the last one. `name`
  * and `value` may be NULL.
  */
-bool natskv_status_metadata_at(const struct natskv_bucket_status *status,
+bool natskv_status_metadata_at(const natskv_bucket_status *status,
                                size_t index,
                                const char **name,
                                const char **value);
@@ -1703,33 +1684,32 @@ bool natskv_status_metadata_at(const struct natskv_bucket_status *status,
  * Everything as JSON: `{bucket, values, history, ttl, bytes, backing_store, compressed, limit_marker_ttl, metadata, replicas,
  * storage, config, stream_info}`, durations in integer nanoseconds. "" for NULL.
  */
-const char *natskv_status_json(const struct natskv_bucket_status *status);
+const char *natskv_status_json(const natskv_bucket_status *status);
 
 /**
  * The server's whole answer to STREAM.INFO, as JSON. "" for NULL.
  */
-const char *natskv_status_stream_info_json(const struct natskv_bucket_status *status);
+const char *natskv_status_stream_info_json(const natskv_bucket_status *status);
 
 /**
  * Frees a status that a function or a reply handed over to you; not those of lists. NULL is fine.
  */
-void natskv_status_free(struct natskv_bucket_status *status);
+void natskv_status_free(natskv_bucket_status *status);
 
 /**
  * How many statuses. 0 for NULL.
  */
-size_t natskv_status_list_count(const struct natskv_status_list *list);
+size_t natskv_status_list_count(const natskv_status_list *list);
 
 /**
  * The status at `index`, which the list owns; NULL beyond the last one. It lives until `natskv_status_list_free`.
  */
-const struct natskv_bucket_status *natskv_status_list_at(const struct natskv_status_list *list,
-                                                         size_t index);
+const natskv_bucket_status *natskv_status_list_at(const natskv_status_list *list, size_t index);
 
 /**
  * Frees the list and its statuses. NULL is fine.
  */
-void natskv_status_list_free(struct natskv_status_list *list);
+void natskv_status_list_free(natskv_status_list *list);
 
 #ifdef __cplusplus
 }  // extern "C"
