@@ -103,7 +103,7 @@ int main(int argc, char **argv) {
         return 2;
     }
     natskv_options_init(&options);
-    options.servers = argv[1];
+    options.url = argv[1];
     options.name = "demo c";
     natskv_config_init(&config);
     config.bucket = "demo";

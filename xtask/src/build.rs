@@ -2,15 +2,19 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::dev::Dev;
+use crate::header;
 use crate::lane::{LIMIT, Lane};
 use crate::run::check;
 use crate::wasm;
+
+const HEADER: &str = "bindings-c/include/natskv.h";
 
 /// What the static library needs from the system, as rustc's `--print native-static-libs` says on Linux.
 const NATIVE_LIBRARIES: [&str; 7] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
@@ -48,6 +52,28 @@ pub(crate) fn python(dev: &Dev) -> Result<()> {
 /// The npm package, into target/dev/npm/natskv.
 pub(crate) fn web(dev: &Dev) -> Result<()> {
     wasm::build(&dev.root)?;
+    Ok(())
+}
+
+/// Writes bindings-c/include/natskv.h.
+pub(crate) fn header(dev: &Dev) -> Result<()> {
+    let file = dev.root.join(HEADER);
+    let text = header::generate(&dev.root)?;
+    if fs::read_to_string(&file).is_ok_and(|old| old == text) {
+        println!("{HEADER} is as it should be");
+        return Ok(());
+    }
+    fs::write(&file, text).with_context(|| format!("cannot write {HEADER}"))?;
+    println!("{HEADER} written");
+    Ok(())
+}
+
+/// Fails when bindings-c/include/natskv.h is not what the sources make.
+pub(crate) fn header_is_fresh(dev: &Dev) -> Result<()> {
+    let text = header::generate(&dev.root)?;
+    let committed = fs::read_to_string(dev.root.join(HEADER)).with_context(|| format!("no {HEADER}"))?;
+    let differs = committed.lines().zip(text.lines()).position(|(old, new)| old != new);
+    ensure!(committed == text, "{HEADER} is stale from line {}. To mend it: cargo xtask header", differs.unwrap_or(0) + 1);
     Ok(())
 }
 

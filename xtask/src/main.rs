@@ -3,6 +3,7 @@
 mod build;
 mod demo;
 mod dev;
+mod header;
 mod imports;
 mod lane;
 mod lint;
@@ -38,6 +39,12 @@ enum Verb {
         #[arg(long)]
         stay: bool,
     },
+    /// Make bindings-c/include/natskv.h from the Rust sources
+    Header {
+        /// Only tell whether the file is as the sources would make it
+        #[arg(long)]
+        check: bool,
+    },
     /// Run the fast lane, or the suites that are named
     Test {
         /// Suites to run; all when none is named
@@ -64,6 +71,8 @@ fn run(verb: Verb) -> Result<bool> {
     match verb {
         Verb::Setup => Ok(setup::setup(&dev, &Need::ALL).is_empty()),
         Verb::Demo { stay } => demo::demo(&dev, stay),
+        Verb::Header { check: true } => build::header_is_fresh(&dev).map(|()| true),
+        Verb::Header { check: false } => build::header(&dev).map(|()| true),
         Verb::Test { list: true, .. } => {
             suites::list();
             Ok(true)

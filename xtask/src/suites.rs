@@ -27,6 +27,7 @@ const SUITES: &[Suite] = &[
     },
     Suite { name: "vectors", about: "protocol facts as data, through natskv_core::wire", needs: &[], run: vectors },
     Suite { name: "contract", about: "the rules between core and its bindings", needs: &[], run: contract },
+    Suite { name: "real", about: "core against a real nats-server, without a binding", needs: &[Need::Python], run: real },
     Suite { name: "xtask", about: "this tool's own tests", needs: &[], run: xtask },
     Suite {
         name: "lint",
@@ -86,9 +87,15 @@ fn vectors(lane: &mut Lane<'_>) {
 fn contract(lane: &mut Lane<'_>) {
     lane.tests("the kit", lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--lib"]));
     for target in build::test_targets(lane) {
-        if !matches!(target.as_str(), "vectors" | "scenarios") {
+        if !matches!(target.as_str(), "vectors" | "scenarios" | "core_real") {
             lane.tests(&target, lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--test", &target]));
         }
+    }
+}
+
+fn real(lane: &mut Lane<'_>) {
+    if lane.has(Need::Python, "core_real") {
+        lane.tests("core_real", lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--test", "core_real"]));
     }
 }
 
