@@ -69,7 +69,7 @@ class Driver:
             self._loop.call_soon_threadsafe(self.poke)
 
     def pump(self) -> None:
-        """Drains the engine: bytes to the transport, actions to the loop, ends to the waiters, one deadline to the timer."""
+        """Drains the engine: bytes to the transport, actions to the loop, ends to the waiters, and sets the timer."""
         self._is_scheduled = False
         engine = self.engine
         while not self._is_full() and (transmit := engine.poll_transmit()):

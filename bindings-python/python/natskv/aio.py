@@ -29,7 +29,7 @@ def connect(servers: str | Sequence[str] = "nats://127.0.0.1:4222", **options: U
     """Connects: `client = await connect(…)`, or `async with connect(…) as client:`, which closes it at the end.
 
     Args:
-        servers: One URL or several: `nats://host:port` or `tls://host:port`, with `user:password@` or `token@` if need be.
+        servers: One URL or several: `nats://` or `tls://`, host and port, with `user:password@` or `token@` if need be.
         **options: All are optional; `natskv.Options` describes each: `name`, `user`, `password`, `token`, `tls`,
             `tls_hostname`, `tls_first`, `connect_timeout`, `request_timeout`, `ping_interval`, `max_pings_out`,
             `reconnect`, `max_reconnects`, `reconnect_wait`, `max_reconnect_wait`, `randomize_servers`, `inbox_prefix`,

@@ -251,9 +251,13 @@ def status(text: str) -> KeyValueStatus:
 
 
 def _config(given: Mapping[str, Any]) -> KeyValueConfig:
-    """A configuration from SPEC.md's fields, which core has checked or made."""
-    renamed = {_FIELD_OF.get(name, name): value for name, value in given.items() if value is not None}
-    return KeyValueConfig(**{name: _FROM_JSON.get(name, _same)(value) for name, value in renamed.items()})
+    """A configuration from fields that core has checked or made. What is absent is "not given", not a default."""
+    fields: dict[str, Any] = dict.fromkeys(field.name for field in dataclasses.fields(KeyValueConfig))
+    for name, value in given.items():
+        if value is not None:
+            name = _FIELD_OF.get(name, name)
+            fields[name] = _FROM_JSON.get(name, _same)(value)
+    return KeyValueConfig(**fields)
 
 
 def _loads(text: str | bytes) -> dict[str, Any]:
