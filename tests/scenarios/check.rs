@@ -73,18 +73,25 @@ fn check(text: &str) -> Checked {
         None => return Err("`bucket` is missing".into()),
     }
     let steps = scenario.get("steps").and_then(Value::as_array).ok_or("`steps` is not a list")?;
-    let mut watches = BTreeSet::new();
+    let mut watches = Watches::default();
     for (index, step) in steps.iter().enumerate() {
         check_step(step, scenario["bucket"].is_null(), &mut watches)
             .map_err(|why| format!("step {index}: {why}: {step}"))?;
     }
-    if let Some(name) = watches.first() {
+    if let Some(name) = watches.running.first() {
         return Err(format!("watch {name} is never stopped"));
     }
     if steps.is_empty() { Err("no steps".into()) } else { Ok(()) }
 }
 
-fn check_step(step: &Value, is_bucketless: bool, watches: &mut BTreeSet<String>) -> Checked {
+/// Names of watches; each is used once, so that a runner need not forget any.
+#[derive(Default)]
+struct Watches {
+    running: BTreeSet<String>,
+    ever: BTreeSet<String>,
+}
+
+fn check_step(step: &Value, is_bucketless: bool, watches: &mut Watches) -> Checked {
     let step = object(step)?;
     if let Some(operation) = step.get("do") {
         only(step, &["do", "expect", "error"])?;
@@ -104,11 +111,13 @@ fn check_step(step: &Value, is_bucketless: bool, watches: &mut BTreeSet<String>)
         if let Some(error) = step.get("error") {
             return check_error(error);
         }
-        return if watches.insert(name.to_owned()) { Ok(()) } else { Err("the watch runs already".into()) };
+        watches.running.insert(name.to_owned());
+        let is_new = watches.ever.insert(name.to_owned());
+        return if is_new { Ok(()) } else { Err("another watch had this name".into()) };
     }
     if step.contains_key("next") {
         only(step, &["next", "expect", "error"])?;
-        if !watches.contains(text_of(step, "next")?) {
+        if !watches.running.contains(text_of(step, "next")?) {
             return Err("no such watch".into());
         }
         return match (step.get("expect"), step.get("error")) {
@@ -119,7 +128,7 @@ fn check_step(step: &Value, is_bucketless: bool, watches: &mut BTreeSet<String>)
         };
     }
     only(step, &["stop"])?;
-    if watches.remove(text_of(step, "stop")?) { Ok(()) } else { Err("no such watch".into()) }
+    if watches.running.remove(text_of(step, "stop")?) { Ok(()) } else { Err("no such watch".into()) }
 }
 
 fn check_operation(operation: &Map<String, Value>, is_bucketless: bool) -> Result<&'static str, String> {
