@@ -30,6 +30,13 @@ const SUITES: &[Suite] = &[
     Suite { name: "real", about: "core against a real nats-server, without a binding", needs: &[Need::Python], run: real },
     Suite { name: "xtask", about: "this tool's own tests", needs: &[], run: xtask },
     Suite {
+        name: "scenarios",
+        about: "tests/scenarios through every binding, on a real server",
+        needs: &[Need::Python, Need::Node, Need::Wasm, Need::Browser],
+        run: scenarios,
+    },
+    Suite { name: "python", about: "both Python APIs against real servers", needs: &[Need::Python], run: python },
+    Suite {
         name: "lint",
         about: "clippy, rustfmt, rustdoc, ruff, mypy, stubtest, tsc",
         needs: &[Need::Python, Need::Node, Need::Wasm],
@@ -101,4 +108,30 @@ fn real(lane: &mut Lane<'_>) {
 
 fn xtask(lane: &mut Lane<'_>) {
     lane.tests("cargo test", lane.dev.cargo(["test", "--no-fail-fast", "-p", "xtask"]));
+}
+
+const PYTEST: [&str; 4] = ["-m", "pytest", "-q", "-rs"];
+
+/// The form of the files, and the files through each binding.
+fn scenarios(lane: &mut Lane<'_>) {
+    let dev = lane.dev;
+    lane.tests("their form", dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--test", "scenarios"]));
+    if has_python(lane) {
+        let mut pytest = dev.command(dev.venv("python"));
+        pytest.args(PYTEST).arg("tests/real/python/test_scenarios.py");
+        lane.tests("Python, asyncio and blocking", pytest);
+    }
+}
+
+fn python(lane: &mut Lane<'_>) {
+    if has_python(lane) {
+        let mut pytest = lane.dev.command(lane.dev.venv("python"));
+        pytest.args(PYTEST).args(["tests/real/python", "--ignore=tests/real/python/test_scenarios.py"]);
+        lane.tests("pytest", pytest);
+    }
+}
+
+fn has_python(lane: &mut Lane<'_>) -> bool {
+    let dev = lane.dev;
+    lane.has(Need::Python, "natskv for Python") && lane.build("building natskv for Python", || build::python(dev))
 }
