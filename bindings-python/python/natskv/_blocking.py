@@ -49,6 +49,10 @@ class Waiter:
             self.event.set()
 
 
+_DONE = Waiter()
+_DONE.set()
+
+
 class Driver:
     """Moves bytes and time between an engine and a socket, and ends to the threads that wait for them."""
 
@@ -115,6 +119,13 @@ class Driver:
                 self._followers.remove(waiter)
                 if not self._leader.locked():
                     self._promote()
+
+    def pump(self) -> None:
+        """Has the engine drained: by the leader, or here where nobody leads."""
+        if self._leader.acquire(blocking=False):
+            self._lead(_DONE, None)
+        else:
+            self.wake()
 
     def wake(self) -> None:
         """Has the leader look again. Takes no lock, so finalizers may call it."""

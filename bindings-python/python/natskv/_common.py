@@ -149,6 +149,9 @@ class Driver(Protocol):
     is_closing: bool
     """The user has asked for the end, so that a watch that ends is no error."""
 
+    def pump(self) -> None:
+        """Drains the engine."""
+
 
 class Feed:
     """The items of one watch on their way from core: taken in batches, handed out one by one."""
@@ -199,6 +202,8 @@ class Feed:
     def _pull(self) -> bool:
         if not self.is_over:
             self._items.extend(self._engine.watch_batch(self._watch, self._bucket))
+            if self._engine.pending_transmit():  # taking items may have answered flow control, which the server waits for
+                self._driver.pump()
         return bool(self._items)
 
     def _step(self) -> KeyValueEntry | None:

@@ -159,7 +159,7 @@ class Driver:
             context = self._setup.tls_context() if tls_first else None
             name = (self._setup.tls_hostname or host) if tls_first else None
             await self._loop.create_connection(
-                lambda: _Protocol(self, conn), host, port, ssl=context, server_hostname=name, happy_eyeballs_delay=0.25
+                lambda: _Protocol(self, conn), host, port, ssl=context, server_hostname=name
             )
         except Exception as error:
             self.on_lost(conn, error)
