@@ -1,89 +1,70 @@
 //! The options of `connect()` as core's Config.
 //!
-//! Names and units are those of `ConnectionOptions` in `ts/types.ts`; what is not known is refused, since a misspelt
-//! option that is silently dropped is worse than an error.
+//! Names and units are those of `ConnectionOptions` in `ts/types.ts`. Names and types were checked in `ts/options.ts`,
+//! where it costs less to carry; what is absent here keeps core's default.
 
 use core::time::Duration;
 
 use natskv_core::{Config, Error, ErrorCode};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub(crate) fn parse(json: &str) -> Result<Config, Error> {
     let Ok(Value::Object(options)) = serde_json::from_str(json) else {
-        return Err(invalid("connect options must be an object"));
+        return Err(Error::new(ErrorCode::InvalidArgument, "connect options must be an object"));
     };
+    let given = Given(&options);
     let mut config = Config { lang: "javascript", ..Config::default() };
-    for (name, value) in &options {
-        let option = Given { name, value };
-        match name.as_str() {
-            "servers" => config.servers = option.texts()?,
-            "name" => config.name = Some(option.text()?),
-            "user" => config.user = Some(option.text()?),
-            "pass" => config.password = Some(option.text()?),
-            "token" => config.token = Some(option.text()?),
-            "timeout" => config.connect_timeout = option.millis()?,
-            "requestTimeout" => config.request_timeout = option.millis()?,
-            "pingInterval" => config.ping_interval = option.millis()?,
-            "maxPingOut" => config.max_pings_out = option.number(1.0, f64::from(u32::MAX))? as u32,
-            "reconnect" => config.reconnect = option.flag()?,
-            "maxReconnectAttempts" => {
-                let attempts = option.number(-1.0, f64::from(u32::MAX))?;
-                config.max_reconnects = (attempts >= 0.0).then_some(attempts as u32);
-            }
-            "waitOnFirstConnect" => config.retry_first_connect = option.flag()?,
-            "reconnectTimeWait" => config.reconnect_wait = option.millis()?,
-            "maxReconnectTimeWait" => config.max_reconnect_wait = option.millis()?,
-            "noRandomize" => config.randomize_servers = !option.flag()?,
-            "inboxPrefix" => config.inbox_prefix = option.text()?,
-            "domain" => config.domain = Some(option.text()?),
-            "apiPrefix" => config.api_prefix = Some(option.text()?),
-            "pendingLimit" => config.pending_limit = option.number(0.0, f64::from(u32::MAX))? as usize,
-            "watchLimit" => config.watch_limit = option.number(0.0, f64::from(u32::MAX))? as usize,
-            _ => return Err(invalid(format!("connect option \"{name}\" is not known"))),
-        }
+    if let Some(servers) = options.get("servers").and_then(Value::as_array) {
+        config.servers = servers.iter().filter_map(Value::as_str).map(String::from).collect();
     }
+    config.name = given.text("name");
+    config.user = given.text("user");
+    config.password = given.text("pass");
+    config.token = given.text("token");
+    config.domain = given.text("domain");
+    config.api_prefix = given.text("apiPrefix");
+    if let Some(prefix) = given.text("inboxPrefix") {
+        config.inbox_prefix = prefix;
+    }
+    given.duration("timeout", &mut config.connect_timeout);
+    given.duration("requestTimeout", &mut config.request_timeout);
+    given.duration("pingInterval", &mut config.ping_interval);
+    given.duration("reconnectTimeWait", &mut config.reconnect_wait);
+    given.duration("maxReconnectTimeWait", &mut config.max_reconnect_wait);
+    if let Some(most) = given.number("maxPingOut") {
+        config.max_pings_out = most as u32;
+    }
+    config.max_reconnects = given.number("maxReconnectAttempts").filter(|most| *most >= 0.0).map(|most| most as u32);
+    if let Some(limit) = given.number("pendingLimit") {
+        config.pending_limit = limit as usize;
+    }
+    if let Some(limit) = given.number("watchLimit") {
+        config.watch_limit = limit as usize;
+    }
+    config.reconnect = given.flag("reconnect", true);
+    config.retry_first_connect = given.flag("waitOnFirstConnect", false);
+    config.randomize_servers = !given.flag("noRandomize", false);
     Ok(config)
 }
 
-struct Given<'a> {
-    name: &'a str,
-    value: &'a Value,
-}
+struct Given<'a>(&'a Map<String, Value>);
 
 impl Given<'_> {
-    fn text(&self) -> Result<String, Error> {
-        self.value.as_str().map(String::from).ok_or_else(|| self.wrong("a string"))
+    fn text(&self, name: &str) -> Option<String> {
+        self.0.get(name)?.as_str().map(String::from)
     }
 
-    fn texts(&self) -> Result<Vec<String>, Error> {
-        match self.value {
-            Value::String(text) => Ok(vec![text.clone()]),
-            Value::Array(texts) if !texts.is_empty() => {
-                texts.iter().map(|value| Given { name: self.name, value }.text()).collect()
-            }
-            _ => Err(self.wrong("a string or a list of strings")),
+    fn number(&self, name: &str) -> Option<f64> {
+        self.0.get(name)?.as_f64()
+    }
+
+    fn flag(&self, name: &str, default: bool) -> bool {
+        self.0.get(name).and_then(Value::as_bool).unwrap_or(default)
+    }
+
+    fn duration(&self, name: &str, to: &mut Duration) {
+        if let Some(millis) = self.number(name) {
+            *to = Duration::from_nanos((millis * 1e6) as u64);
         }
     }
-
-    fn flag(&self) -> Result<bool, Error> {
-        self.value.as_bool().ok_or_else(|| self.wrong("true or false"))
-    }
-
-    fn number(&self, least: f64, most: f64) -> Result<f64, Error> {
-        let number = self.value.as_f64().filter(|n| (least..=most).contains(n) && *n % 1.0 == 0.0);
-        number.ok_or_else(|| self.wrong(&format!("a whole number from {least} to {most}")))
-    }
-
-    fn millis(&self) -> Result<Duration, Error> {
-        let millis = self.value.as_f64().filter(|n| *n > 0.0);
-        millis.map(|n| Duration::from_nanos((n * 1e6) as u64)).ok_or_else(|| self.wrong("a duration above zero"))
-    }
-
-    fn wrong(&self, right: &str) -> Error {
-        invalid(format!("connect option \"{}\": {} must be {right}", self.name, self.value))
-    }
-}
-
-fn invalid(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
-    Error::new(ErrorCode::InvalidArgument, message)
 }
