@@ -1,341 +1,987 @@
-//! The only public door of core (outline: signatures are final, bodies follow).
+//! The only public door of core. It routes: commands to the verb's file, bytes to the request or consumer they answer, time to
+//! whoever armed a timer. It decides nothing itself.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, VecDeque},
+    format,
+    string::String,
+    vec::Vec,
+};
 use core::time::Duration;
 
-use crate::{config::Config, error::Error, kv::{config::{BucketConfig, BucketStatus}, entry::Entry}, time::Instant};
+use crate::{
+    config::Config,
+    error::{Error, ErrorCode},
+    event::{
+        Action, BucketId, Compare, ConnId, Event, Lost, Notice, OpId, Outcome, State, Stats, WatchId, WatchItem, WatchOptions,
+    },
+    js::ordered::{Plan, Step},
+    kv::{
+        admin::{Admin, Task},
+        bucket::{Bucket, DEFAULT_API},
+        command::{self, Operation},
+        config::BucketConfig,
+        create::Create,
+        get::Get,
+        key,
+        list::{List, What},
+        op::{Cx, Limits, Listener, Op, Progress, Slots, Subscription, Verb, subscribe},
+        purge_deletes::PurgeDeletes,
+        watch::{self, Told, Watch},
+        write::{Kind, What as Written, Write},
+    },
+    mux::{Answer, INBOX_SID, Net, Owner},
+    proto::{
+        headers::parse_u64,
+        info::ServerInfo,
+        parser::{Frame, Message, Parser},
+        server_error::ServerError,
+        subject,
+    },
+    rng::Rng,
+    session::{Change, Session},
+    slab::Slab,
+    time::Instant,
+    timers::Timer,
+};
 
-/// Names one transport, from `Action::Connect` on. Inputs with an older one are ignored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ConnId(pub u64);
+/// Durations beyond this are mistakes of unit.
+const MAX_TIMEOUT: Duration = Duration::from_secs(100 * 366 * 86_400);
 
-/// Names one accepted operation; never 0, never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct OpId(pub u64);
-
-/// Names one watch; never 0, never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct WatchId(pub u64);
-
-/// Names one opened bucket: its prefixes, flags and history as known when it was opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BucketId(pub u32);
-
-/// How a server is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    /// TCP.
-    Nats,
-    /// TCP, TLS demanded.
-    Tls,
-    /// WebSocket.
-    Ws,
-    /// WebSocket over TLS.
-    Wss,
-}
-
-/// One server of the pool. Credentials are not in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
-    /// How to reach it.
-    pub scheme: Scheme,
-    /// Host name or address, IPv6 without brackets.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// Path and query of a WebSocket URL, beginning with `/`; empty for others.
-    pub path: String,
-}
-
-/// When TLS starts on a transport.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TlsMode {
-    /// Not before `Action::StartTls` asks for it, if ever.
-    Later,
-    /// Right after the TCP connect, before any byte (also wss).
-    First,
-}
-
-/// What the binding has to do to its world.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Dial; answer with `transport_open` or `transport_closed`. Any earlier transport is to be dropped.
-    Connect { conn: ConnId, server: Server, tls: TlsMode },
-    /// Start TLS on the open transport, checking the certificate for `server_name`; answer with `transport_secured` or `transport_closed`.
-    StartTls { conn: ConnId, server_name: String },
-    /// Write what was handed out for this transport, then close it (or give up dialling). No answer is needed.
-    Disconnect { conn: ConnId },
-}
-
-/// Why a transport is gone, in the binding's words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lost {
-    /// Nobody listens there.
-    Refused,
-    /// The name does not resolve, or no route.
-    Unreachable,
-    /// The peer closed it.
-    Eof,
-    /// The network or the peer broke it.
-    Reset,
-    /// TLS failed; the text says how.
-    Tls(String),
-    /// Anything else, with text for the message.
-    Other(String),
-}
-
-/// What the binding has to tell its users.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// The operation is over. Comes exactly once for every OpId.
-    Done { op: OpId, result: Result<Outcome, Error> },
-    /// The watch is established on the server, or failed for good. Comes exactly once for every WatchId that is not stopped before.
-    WatchOpen { watch: WatchId, result: Result<(), Error> },
-    /// `watch_next` has something; comes again only after it gave None.
-    WatchReady(WatchId),
-    /// The connection changed.
-    State(State),
-    /// Worth a log line.
-    Notice(Notice),
-}
-
-/// The connection, as `Event::State` and `Client::state` tell it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum State {
-    /// The first connection is being made.
-    Connecting,
-    /// Requests go out.
-    Connected,
-    /// The connection is lost, for this reason.
-    Disconnected(Error),
-    /// A new one is being made.
-    Reconnecting,
-    /// No new operations; what is in flight is finished.
-    Draining,
-    /// The end. The error when it was not asked for.
-    Closed(Option<Error>),
-}
-
-/// Something that happened and was dealt with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
-    /// The server sent an -ERR that belongs to no operation.
-    ServerError(String),
-    /// The server is about to shut down (lame duck).
-    LameDuck,
-    /// A watch asked for its consumer anew; why.
-    WatchResumed(WatchId, &'static str),
-    /// A watch's reader was too slow for `Config::watch_limit`; what was unread is asked for again.
-    WatchOverflow(WatchId),
-    /// The bucket under a watch was deleted and created again; the picture starts anew.
-    WatchReset(WatchId),
-}
-
-/// How an operation ended well.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    /// Nothing to tell (delete_bucket, ready).
-    Unit,
-    /// put, create, update, delete, purge: the new revision.
-    Revision(u64),
-    /// get, entry.
-    Entry(Entry),
-    /// history, entries.
-    Entries(Vec<Entry>),
-    /// keys (in the order of their newest revision, each once), bucket_names.
-    Names(Vec<String>),
-    /// open, create_bucket, update_bucket, create_or_update_bucket.
-    Opened(BucketId, BucketStatus),
-    /// status.
-    Status(BucketStatus),
-    /// bucket_list.
-    Statuses(Vec<BucketStatus>),
-    /// purge_deletes: markers removed.
-    Purged(u64),
-    /// flush: the round trip.
-    RoundTrip(Duration),
-    /// execute: SPEC.md's reply, also for errors of the operation.
-    Json(String),
-}
-
-/// What a watch hands out.
-#[derive(Clone, Debug, PartialEq)]
-pub enum WatchItem {
-    /// A revision.
-    Entry(Entry),
-    /// All initial values were handed out.
-    CaughtUp,
-    /// The bucket was deleted and created again: forget all keys; a new initial picture follows, then CaughtUp again.
-    Reset,
-    /// The watch is over, for this reason. Nothing follows.
-    Ended(Error),
-}
-
-/// What a watch delivers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WatchOptions {
-    /// All revisions that history keeps, not only the newest of each key.
-    pub include_history: bool,
-    /// No delete and purge markers.
-    pub ignore_deletes: bool,
-    /// No values, only their length.
-    pub meta_only: bool,
-    /// No initial values. Excludes `include_history`.
-    pub updates_only: bool,
-    /// Everything from this revision on, it included; wins over `include_history` and `updates_only`.
-    pub resume_from_revision: Option<u64>,
-    /// How long the watch may take to be established; None: `Config::request_timeout`.
-    pub timeout: Option<Duration>,
-}
-
-/// What a create or an update of a bucket compares and keeps; see [`Client::create_bucket`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compare {
-    /// An existing bucket must equal the whole configuration, defaults included.
-    All,
-    /// Only the fields that are given must be equal.
-    Given,
-}
-
-/// Counters since the client was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Messages received.
-    pub in_msgs: u64,
-    /// Bytes received.
-    pub in_bytes: u64,
-    /// Messages sent.
-    pub out_msgs: u64,
-    /// Bytes sent.
-    pub out_bytes: u64,
-    /// Connections made after the first.
-    pub reconnects: u64,
-}
-
-/// What the server said of itself in INFO.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ServerInfo {
-    /// The INFO line's JSON text.
-    pub json: String,
-    /// Unique id of the server.
-    pub server_id: String,
-    /// Name of the server.
-    pub server_name: String,
-    /// Version text, such as `2.15.1`.
-    pub version: String,
-    /// Largest message it takes, headers included.
-    pub max_payload: usize,
-}
-
-/// The whole client. One owner; bindings put it behind a Mutex or RefCell.
+/// The whole client. One owner; bindings put it behind a Mutex or RefCell. The contract is in the crate's documentation.
 #[derive(Debug)]
 pub struct Client {
-    _private: (),
+    net: Net,
+    buckets: Vec<Bucket>,
+    ops: Slab<Option<Op>>,
+    watches: Slab<Watch>,
+    consumers: Slab<Option<Subscription>>,
+    /// Subscription number to consumer.
+    sids: BTreeMap<u64, u64>,
+    events: VecDeque<Event>,
+    state: State,
+    limits: Limits,
+    max_operations: usize,
+    watch_limit: usize,
+    drain_timeout: Duration,
+    drain_deadline: Option<Instant>,
+    now: Instant,
 }
 
-#[allow(unused_variables, missing_docs)]
 impl Client {
     /// Checks `config` and asks for the first connection at once.
-    pub fn new(config: Config, entropy: [u8; 32], now: Instant) -> Result<Self, Error> { unimplemented!() }
+    pub fn new(config: Config, entropy: [u8; 32], now: Instant) -> Result<Self, Error> {
+        let api_prefix = check(&config)?;
+        let mut rng = Rng::new(&entropy);
+        let limits = Limits {
+            heartbeat: config.watch_heartbeat,
+            inactive_threshold: config.inactive_threshold,
+            request_timeout: config.request_timeout,
+            max_filters: config.max_filters.max(1),
+        };
+        let (max_operations, watch_limit) = (config.max_operations.min(Slab::<Op>::MAX / 4), config.watch_limit);
+        let (pending_limit, drain_timeout, inbox_prefix) = (config.pending_limit, config.drain_timeout, config.inbox_prefix.clone());
+        // The inbox's name is drawn first, from entropy nobody has seen a part of.
+        let inbox_rng = Rng::new(&entropy);
+        for _ in 0..64 {
+            rng.next();
+        }
+        let session = Session::new(config, &mut rng, now)?;
+        let mut client = Self {
+            net: Net::new(session, inbox_rng, api_prefix, inbox_prefix, pending_limit),
+            buckets: Vec::new(),
+            ops: Slab::new(),
+            watches: Slab::new(),
+            consumers: Slab::new(),
+            sids: BTreeMap::new(),
+            events: VecDeque::new(),
+            state: State::Connecting,
+            limits,
+            max_operations,
+            watch_limit,
+            drain_timeout,
+            drain_deadline: None,
+            now,
+        };
+        client.tell_states();
+        Ok(client)
+    }
 
-    // ── commands ─ `timeout` None: Config::request_timeout. Bad arguments fail here; all else comes in Done.
+    // ── commands: `timeout` None is Config::request_timeout. Bad arguments fail here; all else comes in Done.
 
     /// Done (Unit) when the client is connected, or with the error that closed it.
-    pub fn ready(&mut self, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> { unimplemented!() }
-    /// PING, and Done (RoundTrip) at its PONG: everything sent before has reached the server.
-    pub fn flush(&mut self, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> { unimplemented!() }
-    /// A handle without asking the server: direct get assumed, history unknown.
-    pub fn bind(&mut self, bucket: &str) -> Result<BucketId, Error> { unimplemented!() }
-    /// Done (Opened), or BUCKET_NOT_FOUND, NOT_A_BUCKET.
-    pub fn open(&mut self, bucket: &str, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> { unimplemented!() }
-    /// Done (Opened). An existing bucket that is equal (by `compare`) is opened; BUCKET_EXISTS names the fields that differ.
-    pub fn create_bucket(&mut self, config: &BucketConfig, compare: Compare, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> { unimplemented!() }
-    /// Changes the fields that are given. Done (Opened), or BUCKET_NOT_FOUND.
-    pub fn update_bucket(&mut self, config: &BucketConfig, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> { unimplemented!() }
-    /// Updates, or creates where there is none. Done (Opened).
-    pub fn create_or_update_bucket(&mut self, config: &BucketConfig, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> { unimplemented!() }
-    /// Done (Unit), or BUCKET_NOT_FOUND.
-    pub fn delete_bucket(&mut self, bucket: &str, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> { unimplemented!() }
-    /// Done (Names), sorted.
-    pub fn bucket_names(&mut self, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> { unimplemented!() }
-    /// Done (Statuses), sorted by name.
-    pub fn bucket_list(&mut self, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> { unimplemented!() }
-    /// Done (Status).
-    pub fn status(&mut self, bucket: BucketId, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> { unimplemented!() }
+    pub fn ready(&mut self, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+        let op = self.start(timeout, now, |_| Ok(Verb::Ready))?;
+        if self.net.session.is_ready() {
+            self.finish(op.0, Ok(Outcome::Unit));
+        }
+        Ok(op)
+    }
 
-    /// The live value, or at `revision`. Done (Entry), or KEY_NOT_FOUND (also for markers).
-    pub fn get(&mut self, bucket: BucketId, key: &str, revision: Option<u64>, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> { unimplemented!() }
+    /// PING, and Done (RoundTrip) at its PONG: everything sent before has reached the server.
+    pub fn flush(&mut self, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+        self.start(timeout, now, |cx| {
+            let is_sent = cx.net.session.is_ready();
+            if is_sent {
+                cx.net.session.flush(cx.op, cx.now);
+            }
+            Ok(Verb::Flush { is_sent })
+        })
+    }
+
+    /// A handle without asking the server: a plain bucket is assumed, its history unknown.
+    pub fn bind(&mut self, bucket: &str) -> Result<BucketId, Error> {
+        key::check_bucket(bucket)?;
+        self.buckets.push(Bucket::bound(bucket, &self.net.api_prefix));
+        Ok(BucketId(self.buckets.len() as u32 - 1))
+    }
+
+    /// Done (Opened), or BUCKET_NOT_FOUND, NOT_A_BUCKET.
+    pub fn open(&mut self, bucket: &str, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+        key::check_bucket(bucket)?;
+        self.admin(bucket, Task::Open, timeout, now)
+    }
+
+    /// Done (Opened). An existing bucket that is equal (by `compare`) is opened; BUCKET_EXISTS names the fields that differ.
+    pub fn create_bucket(&mut self, config: &BucketConfig, compare: Compare, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+        config.check()?;
+        self.admin(&config.bucket, Task::Create { config: config.clone(), compare }, timeout, now)
+    }
+
+    /// Changes the fields that are given. Done (Opened), or BUCKET_NOT_FOUND.
+    pub fn update_bucket(&mut self, config: &BucketConfig, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+        config.check()?;
+        self.admin(&config.bucket, Task::Update { config: config.clone(), creates: false }, timeout, now)
+    }
+
+    /// Updates, or creates where there is none. Done (Opened).
+    pub fn create_or_update_bucket(&mut self, config: &BucketConfig, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+        config.check()?;
+        self.admin(&config.bucket, Task::Update { config: config.clone(), creates: true }, timeout, now)
+    }
+
+    /// Done (Unit), or BUCKET_NOT_FOUND.
+    pub fn delete_bucket(&mut self, bucket: &str, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+        key::check_bucket(bucket)?;
+        self.admin(bucket, Task::Delete, timeout, now)
+    }
+
+    /// Done (Names), sorted; mirrors included.
+    pub fn bucket_names(&mut self, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+        self.admin("", Task::Names { found: Vec::new() }, timeout, now)
+    }
+
+    /// Done (Statuses), sorted by name; mirrors included.
+    pub fn bucket_list(&mut self, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+        self.admin("", Task::List { found: Vec::new() }, timeout, now)
+    }
+
+    /// Done (Status).
+    pub fn status(&mut self, bucket: BucketId, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+        let name = self.bucket(bucket)?.name.clone();
+        self.admin(&name, Task::Status, timeout, now)
+    }
+
+    /// The live value, or the one at `revision`. Done (Entry), or KEY_NOT_FOUND (also for markers).
+    pub fn get(&mut self, bucket: BucketId, key: &str, revision: Option<u64>, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+        key::check_key(key)?;
+        check_revision(revision)?;
+        let index = self.index(bucket)?;
+        self.start(timeout, now, |cx| Get::start(cx, index, key, revision, false).map(Verb::Get))
+    }
+
     /// The newest entry, marker or not. Done (Entry), or KEY_NOT_FOUND.
-    pub fn entry(&mut self, bucket: BucketId, key: &str, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> { unimplemented!() }
+    pub fn entry(&mut self, bucket: BucketId, key: &str, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+        key::check_key(key)?;
+        let index = self.index(bucket)?;
+        self.start(timeout, now, |cx| Get::start(cx, index, key, None, true).map(Verb::Get))
+    }
+
     /// Done (Revision).
-    pub fn put(&mut self, bucket: BucketId, key: &str, value: &[u8], timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> { unimplemented!() }
+    pub fn put(&mut self, bucket: BucketId, key: &str, value: &[u8], timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+        self.write(bucket, Written { kind: Kind::Put, key, value, expected: None, ttl: None }, timeout, now)
+    }
+
     /// Done (Revision), or KEY_EXISTS. `ttl`: at least 1 s, in buckets with `limit_marker_ttl`.
-    pub fn create(&mut self, bucket: BucketId, key: &str, value: &[u8], ttl: Option<Duration>, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> { unimplemented!() }
+    pub fn create(
+        &mut self,
+        bucket: BucketId,
+        key: &str,
+        value: &[u8],
+        ttl: Option<Duration>,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
+        key::check_writable(key)?;
+        let index = self.index(bucket)?;
+        self.start(timeout, now, |cx| Create::start(cx, index, key, value, ttl).map(Verb::Create))
+    }
+
     /// Done (Revision), or WRONG_REVISION.
-    pub fn update(&mut self, bucket: BucketId, key: &str, value: &[u8], revision: u64, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> { unimplemented!() }
+    pub fn update(
+        &mut self,
+        bucket: BucketId,
+        key: &str,
+        value: &[u8],
+        revision: u64,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
+        if revision == 0 {
+            return Err(Error::argument("revision: 0 is no revision; use create for a key that must not exist"));
+        }
+        self.write(bucket, Written { kind: Kind::Put, key, value, expected: Some(revision), ttl: None }, timeout, now)
+    }
+
     /// Done (Revision of the marker), or WRONG_REVISION when `expected` is given.
-    pub fn delete(&mut self, bucket: BucketId, key: &str, expected: Option<u64>, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> { unimplemented!() }
+    pub fn delete(&mut self, bucket: BucketId, key: &str, expected: Option<u64>, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+        check_revision(expected)?;
+        self.write(bucket, Written { kind: Kind::Delete, key, value: &[], expected, ttl: None }, timeout, now)
+    }
+
     /// Done (Revision of the marker), or WRONG_REVISION when `expected` is given. `ttl`: how long the marker stays.
-    pub fn purge(&mut self, bucket: BucketId, key: &str, expected: Option<u64>, ttl: Option<Duration>, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> { unimplemented!() }
+    pub fn purge(
+        &mut self,
+        bucket: BucketId,
+        key: &str,
+        expected: Option<u64>,
+        ttl: Option<Duration>,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
+        check_revision(expected)?;
+        self.write(bucket, Written { kind: Kind::Purge, key, value: &[], expected, ttl }, timeout, now)
+    }
+
     /// All kept revisions, oldest first, markers included. Done (Entries), or KEY_NOT_FOUND. `timeout` is the longest silence.
-    pub fn history(&mut self, bucket: BucketId, key: &str, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> { unimplemented!() }
-    /// Live keys that match any filter (none given: all). Done (Names). `timeout` is the longest silence.
-    pub fn keys(&mut self, bucket: BucketId, filters: &[&str], timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> { unimplemented!() }
-    /// Removes markers older than `older_than` with all that is under them, never anything newer. Done (Purged).
-    pub fn purge_deletes(&mut self, bucket: BucketId, older_than: Duration, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> { unimplemented!() }
-    /// SPEC.md's JSON operation. Done (Json), whose text is the reply, also where the operation failed.
-    pub fn execute(&mut self, bucket: BucketId, operation: &str, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> { unimplemented!() }
-    /// Ends the operation: Done (Err CANCELLED), or whatever it ended with before. Unknown ids are ignored.
-    pub fn cancel(&mut self, op: OpId, now: Instant) { unimplemented!() }
+    pub fn history(&mut self, bucket: BucketId, key: &str, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+        key::check_key(key)?;
+        self.list(bucket, What::History(key.into()), &[key], timeout, now)
+    }
+
+    /// Live keys that match any filter (none given: all), sorted. Done (Names). `timeout` is the longest silence.
+    pub fn keys(&mut self, bucket: BucketId, filters: &[&str], timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+        self.list(bucket, What::Keys, filters, timeout, now)
+    }
+
+    /// Removes markers older than `older_than` with all that is under them, never anything newer. Of younger markers only what is
+    /// under them goes. Done (Purged). `timeout` is the longest silence.
+    pub fn purge_deletes(&mut self, bucket: BucketId, older_than: Duration, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+        let index = self.index(bucket)?;
+        let op = self.start(timeout, now, |cx| Ok(Verb::PurgeDeletes(Box::new(PurgeDeletes::start(cx, index, older_than)?))))?;
+        self.set_silence(op, timeout);
+        Ok(op)
+    }
+
+    /// SPEC.md's JSON operation. Done (Json), whose text is the reply, also where the operation failed or its object is wrong.
+    pub fn execute(&mut self, bucket: BucketId, operation: &str, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+        self.index(bucket)?;
+        let started = Operation::parse(operation).and_then(|operation| {
+            let op = self.dispatch(bucket, &operation, timeout, now)?;
+            if let Some(slot) = self.op_mut(op.0) {
+                slot.reply_form = Some(operation.reply_form());
+            }
+            Ok(op)
+        });
+        match started {
+            Err(error) if !matches!(error.code, ErrorCode::Closed | ErrorCode::BufferFull) => {
+                let op = self.start(timeout, now, |_| Ok(Verb::Ready))?;
+                self.finish(op.0, Ok(Outcome::Json(error.to_json())));
+                Ok(op)
+            }
+            other => other,
+        }
+    }
+
+    fn dispatch(&mut self, bucket: BucketId, operation: &Operation, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+        match operation {
+            Operation::Put { key, value } => self.put(bucket, key, value, timeout, now),
+            Operation::Get { key, revision } => self.get(bucket, key, *revision, timeout, now),
+            Operation::Create { key, value, ttl } => self.create(bucket, key, value, *ttl, timeout, now),
+            Operation::Update { key, value, revision } => self.update(bucket, key, value, *revision, timeout, now),
+            Operation::Delete { key, revision } => self.delete(bucket, key, *revision, timeout, now),
+            Operation::Purge { key, revision, ttl } => self.purge(bucket, key, *revision, *ttl, timeout, now),
+            Operation::History { key, .. } => self.history(bucket, key, timeout, now),
+            Operation::List { filters } => self.keys(bucket, &strs(filters), timeout, now),
+            Operation::Watch { filters } => self.list(bucket, What::Current, &strs(filters), timeout, now),
+        }
+    }
+
+    /// Ends the operation: Done (Err CANCELLED) if it is still in flight. Unknown ids are ignored.
+    pub fn cancel(&mut self, op: OpId, now: Instant) {
+        self.advance(now);
+        let exposed = self.is_exposed(op.0);
+        self.finish(op.0, Err(Error::from_code(ErrorCode::Cancelled).maybe_applied(exposed)));
+    }
 
     /// Starts a watch on the keys that match any filter (none given: all).
-    pub fn watch(&mut self, bucket: BucketId, filters: &[&str], options: WatchOptions, now: Instant) -> Result<WatchId, Error> { unimplemented!() }
+    pub fn watch(&mut self, bucket: BucketId, filters: &[&str], options: WatchOptions, now: Instant) -> Result<WatchId, Error> {
+        self.advance(now);
+        self.check_open()?;
+        let policy = watch::policy(&options)?;
+        let keys = key::reduce(filters)?;
+        let index = self.index(bucket)?;
+        let timeout = check_timeout(options.timeout)?.unwrap_or(self.limits.request_timeout);
+        if self.watches.len() >= self.max_operations {
+            return Err(too_many(self.max_operations));
+        }
+        let bucket = &self.buckets[index];
+        let plan = Plan {
+            api_prefix: bucket.api_prefix.clone(),
+            stream: bucket.stream.clone(),
+            filters: bucket.filters(&keys),
+            policy,
+            has_single_revisions: bucket.history == Some(1),
+            is_headers_only: options.meta_only,
+            stream_created: bucket.created.clone(),
+            heartbeat: self.limits.heartbeat,
+            inactive_threshold: self.limits.inactive_threshold,
+            request_timeout: self.limits.request_timeout,
+            max_filters: self.limits.max_filters,
+        };
+        let id = self.watches.insert(Watch::new(index, &options, self.watch_limit, self.now + timeout));
+        match subscribe(&mut self.consumers, &mut self.net, plan, Listener::Watch(id), self.now) {
+            Ok(consumer) => {
+                if let Some(watch) = self.watches.get_mut(id) {
+                    watch.consumer = consumer;
+                }
+                self.net.timers.arm(self.now + timeout, Timer::Consumer(consumer));
+                self.index_sid(consumer, 0);
+                Ok(WatchId(id))
+            }
+            Err(error) => {
+                self.watches.remove(id);
+                Err(error)
+            }
+        }
+    }
+
     /// The next item, if one is there. Taking items is what lets the server send more.
-    pub fn watch_next(&mut self, watch: WatchId, now: Instant) -> Option<WatchItem> { unimplemented!() }
+    pub fn watch_next(&mut self, watch: WatchId, now: Instant) -> Option<WatchItem> {
+        self.advance(now);
+        self.watches.get_mut(watch.0)?.next(&mut self.net)
+    }
+
     /// Ends the watch and its consumer on the server. Unknown ids are ignored.
-    pub fn watch_stop(&mut self, watch: WatchId, now: Instant) { unimplemented!() }
+    pub fn watch_stop(&mut self, watch: WatchId, now: Instant) {
+        self.advance(now);
+        if let Some(watch) = self.watches.remove(watch.0) {
+            self.stop_consumer(watch.consumer);
+        }
+    }
 
-    /// No new operations; finishes those in flight, ends the watches, then closes.
-    pub fn drain(&mut self, now: Instant) { unimplemented!() }
+    /// No new operations; finishes those in flight, ends the watches, then closes. Longest for `Config::drain_timeout`.
+    pub fn drain(&mut self, now: Instant) {
+        self.advance(now);
+        if self.drain_deadline.is_some() || matches!(self.state, State::Closed(_)) {
+            return;
+        }
+        self.drain_deadline = Some(self.now + self.drain_timeout);
+        self.set_state(State::Draining);
+        self.end_watches(&Error::from_code(ErrorCode::Closed));
+        self.close_if_drained();
+    }
+
     /// Ends everything now: operations in flight fail with CLOSED, consumers of ours are deleted on the way out.
-    pub fn close(&mut self, now: Instant) { unimplemented!() }
+    pub fn close(&mut self, now: Instant) {
+        self.advance(now);
+        self.end(None);
+    }
 
-    // ── inputs ─ an older ConnId is ignored
+    // ── inputs: an older ConnId is ignored
 
     /// The transport asked for is open.
-    pub fn transport_open(&mut self, conn: ConnId, now: Instant) { unimplemented!() }
-    /// TLS asked for by `Action::StartTls` is up.
-    pub fn transport_secured(&mut self, conn: ConnId, now: Instant) { unimplemented!() }
-    /// Bytes from the server, cut anywhere.
-    pub fn receive(&mut self, conn: ConnId, bytes: &[u8], now: Instant) { unimplemented!() }
-    /// The transport is gone, or could not be made.
-    pub fn transport_closed(&mut self, conn: ConnId, why: Lost, now: Instant) { unimplemented!() }
-    /// The deadline may have passed.
-    pub fn handle_timeout(&mut self, now: Instant) { unimplemented!() }
+    pub fn transport_open(&mut self, conn: ConnId, now: Instant) {
+        self.advance(now);
+        if self.net.session.is_current(conn) {
+            self.net.session.on_open();
+        }
+    }
 
-    // ── outputs ─ after any `&mut self` call: transmit, actions, events, until all give None; then deadline()
+    /// TLS asked for by `Action::StartTls` is up.
+    pub fn transport_secured(&mut self, conn: ConnId, now: Instant) {
+        self.advance(now);
+        if self.net.session.is_current(conn) {
+            self.net.session.on_secured();
+        }
+    }
+
+    /// Bytes from the server, cut anywhere.
+    pub fn receive(&mut self, conn: ConnId, bytes: &[u8], now: Instant) {
+        self.advance(now);
+        if !self.net.session.is_current(conn) {
+            return;
+        }
+        self.net.session.on_bytes(bytes.len(), self.now);
+        // The parser's frames borrow it; an input may replace the connection, and its parser with it.
+        let mut parser = core::mem::replace(&mut self.net.session.parser, Parser::new(0));
+        let mut frames = parser.frames(bytes);
+        while let Some(frame) = frames.next() {
+            let change = match frame {
+                Ok(Frame::Message(message)) => {
+                    self.on_message(&message);
+                    Change::Nothing
+                }
+                Ok(Frame::Info(json)) => self.net.session.on_info(json, &mut self.net.rng, self.now),
+                Ok(Frame::Ping) => {
+                    self.net.session.on_ping();
+                    Change::Nothing
+                }
+                Ok(Frame::Pong) => self.net.session.on_pong(self.now),
+                Ok(Frame::Ok) => Change::Nothing,
+                Ok(Frame::Err(text)) => self.net.session.on_err(text, &mut self.net.rng, self.now),
+                Err(error) => self.net.session.abandon(error, &mut self.net.rng, self.now),
+            };
+            self.apply(change);
+            if !self.net.session.is_current(conn) {
+                return;
+            }
+        }
+        self.net.session.parser = parser;
+        self.close_if_drained();
+    }
+
+    /// The transport is gone, or could not be made.
+    pub fn transport_closed(&mut self, conn: ConnId, why: Lost, now: Instant) {
+        self.advance(now);
+        if self.net.session.is_current(conn) {
+            let change = self.net.session.on_closed(why, &mut self.net.rng, self.now);
+            self.apply(change);
+        }
+    }
+
+    /// The deadline may have passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.advance(now);
+        let change = self.net.session.handle_timeout(&mut self.net.rng, self.now);
+        self.apply(change);
+        while let Some(timer) = self.net.timers.pop_due(self.now) {
+            match timer {
+                Timer::Op(op) => self.on_op_timer(op),
+                Timer::Consumer(consumer) => self.on_consumer_timer(consumer),
+            }
+        }
+        if self.drain_deadline.is_some_and(|deadline| deadline <= self.now) {
+            self.end(None);
+        }
+        self.close_if_drained();
+        self.sweep();
+    }
+
+    // ── outputs: after any `&mut self` call drain transmit, actions, events, until all give None; then read deadline()
 
     /// Bytes to write, swapped into `buf` (whose old content is dropped and whose capacity is reused).
-    pub fn poll_transmit(&mut self, buf: &mut Vec<u8>) -> Option<ConnId> { unimplemented!() }
+    pub fn poll_transmit(&mut self, buf: &mut Vec<u8>) -> Option<ConnId> {
+        self.net.session.poll_transmit(buf)
+    }
+
     /// How many bytes `poll_transmit` would give: bindings that cork writes flush at once beyond 64 KiB.
-    pub fn pending_transmit(&self) -> usize { unimplemented!() }
+    pub fn pending_transmit(&self) -> usize {
+        self.net.session.pending()
+    }
+
     /// Something to do.
-    pub fn poll_action(&mut self) -> Option<Action> { unimplemented!() }
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.net.session.poll_action()
+    }
+
     /// Something to tell.
-    pub fn poll_event(&mut self) -> Option<Event> { unimplemented!() }
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
     /// When `handle_timeout` is due; None: not at all.
-    pub fn deadline(&self) -> Option<Instant> { unimplemented!() }
+    pub fn deadline(&self) -> Option<Instant> {
+        [self.net.session.deadline(), self.net.timers.next(), self.drain_deadline].into_iter().flatten().min()
+    }
 
     // ── getters
 
     /// The connection's state.
-    pub fn state(&self) -> &State { unimplemented!() }
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
     /// What the connected server said of itself; None before the first connection.
-    pub fn server_info(&self) -> Option<&ServerInfo> { unimplemented!() }
+    pub fn server_info(&self) -> Option<&ServerInfo> {
+        self.net.session.info.as_ref()
+    }
+
     /// The server in use or last used, as a URL without credentials.
-    pub fn connected_url(&self) -> String { unimplemented!() }
+    pub fn connected_url(&self) -> String {
+        self.net.session.server_url()
+    }
+
     /// Counters.
-    pub fn stats(&self) -> Stats { unimplemented!() }
-    /// The name of an opened bucket.
-    pub fn bucket_name(&self, bucket: BucketId) -> &str { unimplemented!() }
+    pub fn stats(&self) -> Stats {
+        self.net.session.stats
+    }
+
+    /// The name of an opened bucket; empty for an id of another client.
+    pub fn bucket_name(&self, bucket: BucketId) -> &str {
+        self.buckets.get(bucket.0 as usize).map_or("", |bucket| &bucket.name)
+    }
+
+    // ── operations
+
+    fn bucket(&self, id: BucketId) -> Result<&Bucket, Error> {
+        self.buckets.get(id.0 as usize).ok_or_else(|| Error::argument("the bucket handle belongs to another client"))
+    }
+
+    fn index(&self, id: BucketId) -> Result<usize, Error> {
+        self.bucket(id).map(|_| id.0 as usize)
+    }
+
+    fn write(&mut self, bucket: BucketId, what: Written<'_>, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+        key::check_writable(what.key)?;
+        let index = self.index(bucket)?;
+        self.start(timeout, now, |cx| Write::start(cx, index, what).map(Verb::Write))
+    }
+
+    fn list(&mut self, bucket: BucketId, what: What, filters: &[&str], timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+        let keys = key::reduce(filters)?;
+        let index = self.index(bucket)?;
+        let op = self.start(timeout, now, |cx| Ok(Verb::List(Box::new(List::start(cx, index, what, &keys)?))))?;
+        self.set_silence(op, timeout);
+        if let Some(consumer) = self.op_mut(op.0).map(|op| op.slots.consumer) {
+            self.index_sid(consumer, 0);
+        }
+        Ok(op)
+    }
+
+    fn admin(&mut self, bucket: &str, task: Task, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+        self.start(timeout, now, |cx| Ok(Verb::Admin(Box::new(Admin::start(cx, bucket, task)?))))
+    }
+
+    /// Makes an operation of what `begin` returns, with a deadline.
+    fn start(
+        &mut self,
+        timeout: Option<Duration>,
+        now: Instant,
+        begin: impl FnOnce(&mut Cx<'_>) -> Result<Verb, Error>,
+    ) -> Result<OpId, Error> {
+        self.advance(now);
+        self.check_open()?;
+        let timeout = check_timeout(timeout)?.unwrap_or(self.limits.request_timeout);
+        if self.ops.len() >= self.max_operations {
+            return Err(too_many(self.max_operations));
+        }
+        let id = self.ops.insert(None);
+        let mut slots = Slots::default();
+        let begun = begin(&mut self.cx(&mut slots, id));
+        match begun {
+            Ok(verb) => {
+                let deadline = self.now + timeout;
+                self.net.timers.arm(deadline, Timer::Op(id));
+                if let Some(slot) = self.ops.get_mut(id) {
+                    *slot = Some(Op { verb, slots, deadline, retry_at: None, silence: None, reply_form: None });
+                }
+                Ok(OpId(id))
+            }
+            Err(error) => {
+                self.ops.remove(id);
+                self.release(&slots);
+                Err(error)
+            }
+        }
+    }
+
+    fn cx<'a>(&'a mut self, slots: &'a mut Slots, op: u64) -> Cx<'a> {
+        Cx {
+            net: &mut self.net,
+            buckets: &mut self.buckets,
+            consumers: &mut self.consumers,
+            limits: self.limits,
+            slots,
+            op,
+            now: self.now,
+        }
+    }
+
+    fn op_mut(&mut self, id: u64) -> Option<&mut Op> {
+        self.ops.get_mut(id)?.as_mut()
+    }
+
+    fn set_silence(&mut self, op: OpId, timeout: Option<Duration>) {
+        let silence = timeout.unwrap_or(self.limits.request_timeout);
+        if let Some(op) = self.op_mut(op.0) {
+            op.silence = Some(silence);
+        }
+    }
+
+    /// Lets the operation's verb react, and does what follows from it.
+    fn drive(&mut self, id: u64, react: impl FnOnce(&mut Verb, &mut Cx<'_>) -> Progress) {
+        let Some(mut op) = self.ops.get_mut(id).and_then(Option::take) else { return };
+        if let Some(silence) = op.silence {
+            op.deadline = self.now + silence; // the timer that is armed earlier looks here
+        }
+        let consumer = op.slots.consumer;
+        let progress = react(&mut op.verb, &mut self.cx(&mut op.slots, id));
+        if op.slots.consumer != consumer {
+            self.index_sid(op.slots.consumer, 0);
+        }
+        if let Progress::Later(wait) = progress {
+            op.retry_at = Some(self.now + wait);
+            self.net.timers.arm(self.now + wait, Timer::Op(id));
+        }
+        if let Some(slot) = self.ops.get_mut(id) {
+            *slot = Some(op);
+        }
+        if let Progress::Done(result) = progress {
+            self.finish(id, result);
+        }
+    }
+
+    /// The one place where an operation ends.
+    fn finish(&mut self, id: u64, result: Result<Outcome, Error>) {
+        let Some(Some(op)) = self.ops.remove(id) else { return };
+        self.release(&op.slots);
+        let result = match (&op.reply_form, &op.verb) {
+            (Some(form), verb) => Ok(Outcome::Json(command::reply(self.name_of(verb), form, result))),
+            (None, _) => result,
+        };
+        self.events.push_back(Event::Done { op: OpId(id), result });
+    }
+
+    fn name_of(&self, verb: &Verb) -> &str {
+        let index = match verb {
+            Verb::Get(get) => get.bucket(),
+            Verb::Write(write) => write.bucket(),
+            Verb::Create(create) => create.bucket(),
+            Verb::List(list) => list.bucket(),
+            Verb::Ready | Verb::Flush { .. } | Verb::Admin(_) | Verb::PurgeDeletes(_) => return "",
+        };
+        &self.buckets[index].name
+    }
+
+    /// Frees what an operation holds.
+    fn release(&mut self, slots: &Slots) {
+        for request in slots.others.iter().chain([&slots.current, &slots.held]) {
+            self.net.forget(*request);
+        }
+        self.stop_consumer(slots.consumer);
+    }
+
+    fn is_exposed(&self, id: u64) -> bool {
+        let op = self.ops.get(id).and_then(Option::as_ref);
+        op.is_some_and(|op| self.net.is_exposed_write(op.slots.current))
+    }
+
+    fn on_op_timer(&mut self, id: u64) {
+        let now = self.now;
+        let Some(op) = self.op_mut(id) else { return };
+        if op.deadline <= now {
+            let is_write = self.is_exposed(id);
+            let text = if self.net.session.is_ready() { "timed out" } else { "timed out: not connected" };
+            self.finish(id, Err(Error::new(ErrorCode::Timeout, text).maybe_applied(is_write)));
+            return;
+        }
+        if op.retry_at.is_some_and(|at| at <= now) {
+            op.retry_at = None;
+            self.drive(id, Verb::on_retry);
+            return;
+        }
+        if op.silence.is_some() {
+            let deadline = op.deadline;
+            self.net.timers.arm(deadline, Timer::Op(id));
+        }
+    }
+
+    // ── messages
+
+    fn on_message(&mut self, message: &Message<'_>) {
+        self.net.session.stats.in_msgs += 1;
+        let Some(sid) = parse_u64(message.sid) else { return };
+        if sid == INBOX_SID {
+            if let Some((request, owner, answer)) = self.net.on_message(message) {
+                self.answer(request, owner, &answer);
+            }
+            return;
+        }
+        if let Some(consumer) = self.sids.get(&sid).copied() {
+            self.with_consumer(consumer, Some(message), |subscription, net, now| subscription.ordered.on_message(message, net, now));
+        }
+    }
+
+    fn answer(&mut self, request: u64, owner: Owner, answer: &Answer<'_>) {
+        match owner {
+            Owner::Op(op) => self.drive(op, |verb, cx| verb.on_answer(cx, request, answer)),
+            Owner::Consumer(consumer) => {
+                self.with_consumer(consumer, None, |subscription, net, now| subscription.ordered.on_answer(request, answer, net, now));
+            }
+        }
+        self.net.release(request);
+    }
+
+    /// Lets a consumer react, and hands what it says to its listener.
+    fn with_consumer<'m>(
+        &mut self,
+        id: u64,
+        message: Option<&Message<'m>>,
+        react: impl FnOnce(&mut Subscription, &mut Net, Instant) -> Step<'m>,
+    ) {
+        let Some(Some(subscription)) = self.consumers.get_mut(id) else { return };
+        let listener = subscription.listener;
+        let old_sid = subscription.ordered.sid();
+        let step = react(subscription, &mut self.net, self.now);
+        if matches!(step, Step::Nothing) {
+            self.index_sid(id, old_sid);
+            return;
+        }
+        match listener {
+            Listener::Op(op) => {
+                self.index_sid(id, old_sid);
+                self.drive(op, |verb, cx| verb.on_step(cx, step, message));
+            }
+            Listener::Watch(watch_id) => {
+                let Some(watch) = self.watches.get_mut(watch_id) else { return };
+                let bucket = &self.buckets[watch.bucket];
+                let told =
+                    watch.on_step(WatchId(watch_id), bucket, step, message, &mut subscription.ordered, &mut self.net, self.now);
+                self.index_sid(id, old_sid);
+                self.tell(watch_id, told);
+            }
+        }
+    }
+
+    fn tell(&mut self, id: u64, told: Told) {
+        let watch = WatchId(id);
+        match told {
+            Told::Nothing => {}
+            Told::Ready => self.events.push_back(Event::WatchReady(watch)),
+            Told::Opened => {
+                self.events.push_back(Event::WatchOpen { watch, result: Ok(()) });
+                if let Some(Told::Ready) = self.watches.get_mut(id).map(Watch::tell) {
+                    self.events.push_back(Event::WatchReady(watch));
+                }
+            }
+            Told::OpenFailed(error) => {
+                self.events.push_back(Event::WatchOpen { watch, result: Err(error) });
+                if let Some(watch) = self.watches.remove(id) {
+                    self.stop_consumer(watch.consumer);
+                }
+            }
+            Told::Noticed(notice) => {
+                self.events.push_back(Event::Notice(notice));
+                if let Some(Told::Ready) = self.watches.get_mut(id).map(Watch::tell) {
+                    self.events.push_back(Event::WatchReady(watch));
+                }
+            }
+        }
+    }
+
+    /// A consumer's subscription may have changed: messages find it by its number.
+    fn index_sid(&mut self, consumer: u64, old_sid: u64) {
+        let Some(Some(subscription)) = self.consumers.get(consumer) else { return };
+        let sid = subscription.ordered.sid();
+        if sid == old_sid {
+            return;
+        }
+        self.sids.remove(&old_sid);
+        if sid != 0 {
+            self.sids.insert(sid, consumer);
+        }
+    }
+
+    fn stop_consumer(&mut self, id: u64) {
+        let Some(Some(mut subscription)) = self.consumers.remove(id) else { return };
+        self.sids.remove(&subscription.ordered.sid());
+        subscription.ordered.stop(&mut self.net);
+    }
+
+    fn on_consumer_timer(&mut self, id: u64) {
+        let Some(Some(subscription)) = self.consumers.get(id) else { return };
+        if let Listener::Watch(watch_id) = subscription.listener
+            && let Some(watch) = self.watches.get_mut(watch_id)
+            && watch.open_deadline.is_some_and(|deadline| deadline <= self.now)
+        {
+            let told = watch.end(subscription.ordered.timeout_error());
+            self.tell(watch_id, told);
+            return;
+        }
+        self.with_consumer(id, None, |subscription, net, now| subscription.ordered.on_timer(net, now));
+    }
+
+    // ── the connection
+
+    /// Does what follows from a change of the session.
+    fn apply(&mut self, change: Change) {
+        self.tell_states();
+        match change {
+            Change::Nothing => {}
+            Change::Connected => self.on_connected(),
+            Change::Lost(error) => self.on_lost(&error),
+            Change::Closed(error) => {
+                self.on_lost(&error);
+                self.end(Some(error));
+            }
+            Change::Flushed { op, sent } => {
+                let trip = self.now.since(sent);
+                self.finish(op, Ok(Outcome::RoundTrip(trip)));
+            }
+            Change::Denied(what, error) => self.on_denied(&what, &error),
+            Change::Noted(text) => self.events.push_back(Event::Notice(Notice::ServerError(text))),
+            Change::LameDuck => self.events.push_back(Event::Notice(Notice::LameDuck)),
+        }
+    }
+
+    fn on_connected(&mut self) {
+        for id in self.consumers.keys() {
+            self.with_consumer(id, None, |subscription, net, now| subscription.ordered.on_connected(net, now));
+        }
+        self.net.on_connected();
+        for id in self.ops.keys() {
+            let now = self.now;
+            let Some(op) = self.op_mut(id) else { continue };
+            match &mut op.verb {
+                Verb::Ready => self.finish(id, Ok(Outcome::Unit)),
+                Verb::Flush { is_sent } => {
+                    *is_sent = true;
+                    self.net.session.flush(id, now);
+                }
+                Verb::Get(_) | Verb::Write(_) | Verb::Create(_) | Verb::Admin(_) | Verb::List(_) | Verb::PurgeDeletes(_) => {}
+            }
+        }
+    }
+
+    /// Consumers wait, reads will be sent again, writes that may have arrived end.
+    fn on_lost(&mut self, error: &Error) {
+        for id in self.consumers.keys() {
+            if let Some(Some(subscription)) = self.consumers.get_mut(id) {
+                subscription.ordered.on_lost(&mut self.net);
+            }
+        }
+        let handed = self.net.session.handed();
+        let lost = Error { code: ErrorCode::Disconnected, ..error.clone() }.maybe_applied(true);
+        for (request, owner) in self.net.on_lost(handed) {
+            self.answer(request, owner, &Answer::Failed(lost.clone()));
+        }
+    }
+
+    /// Permissions refuse a publish without an answer: whoever waits for one is told.
+    fn on_denied(&mut self, what: &ServerError, error: &Error) {
+        let hit = match what {
+            ServerError::PublishDenied { subject } => self.net.denied(subject),
+            ServerError::SubscribeDenied { subject, .. } if self.net.is_inbox(subject) => self.net.all_written(),
+            ServerError::SubscribeDenied { .. } => Vec::new(),
+            _ => return,
+        };
+        if hit.is_empty() {
+            self.events.push_back(Event::Notice(Notice::ServerError(error.message.clone().into_owned())));
+        }
+        for (request, owner) in hit {
+            self.answer(request, owner, &Answer::Failed(error.clone()));
+        }
+    }
+
+    /// The end of everything, asked for or not.
+    fn end(&mut self, error: Option<Error>) {
+        if matches!(self.state, State::Closed(_)) {
+            return;
+        }
+        let reason = error.clone().unwrap_or_else(|| Error::from_code(ErrorCode::Closed));
+        for id in self.ops.keys() {
+            let exposed = self.is_exposed(id);
+            self.finish(id, Err(reason.clone().maybe_applied(exposed)));
+        }
+        self.end_watches(&reason);
+        self.net.session.close();
+        self.drain_deadline = None;
+        self.set_state(State::Closed(error));
+        self.sweep();
+    }
+
+    /// Each watch says its end; what it queued before stays to be read.
+    fn end_watches(&mut self, error: &Error) {
+        for id in self.watches.keys() {
+            let Some(watch) = self.watches.get_mut(id) else { continue };
+            let consumer = core::mem::take(&mut watch.consumer);
+            let told = watch.end(error.clone());
+            self.tell(id, told);
+            self.stop_consumer(consumer);
+        }
+    }
+
+    fn close_if_drained(&mut self) {
+        if self.drain_deadline.is_some() && self.ops.len() == 0 {
+            self.end(None);
+        }
+    }
+
+    fn tell_states(&mut self) {
+        while let Some(state) = self.net.session.states.pop_front() {
+            if !matches!(self.state, State::Draining) {
+                self.set_state(state);
+            }
+        }
+    }
+
+    fn set_state(&mut self, state: State) {
+        self.state = state.clone();
+        self.events.push_back(Event::State(state));
+    }
+
+    fn check_open(&self) -> Result<(), Error> {
+        match &self.state {
+            State::Closed(Some(error)) => {
+                Err(Error::new(ErrorCode::Closed, format!("the client is closed: {}", error.message)))
+            }
+            State::Closed(None) => Err(Error::new(ErrorCode::Closed, "the client is closed")),
+            State::Draining => Err(Error::new(ErrorCode::Closed, "the client is draining")),
+            State::Connecting | State::Connected | State::Disconnected(_) | State::Reconnecting => Ok(()),
+        }
+    }
+
+    fn advance(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+    }
+
+    fn sweep(&mut self) {
+        let Self { net, ops, consumers, .. } = self;
+        net.timers.sweep(|timer| match timer {
+            Timer::Op(op) => ops.get(op).is_some(),
+            Timer::Consumer(consumer) => consumers.get(consumer).is_some(),
+        });
+    }
+}
+
+/// Checks what can be wrong with a configuration; returns the API prefix.
+fn check(config: &Config) -> Result<String, Error> {
+    subject::check_publish(&config.inbox_prefix)?;
+    if config.watch_heartbeat < Duration::from_millis(100) {
+        return Err(Error::argument(format!("watch_heartbeat: {:?} is below the server's least, 100 ms", config.watch_heartbeat)));
+    }
+    for timeout in [config.connect_timeout, config.request_timeout, config.ping_interval, config.drain_timeout] {
+        check_timeout(Some(timeout))?;
+    }
+    let prefix = match (&config.domain, &config.api_prefix) {
+        (Some(_), Some(_)) => return Err(Error::argument("domain and api_prefix exclude each other")),
+        (Some(domain), None) if domain.contains('.') => return Err(Error::argument(format!("domain {domain:?}: one token, without dots"))),
+        (Some(domain), None) => format!("$JS.{domain}.API"),
+        (None, Some(prefix)) => prefix.trim_end_matches('.').into(),
+        (None, None) => DEFAULT_API.into(),
+    };
+    subject::check_publish(&prefix)?;
+    Ok(prefix)
+}
+
+fn check_timeout(timeout: Option<Duration>) -> Result<Option<Duration>, Error> {
+    match timeout {
+        Some(Duration::ZERO) => Err(Error::argument("timeout: 0 leaves no time at all")),
+        Some(timeout) if timeout > MAX_TIMEOUT => Err(Error::argument(format!("timeout: {timeout:?} is over 100 years"))),
+        timeout => Ok(timeout),
+    }
+}
+
+fn check_revision(revision: Option<u64>) -> Result<(), Error> {
+    if revision == Some(0) { Err(Error::argument("revision: 0 is no revision; leave it out for none")) } else { Ok(()) }
+}
+
+fn too_many(limit: usize) -> Error {
+    Error::new(ErrorCode::BufferFull, format!("{limit} operations are in flight (max_operations)"))
+}
+
+fn strs(texts: &[String]) -> Vec<&str> {
+    texts.iter().map(String::as_str).collect()
 }

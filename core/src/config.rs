@@ -1,9 +1,7 @@
 //! What a client can be told, and every default and bound in one table.
 
-use alloc::{format, string::String, vec, vec::Vec};
+use alloc::{string::String, vec, vec::Vec};
 use core::time::Duration;
-
-use crate::error::Error;
 
 /// A client's configuration. `Config::default()` connects to `nats://127.0.0.1:4222`.
 #[derive(Clone, Debug)]

@@ -1,1 +1,4 @@
-//! What the tests share.
+//! What the Rust tests share: core driven over a real socket, and a private nats-server.
+
+pub mod live;
+pub mod server;

@@ -1,7 +1,32 @@
-//! (temporary outline)
-use crate::error::Error;
-use alloc::{string::String, vec::Vec, collections::BTreeMap};
+//! A bucket's configuration: SPEC.md's JSON form, the stream that it makes, and the way back.
+//!
+//! `None` in a field is "not given": the default at create, unchanged at update. Three rules are ours, not the server's: history is
+//! at most 64, metadata beginning `_nats.` belongs to servers, and a republish that no server accepts is refused with the pair that works.
+
+use alloc::{
+    collections::BTreeMap,
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
 use core::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    error::{Error, ErrorCode},
+    kv::key::check_bucket,
+};
+
+/// Revisions that a key may keep: a rule of all clients (ADR-8); servers allow more.
+const MAX_HISTORY: u8 = 64;
+
+/// Durations over 100 years are mistakes of unit.
+const MAX_DURATION: Duration = Duration::from_secs(100 * 366 * 86_400);
+
+/// How long the server remembers message ids, unless the bucket's TTL is shorter: its own default, spelt out since an update
+/// that leaves it would keep the old one.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
 /// Where a bucket's stream is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +35,16 @@ pub enum Storage {
     File,
     /// In memory: lost when all its servers restart.
     Memory,
+}
+
+impl Storage {
+    /// `file` or `memory`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Memory => "memory",
+        }
+    }
 }
 
 /// Which servers of a cluster hold the bucket.
@@ -56,13 +91,13 @@ pub struct BucketConfig {
     pub bucket: String,
     /// Free text.
     pub description: Option<String>,
-    /// Largest message (headers and value) in bytes. Default: no limit.
+    /// Largest message (headers and value) in bytes; 0 and -1: no limit. Default: no limit.
     pub max_value_size: Option<i32>,
-    /// Revisions kept per key, 1 to 64. Default: 1.
+    /// Revisions kept per key, 1 to 64; 0 counts as 1. Default: 1.
     pub history: Option<u8>,
     /// Age at which every revision expires; at least 100 ms. Default, and 0: never.
     pub ttl: Option<Duration>,
-    /// Largest size of the whole bucket in bytes. Default: no limit.
+    /// Largest size of the whole bucket in bytes; 0 and -1: no limit. Default: no limit.
     pub max_bytes: Option<i64>,
     /// Default: file.
     pub storage: Option<Storage>,
@@ -76,11 +111,11 @@ pub struct BucketConfig {
     pub placement: Option<Placement>,
     /// Default: none.
     pub republish: Option<Republish>,
-    /// Makes the bucket a read-only copy of another one.
+    /// Makes the bucket a copy of another one; writes go to the origin.
     pub mirror: Option<StreamSource>,
     /// Buckets or streams whose messages flow into this one.
     pub sources: Option<Vec<StreamSource>>,
-    /// Whether keys may carry a TTL, and how long the markers of expired keys live; at least 1 s (server 2.11+). Default: no.
+    /// Whether keys may carry a TTL, and how long the markers of expired keys live; at least 1 s, 0: no (server 2.11+). Default: no.
     pub limit_marker_ttl: Option<Duration>,
 }
 
@@ -91,13 +126,381 @@ impl BucketConfig {
     }
 
     /// Reads SPEC.md's JSON form: `bucket`, `description`, `max_value_size`, `history`, `ttl` (integer nanoseconds),
-    /// `max_bucket_size` or `max_bytes`, `storage` ("file" or "memory"), `num_replicas` or `replicas`, `compression` ("s2", "none" or a bool), `metadata`,
-    /// `placement` {cluster, tags}, `republish` {src, dest, headers_only}, `mirror` {name, filter_subject, opt_start_seq, opt_start_time,
-    /// subject_transforms [{src, dest}], external {api, deliver}}, `sources` [mirror's form], `limit_marker_ttl` (ns).
-    /// An unknown field, a wrong type or a value out of range is an error that names the field.
+    /// `max_bucket_size` or `max_bytes`, `storage` ("file" or "memory"), `num_replicas` or `replicas`, `compression` ("s2", "none" or
+    /// a bool), `metadata`, `placement` {cluster, tags}, `republish` {src, dest, headers_only}, `mirror` {name, filter_subject,
+    /// opt_start_seq, opt_start_time, subject_transforms [{src, dest}], external {api, deliver}}, `sources` [mirror's form],
+    /// `limit_marker_ttl` (ns). `null` is not given. An unknown field, a wrong type or a value out of range is an error that names
+    /// the field.
     pub fn from_json(json: &str) -> Result<Self, Error> {
-        let _ = json;
-        unimplemented!()
+        let value = serde_json::from_str(json).map_err(|error| Error::argument(format!("config: not JSON: {error}")))?;
+        Self::from_value(value)
+    }
+
+    pub(crate) fn from_value(value: Value) -> Result<Self, Error> {
+        let mut fields = Fields::new("config", value)?;
+        let config = Self {
+            bucket: fields.string("bucket")?.ok_or_else(|| Error::argument("config: `bucket` is missing"))?,
+            description: fields.string("description")?,
+            max_value_size: fields.integer("max_value_size", -1, i64::from(i32::MAX))?.map(|n| n as i32),
+            history: match fields.integer("history", 0, i64::MAX)? {
+                Some(history) if history > i64::from(MAX_HISTORY) => return Err(history_too_large(history)),
+                history => history.map(|n| n as u8),
+            },
+            ttl: fields.nanos("ttl")?,
+            max_bytes: match fields.integer("max_bytes", -1, i64::MAX)? {
+                Some(bytes) => Some(bytes),
+                None => fields.integer("max_bucket_size", -1, i64::MAX)?,
+            },
+            storage: match fields.string("storage")?.as_deref() {
+                None => None,
+                Some("file") => Some(Storage::File),
+                Some("memory") => Some(Storage::Memory),
+                Some(other) => return Err(fields.wrong("storage", &format!("{other:?} is neither \"file\" nor \"memory\""))),
+            },
+            replicas: match fields.integer("num_replicas", 0, 5)? {
+                Some(replicas) => Some(replicas as u8),
+                None => fields.integer("replicas", 0, 5)?.map(|n| n as u8),
+            },
+            compression: match fields.take("compression") {
+                None => None,
+                Some(Value::Bool(compression)) => Some(compression),
+                Some(Value::String(name)) if name == "s2" => Some(true),
+                Some(Value::String(name)) if name == "none" => Some(false),
+                Some(other) => return Err(fields.wrong("compression", &format!("{other} is not \"s2\", \"none\", true or false"))),
+            },
+            metadata: fields.take("metadata").map(metadata).transpose()?,
+            placement: fields.take("placement").map(placement).transpose()?,
+            republish: fields.take("republish").map(republish).transpose()?,
+            mirror: fields.take("mirror").map(|value| source("mirror", value)).transpose()?,
+            sources: match fields.take("sources") {
+                None => None,
+                Some(Value::Array(items)) => {
+                    Some(items.into_iter().map(|item| source("sources", item)).collect::<Result<_, _>>()?)
+                }
+                Some(other) => return Err(fields.wrong("sources", &format!("{other} is not a list"))),
+            },
+            limit_marker_ttl: fields.nanos("limit_marker_ttl")?,
+        };
+        // Both spellings of one field at once: the second is left over and reported.
+        fields.finish()?;
+        Ok(config)
+    }
+
+    /// SPEC.md's form of the fields that are given.
+    pub fn to_json(&self) -> String {
+        self.to_value().to_string()
+    }
+
+    pub(crate) fn to_value(&self) -> Value {
+        let mut fields = Map::new();
+        let mut put = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                fields.insert(name.into(), value);
+            }
+        };
+        put("bucket", Some(self.bucket.as_str().into()));
+        put("description", self.description.as_deref().map(Value::from));
+        put("max_value_size", self.max_value_size.map(Value::from));
+        put("history", self.history.map(Value::from));
+        put("ttl", self.ttl.map(nanos_value));
+        put("max_bucket_size", self.max_bytes.map(Value::from));
+        put("storage", self.storage.map(|storage| storage.name().into()));
+        put("num_replicas", self.replicas.map(Value::from));
+        put("compression", self.compression.map(|on| if on { "s2".into() } else { "none".into() }));
+        put("metadata", self.metadata.as_ref().map(|map| map.iter().map(|(k, v)| (k.clone(), Value::from(v.as_str()))).collect()));
+        put("placement", self.placement.as_ref().map(placement_value));
+        put("republish", self.republish.as_ref().map(republish_value));
+        put("mirror", self.mirror.as_ref().map(StreamSource::to_value));
+        put("sources", self.sources.as_ref().map(|sources| sources.iter().map(StreamSource::to_value).collect()));
+        put("limit_marker_ttl", self.limit_marker_ttl.filter(|ttl| !ttl.is_zero()).map(nanos_value));
+        Value::Object(fields)
+    }
+
+    /// What can be known to be wrong before a server is asked.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        check_bucket(&self.bucket)?;
+        if let Some(history) = self.history.filter(|history| *history > MAX_HISTORY) {
+            return Err(history_too_large(i64::from(history)));
+        }
+        if let Some(replicas) = self.replicas.filter(|replicas| *replicas > 5) {
+            return Err(Error::argument(format!("num_replicas: {replicas} is not between 1 and 5")));
+        }
+        let too_short = |name: &str, ttl: Option<Duration>, least: Duration| match ttl {
+            Some(ttl) if !ttl.is_zero() && ttl < least => Err(Error::argument(format!("{name}: {ttl:?} is below the least, {least:?}"))),
+            Some(ttl) if ttl > MAX_DURATION => Err(Error::argument(format!("{name}: {ttl:?} is over 100 years"))),
+            _ => Ok(()),
+        };
+        too_short("ttl", self.ttl, Duration::from_millis(100))?;
+        too_short("limit_marker_ttl", self.limit_marker_ttl, Duration::from_secs(1))?;
+        for name in self.metadata.iter().flat_map(BTreeMap::keys) {
+            if name.starts_with("_nats.") {
+                return Err(Error::argument(format!("metadata: {name:?}: names that begin with `_nats.` are the server's")));
+            }
+        }
+        if self.mirror.is_some() && self.sources.as_ref().is_some_and(|sources| !sources.is_empty()) {
+            return Err(Error::argument("mirror and sources exclude each other"));
+        }
+        self.republish.as_ref().map_or(Ok(()), |republish| check_republish(&self.bucket, republish))
+    }
+
+    /// The stream of a new bucket (PROTOCOL 4.2).
+    pub(crate) fn to_stream(&self) -> Map<String, Value> {
+        let name = format!("KV_{}", self.bucket);
+        let mut stream = json_object(json!({
+            "name": name,
+            "retention": "limits",
+            "max_consumers": -1,
+            "max_msgs": -1,
+            "max_bytes": -1,
+            "max_age": 0,
+            "max_msgs_per_subject": 1,
+            "max_msg_size": -1,
+            "discard": "new",
+            "storage": "file",
+            "num_replicas": 1,
+            "allow_rollup_hdrs": true,
+            "deny_delete": true,
+            "deny_purge": false,
+            "allow_direct": true,
+        }));
+        if self.mirror.is_none() {
+            stream.insert("subjects".into(), json!([format!("$KV.{}.>", self.bucket)]));
+        }
+        self.apply(&mut stream);
+        stream
+    }
+
+    /// Puts the fields that are given into a stream's configuration, new or fetched.
+    pub(crate) fn apply(&self, stream: &mut Map<String, Value>) {
+        let mut put = |name: &str, value: Value| stream.insert(name.into(), value);
+        if let Some(description) = &self.description {
+            put("description", description.as_str().into());
+        }
+        if let Some(history) = self.history {
+            put("max_msgs_per_subject", history.max(1).into());
+        }
+        if let Some(size) = self.max_value_size {
+            put("max_msg_size", if size == 0 { -1 } else { size }.into());
+        }
+        if let Some(bytes) = self.max_bytes {
+            put("max_bytes", if bytes == 0 { -1 } else { bytes }.into());
+        }
+        if let Some(storage) = self.storage {
+            put("storage", storage.name().into());
+        }
+        if let Some(replicas) = self.replicas {
+            put("num_replicas", replicas.max(1).into());
+        }
+        if let Some(ttl) = self.ttl {
+            put("max_age", nanos_value(ttl));
+        }
+        if let Some(compression) = self.compression {
+            put("compression", if compression { "s2" } else { "none" }.into());
+        }
+        if let Some(metadata) = &self.metadata {
+            put("metadata", metadata.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect());
+        }
+        if let Some(placement) = &self.placement {
+            put("placement", placement_value(placement));
+        }
+        if let Some(republish) = &self.republish {
+            put("republish", republish_value(republish));
+        }
+        if let Some(ttl) = self.limit_marker_ttl.filter(|ttl| !ttl.is_zero()) {
+            put("allow_msg_ttl", true.into());
+            put("subject_delete_marker_ttl", nanos_value(ttl));
+        }
+        if let Some(mirror) = &self.mirror {
+            put("mirror", mirror.with_prefix().to_value());
+            put("mirror_direct", true.into());
+        }
+        if let Some(sources) = &self.sources {
+            put("sources", sources.iter().map(|source| source.for_bucket(&self.bucket).to_value()).collect());
+        }
+        if self.compression == Some(false) && stream.get("compression").is_some_and(|c| c == "none") {
+            stream.remove("compression"); // the default; servers before 2.10 do not know the field
+        }
+        self.set_duplicate_window(stream);
+    }
+
+    /// Never longer than the TTL, or the server refuses; a mirror has none.
+    fn set_duplicate_window(&self, stream: &mut Map<String, Value>) {
+        if stream.contains_key("mirror") {
+            return;
+        }
+        let max_age = stream.get("max_age").and_then(Value::as_u64).unwrap_or_default();
+        let window = if max_age == 0 { DUPLICATE_WINDOW } else { DUPLICATE_WINDOW.min(Duration::from_nanos(max_age)) };
+        stream.insert("duplicate_window".into(), nanos_value(window));
+    }
+
+    /// The configuration of an existing stream, every field given.
+    pub(crate) fn of_stream(bucket: &str, stream: &Map<String, Value>) -> Self {
+        let integer = |name: &str| stream.get(name).and_then(Value::as_i64);
+        let duration = |name: &str| Duration::from_nanos(stream.get(name).and_then(Value::as_u64).unwrap_or_default());
+        let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_string();
+        Self {
+            bucket: bucket.into(),
+            description: Some(stream.get("description").and_then(Value::as_str).unwrap_or_default().into()),
+            max_value_size: Some(integer("max_msg_size").and_then(|n| i32::try_from(n).ok()).unwrap_or(-1)),
+            history: Some(integer("max_msgs_per_subject").and_then(|n| u8::try_from(n).ok()).unwrap_or(u8::MAX)),
+            ttl: Some(duration("max_age")),
+            max_bytes: Some(integer("max_bytes").unwrap_or(-1)),
+            storage: Some(if stream.get("storage").is_some_and(|s| s == "memory") { Storage::Memory } else { Storage::File }),
+            replicas: Some(integer("num_replicas").and_then(|n| u8::try_from(n).ok()).unwrap_or(1)),
+            compression: Some(stream.get("compression").is_some_and(|compression| compression == "s2")),
+            metadata: Some(own_metadata(stream)),
+            placement: stream.get("placement").map(|placement| Placement {
+                cluster: text(placement, "cluster"),
+                tags: placement.get("tags").and_then(Value::as_array).into_iter().flatten().filter_map(|t| t.as_str().map(String::from)).collect(),
+            }),
+            republish: stream.get("republish").map(|republish| Republish {
+                src: text(republish, "src"),
+                dest: text(republish, "dest"),
+                headers_only: republish.get("headers_only").and_then(Value::as_bool).unwrap_or(false),
+            }),
+            mirror: stream.get("mirror").map(StreamSource::of_stream),
+            sources: stream.get("sources").and_then(Value::as_array).map(|sources| sources.iter().map(StreamSource::of_stream).collect()),
+            limit_marker_ttl: Some(duration("subject_delete_marker_ttl")),
+        }
+    }
+
+    /// The fields in which an existing bucket differs from what is asked for. With `only_given`, fields not given are not compared.
+    pub(crate) fn differences(&self, existing: &Map<String, Value>, only_given: bool) -> Vec<String> {
+        let mut wanted = self.to_stream();
+        if only_given {
+            let mut given = Map::new();
+            self.apply(&mut given);
+            given.remove("duplicate_window");
+            wanted = given;
+        }
+        const COMPARED: &[(&str, &str)] = &[
+            ("description", "description"),
+            ("max_msg_size", "max_value_size"),
+            ("max_msgs_per_subject", "history"),
+            ("max_age", "ttl"),
+            ("max_bytes", "max_bytes"),
+            ("storage", "storage"),
+            ("num_replicas", "replicas"),
+            ("compression", "compression"),
+            ("metadata", "metadata"),
+            ("placement", "placement"),
+            ("republish", "republish"),
+            ("mirror", "mirror"),
+            ("sources", "sources"),
+            ("subject_delete_marker_ttl", "limit_marker_ttl"),
+        ];
+        let mut existing = existing.clone();
+        existing.insert("metadata".into(), own_metadata(&existing).into_iter().map(|(k, v)| (k, Value::from(v))).collect());
+        let mut differing = Vec::new();
+        for (stream_name, name) in COMPARED {
+            let (wanted, found) = (wanted.get(*stream_name), existing.get(*stream_name));
+            let is_asked = !only_given || wanted.is_some() || self.compression == Some(false) && *name == "compression";
+            if is_asked && normal(wanted) != normal(found) {
+                let shown = |value: Option<&Value>| value.map_or_else(|| "none".to_string(), ToString::to_string);
+                differing.push(format!("{name} (is {}, asked for {})", shown(found), shown(wanted)));
+            }
+        }
+        differing
+    }
+}
+
+/// What the server fills in or leaves out means the same.
+fn normal(value: Option<&Value>) -> Value {
+    match value {
+        None => Value::Null,
+        Some(Value::String(text)) if text.is_empty() || text == "none" => Value::Null,
+        Some(Value::Number(number)) if number.as_i64() == Some(0) => Value::Null,
+        Some(Value::Bool(false)) => Value::Null,
+        Some(Value::Array(items)) if items.is_empty() => Value::Null,
+        Some(Value::Array(items)) => items.iter().map(|item| normal(Some(item))).collect(),
+        Some(Value::Object(fields)) => {
+            let kept = fields.iter().map(|(name, value)| (name.clone(), normal(Some(value)))).filter(|(_, v)| !v.is_null());
+            let kept: Map<String, Value> = kept.collect();
+            if kept.is_empty() { Value::Null } else { Value::Object(kept) }
+        }
+        Some(other) => other.clone(),
+    }
+}
+
+/// A stream's metadata without what servers put there.
+fn own_metadata(stream: &Map<String, Value>) -> BTreeMap<String, String> {
+    let pairs = stream.get("metadata").and_then(Value::as_object).into_iter().flatten();
+    let own = pairs.filter(|(name, _)| !name.starts_with("_nats."));
+    own.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_string()))).collect()
+}
+
+/// A fetched configuration, ready to be sent back: servers refuse fields they added themselves under `_nats.`.
+pub(crate) fn for_update(stream: &Map<String, Value>) -> Map<String, Value> {
+    let mut stream = stream.clone();
+    let metadata = own_metadata(&stream);
+    stream.remove("metadata");
+    if !metadata.is_empty() {
+        stream.insert("metadata".into(), metadata.into_iter().map(|(name, value)| (name, Value::from(value))).collect());
+    }
+    stream
+}
+
+impl StreamSource {
+    fn of_stream(value: &Value) -> Self {
+        let text = |name: &str| value.get(name).and_then(Value::as_str).map(ToString::to_string);
+        let external = value.get("external").map(|external| {
+            let part = |name: &str| external.get(name).and_then(Value::as_str).unwrap_or_default().to_string();
+            (part("api"), part("deliver"))
+        });
+        let transforms = value.get("subject_transforms").and_then(Value::as_array).into_iter().flatten();
+        Self {
+            name: text("name").unwrap_or_default(),
+            opt_start_seq: value.get("opt_start_seq").and_then(Value::as_u64),
+            opt_start_time: text("opt_start_time"),
+            filter_subject: text("filter_subject"),
+            subject_transforms: transforms
+                .map(|pair| {
+                    let part = |name: &str| pair.get(name).and_then(Value::as_str).unwrap_or_default().to_string();
+                    (part("src"), part("dest"))
+                })
+                .collect(),
+            external,
+        }
+    }
+
+    fn with_prefix(&self) -> Self {
+        let name = if self.name.starts_with("KV_") { self.name.clone() } else { format!("KV_{}", self.name) };
+        Self { name, ..self.clone() }
+    }
+
+    /// A source bucket's keys move under this bucket's prefix (ADR-57); who gives transforms of his own gets them untouched.
+    fn for_bucket(&self, bucket: &str) -> Self {
+        if !self.subject_transforms.is_empty() {
+            return self.clone();
+        }
+        let mut source = self.with_prefix();
+        let origin = &source.name[3..];
+        if source.external.is_none() || origin != bucket {
+            source.subject_transforms = Vec::from([(format!("$KV.{origin}.>"), format!("$KV.{bucket}.>"))]);
+        }
+        source
+    }
+
+    fn to_value(&self) -> Value {
+        let mut fields = Map::new();
+        fields.insert("name".into(), self.name.as_str().into());
+        if let Some(sequence) = self.opt_start_seq {
+            fields.insert("opt_start_seq".into(), sequence.into());
+        }
+        if let Some(time) = &self.opt_start_time {
+            fields.insert("opt_start_time".into(), time.as_str().into());
+        }
+        if let Some(filter) = &self.filter_subject {
+            fields.insert("filter_subject".into(), filter.as_str().into());
+        }
+        if !self.subject_transforms.is_empty() {
+            let pairs = self.subject_transforms.iter().map(|(src, dest)| json!({"src": src, "dest": dest}));
+            fields.insert("subject_transforms".into(), pairs.collect());
+        }
+        if let Some((api, deliver)) = &self.external {
+            fields.insert("external".into(), json!({"api": api, "deliver": deliver}));
+        }
+        Value::Object(fields)
     }
 }
 
@@ -123,9 +526,230 @@ pub struct BucketStatus {
 }
 
 impl BucketStatus {
+    pub(crate) fn of_info(bucket: &str, info: &Map<String, Value>) -> Self {
+        let empty = Map::new();
+        let stream = info.get("config").and_then(Value::as_object).unwrap_or(&empty);
+        let state = |name: &str| info.get("state").and_then(|state| state.get(name)).and_then(Value::as_u64).unwrap_or_default();
+        let config = BucketConfig::of_stream(bucket, stream);
+        Self {
+            bucket: bucket.into(),
+            values: state("messages"),
+            history: stream.get("max_msgs_per_subject").and_then(Value::as_i64).unwrap_or_default(),
+            ttl: config.ttl.unwrap_or_default(),
+            bytes: state("bytes"),
+            limit_marker_ttl: config.limit_marker_ttl.unwrap_or_default(),
+            config,
+            stream_info: Value::Object(info.clone()).to_string(),
+        }
+    }
+
     /// `{bucket, values, history, ttl (ns), bytes, backing_store: "JetStream", compressed, limit_marker_ttl (ns), metadata, replicas,
     /// storage, config: {SPEC.md's form}, stream_info: {…}}` as JSON text.
     pub fn to_json(&self) -> String {
-        unimplemented!()
+        let info: Value = serde_json::from_str(&self.stream_info).unwrap_or_default();
+        let config = self.config.to_value();
+        json!({
+            "bucket": self.bucket,
+            "values": self.values,
+            "history": self.history,
+            "ttl": nanos_value(self.ttl),
+            "bytes": self.bytes,
+            "backing_store": "JetStream",
+            "compressed": self.config.compression.unwrap_or(false),
+            "limit_marker_ttl": nanos_value(self.limit_marker_ttl),
+            "metadata": config.get("metadata").cloned().unwrap_or_else(|| json!({})),
+            "replicas": self.config.replicas.unwrap_or(1),
+            "storage": self.config.storage.unwrap_or(Storage::File).name(),
+            "config": config,
+            "stream_info": info,
+        })
+        .to_string()
+    }
+}
+
+/// Servers refuse a `{{wildcard(n)}}` that no `*` of `src` answers, and a destination inside the bucket.
+fn check_republish(bucket: &str, republish: &Republish) -> Result<(), Error> {
+    let Republish { src, dest, .. } = republish;
+    let stars = src.split('.').filter(|token| *token == "*").count();
+    for rest in dest.split("{{wildcard(").skip(1) {
+        let number = rest.split(')').next().and_then(|digits| digits.trim().parse::<usize>().ok());
+        if number.is_some_and(|number| (1..=stars).contains(&number)) {
+            continue;
+        }
+        let prefix = dest.split("{{").next().unwrap_or_default();
+        return Err(Error::argument(format!(
+            "republish: dest {dest:?} names a wildcard that src {src:?} does not have, no server accepts it; right would be \
+             {{\"src\": \"$KV.{bucket}.>\", \"dest\": \"{prefix}>\"}} for all keys, or {{\"src\": \"$KV.{bucket}.*\", \"dest\": \
+             \"{prefix}{{{{wildcard(1)}}}}\"}} for keys of one token"
+        )));
+    }
+    if src.is_empty() || dest.is_empty() {
+        return Err(Error::argument("republish: src and dest must both be given"));
+    }
+    if dest.starts_with(&format!("$KV.{bucket}.")) {
+        return Err(Error::argument(format!("republish: dest {dest:?} lies in the bucket itself")));
+    }
+    Ok(())
+}
+
+fn history_too_large(history: i64) -> Error {
+    Error::new(ErrorCode::HistoryTooLarge, format!("history: {history} is too much, at most {MAX_HISTORY} revisions are kept"))
+}
+
+fn nanos_value(duration: Duration) -> Value {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).into()
+}
+
+fn json_object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+fn metadata(value: Value) -> Result<BTreeMap<String, String>, Error> {
+    let fields = Fields::new("metadata", value)?;
+    let pairs = fields.rest.into_iter().map(|(name, value)| match value {
+        Value::String(text) => Ok((name, text)),
+        other => Err(Error::argument(format!("metadata: {name:?}: {other} is not a string"))),
+    });
+    pairs.collect()
+}
+
+fn placement_value(placement: &Placement) -> Value {
+    json!({"cluster": placement.cluster, "tags": placement.tags})
+}
+
+fn placement(value: Value) -> Result<Placement, Error> {
+    let mut fields = Fields::new("placement", value)?;
+    let placement = Placement { cluster: fields.string("cluster")?.unwrap_or_default(), tags: fields.strings("tags")? };
+    fields.finish()?;
+    Ok(placement)
+}
+
+fn republish_value(republish: &Republish) -> Value {
+    let mut value = json!({"src": republish.src, "dest": republish.dest});
+    if republish.headers_only {
+        value["headers_only"] = true.into();
+    }
+    value
+}
+
+fn republish(value: Value) -> Result<Republish, Error> {
+    let mut fields = Fields::new("republish", value)?;
+    let republish = Republish {
+        src: fields.string("src")?.unwrap_or_default(),
+        dest: fields.string("dest")?.unwrap_or_default(),
+        headers_only: fields.boolean("headers_only")?.unwrap_or(false),
+    };
+    fields.finish()?;
+    Ok(republish)
+}
+
+fn source(what: &'static str, value: Value) -> Result<StreamSource, Error> {
+    let mut fields = Fields::new(what, value)?;
+    let transforms = match fields.take("subject_transforms") {
+        None => Vec::new(),
+        Some(Value::Array(pairs)) => pairs.into_iter().map(transform).collect::<Result<_, _>>()?,
+        Some(other) => return Err(fields.wrong("subject_transforms", &format!("{other} is not a list"))),
+    };
+    let external = match fields.take("external") {
+        None => None,
+        Some(value) => {
+            let mut external = Fields::new("external", value)?;
+            let pair = (external.string("api")?.unwrap_or_default(), external.string("deliver")?.unwrap_or_default());
+            external.finish()?;
+            Some(pair)
+        }
+    };
+    let name = fields.string("name")?.unwrap_or_default();
+    if name.is_empty() {
+        return Err(Error::argument(format!("{what}: `name` is missing")));
+    }
+    let source = StreamSource {
+        name,
+        opt_start_seq: fields.integer("opt_start_seq", 1, i64::MAX)?.map(|n| n as u64),
+        opt_start_time: fields.string("opt_start_time")?,
+        filter_subject: fields.string("filter_subject")?,
+        subject_transforms: transforms,
+        external,
+    };
+    fields.finish()?;
+    Ok(source)
+}
+
+fn transform(value: Value) -> Result<(String, String), Error> {
+    let mut fields = Fields::new("subject_transforms", value)?;
+    let pair = (fields.string("src")?.unwrap_or_default(), fields.string("dest")?.unwrap_or_default());
+    fields.finish()?;
+    Ok(pair)
+}
+
+/// A JSON object being read field by field; what is left over at the end is unknown and named.
+pub(crate) struct Fields {
+    what: &'static str,
+    rest: Map<String, Value>,
+}
+
+impl Fields {
+    pub(crate) fn new(what: &'static str, value: Value) -> Result<Self, Error> {
+        match value {
+            Value::Object(rest) => Ok(Self { what, rest }),
+            other => Err(Error::argument(format!("{what}: {other} is not a JSON object"))),
+        }
+    }
+
+    pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
+        self.rest.remove(name).filter(|value| !value.is_null())
+    }
+
+    pub(crate) fn wrong(&self, name: &str, why: &str) -> Error {
+        Error::argument(format!("{}: `{name}`: {why}", self.what))
+    }
+
+    pub(crate) fn string(&mut self, name: &str) -> Result<Option<String>, Error> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(self.wrong(name, &format!("{other} is not a string"))),
+        }
+    }
+
+    pub(crate) fn strings(&mut self, name: &str) -> Result<Vec<String>, Error> {
+        let Some(value) = self.take(name) else { return Ok(Vec::new()) };
+        let items = value.as_array().map(|items| items.iter().map(|item| item.as_str().map(String::from)).collect::<Option<Vec<_>>>());
+        items.flatten().ok_or_else(|| self.wrong(name, &format!("{value} is not a list of strings")))
+    }
+
+    pub(crate) fn boolean(&mut self, name: &str) -> Result<Option<bool>, Error> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Bool(is)) => Ok(Some(is)),
+            Some(other) => Err(self.wrong(name, &format!("{other} is not true or false"))),
+        }
+    }
+
+    pub(crate) fn integer(&mut self, name: &str, least: i64, most: i64) -> Result<Option<i64>, Error> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        match value.as_i64().filter(|n| (least..=most).contains(n)) {
+            Some(n) => Ok(Some(n)),
+            None => Err(self.wrong(name, &format!("{value} is not an integer between {least} and {most}"))),
+        }
+    }
+
+    pub(crate) fn unsigned(&mut self, name: &str) -> Result<Option<u64>, Error> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        value.as_u64().map(Some).ok_or_else(|| self.wrong(name, &format!("{value} is not an unsigned integer")))
+    }
+
+    pub(crate) fn nanos(&mut self, name: &str) -> Result<Option<Duration>, Error> {
+        Ok(self.integer(name, 0, i64::MAX)?.map(|nanos| Duration::from_nanos(nanos as u64)))
+    }
+
+    pub(crate) fn finish(self) -> Result<(), Error> {
+        match self.rest.keys().next() {
+            Some(name) => Err(Error::argument(format!("{}: unknown field `{name}`", self.what))),
+            None => Ok(()),
+        }
     }
 }

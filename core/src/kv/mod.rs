@@ -1,5 +1,17 @@
 //! Key/Value on top of JetStream: each verb a small state machine in the file of its name.
 
+pub(crate) mod admin;
+pub(crate) mod bucket;
+pub(crate) mod command;
 pub mod config;
+pub(crate) mod create;
 pub mod entry;
+pub(crate) mod get;
 pub mod key;
+pub(crate) mod list;
+pub(crate) mod missing;
+pub(crate) mod op;
+pub(crate) mod purge_deletes;
+pub(crate) mod ttl;
+pub(crate) mod watch;
+pub(crate) mod write;

@@ -4,7 +4,11 @@
 //! Names are matched exactly, as the server does. Where the server appends its own to what a writer stored, the last
 //! occurrence is the server's.
 
+use alloc::{format, vec::Vec};
+
 use memchr::memchr;
+
+use crate::error::Error;
 
 /// A header block as it stands on the wire; the empty block where a message has none.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,12 +62,24 @@ impl<'a> Headers<'a> {
 
     /// Name and value of each line, in order; lines without a colon are passed over.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
-        lines(self.lines).filter_map(|(name, value)| Some((core::str::from_utf8(name).ok()?, value)))
+        lines(self.lines).filter_map(|(_, name, value)| Some((core::str::from_utf8(name).ok()?, value)))
+    }
+
+    /// Offset in the block, name and value of each line.
+    pub(crate) fn offsets(&self) -> impl Iterator<Item = (usize, &'a [u8], &'a [u8])> + use<'a> {
+        let first = self.block.len() - self.lines.len();
+        lines(self.lines).map(move |(at, name, value)| (first + at, name, value))
+    }
+
+    /// The headers before this offset of the block; the empty block when there are none.
+    pub(crate) fn before(&self, offset: usize) -> Self {
+        let first = self.block.len() - self.lines.len();
+        if offset <= first { Self::default() } else { Self { block: &self.block[..offset], lines: &self.block[first..offset], ..*self } }
     }
 
     /// The value of the last line with exactly this name: for names that the server appends, the one it vouches for.
     pub fn last(&self, name: &str) -> Option<&'a [u8]> {
-        lines(self.lines).filter(|(n, _)| *n == name.as_bytes()).last().map(|(_, value)| value)
+        lines(self.lines).filter(|(_, n, _)| *n == name.as_bytes()).last().map(|(_, _, value)| value)
     }
 
     /// The last value of `name` as a number.
@@ -72,14 +88,16 @@ impl<'a> Headers<'a> {
     }
 }
 
-fn lines<'a>(mut rest: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+/// Offset, name and value of each line.
+fn lines(block: &[u8]) -> impl Iterator<Item = (usize, &[u8], &[u8])> {
+    let mut at = 0;
     core::iter::from_fn(move || {
         loop {
-            let end = memchr(b'\n', rest)?;
-            let line = &rest[..end];
-            rest = &rest[end + 1..];
+            let start = at;
+            let line = &block[start..start + memchr(b'\n', &block[start..])?];
+            at += line.len() + 1;
             if let Some(colon) = memchr(b':', line) {
-                return Some((&line[..colon], trim(&line[colon + 1..])));
+                return Some((start, &line[..colon], trim(&line[colon + 1..])));
             }
         }
     })
@@ -98,4 +116,33 @@ pub(crate) fn parse_u64(digits: &[u8]) -> Option<u64> {
         let digit = b.wrapping_sub(b'0');
         if digit > 9 { None } else { n.checked_mul(10)?.checked_add(u64::from(digit)) }
     })
+}
+
+/// Appends the block for `headers`: `NATS/1.0`, a line each, a blank one.
+///
+/// A name must be printable ASCII without `:`, a value must not contain CR or LF: anything else could end the block early
+/// or smuggle a header in.
+pub(crate) fn encode_block(headers: &[(&str, &str)], out: &mut Vec<u8>) -> Result<(), Error> {
+    for (name, value) in headers {
+        check(name, value)?;
+    }
+    out.extend_from_slice(b"NATS/1.0\r\n");
+    for (name, value) in headers {
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    Ok(())
+}
+
+fn check(name: &str, value: &str) -> Result<(), Error> {
+    if name.is_empty() || !name.bytes().all(|b| matches!(b, 33..=126) && b != b':') {
+        return Err(Error::argument(format!("header name {name:?}: only printable ASCII without `:` and spaces")));
+    }
+    if value.bytes().any(|b| matches!(b, b'\r' | b'\n')) {
+        return Err(Error::argument(format!("header {name}: the value must not contain a line break")));
+    }
+    Ok(())
 }

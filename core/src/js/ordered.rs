@@ -1,0 +1,464 @@
+//! One ordered push consumer: its subscription, its creation, its watchdog, and its replacement whenever something is amiss.
+//!
+//! States: Creating (SUB written, request sent; messages count already) → Active ⇄ Probing (is it still there after a reconnect?)
+//! → Checking (is the bucket still the same?) → Creating … or Waiting before another try. Servers say nothing when a consumer
+//! dies with its node or its stream: missed heartbeats are the only sign.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+use core::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    error::{Error, ErrorCode},
+    js::{
+        api::{self, ApiFailure},
+        direct::AckMeta,
+        tracker::{Policy, Tracker, Verdict},
+    },
+    mux::{Answer, Ask, Net, Owner},
+    proto::{parser::Message, subject},
+    time::Instant,
+    timers::Timer,
+};
+
+/// The first wait before another try; doubles up to the last.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LAST_WAIT: Duration = Duration::from_secs(10);
+
+/// Silence for this many heartbeats means that the consumer is gone.
+const MISSED_HEARTBEATS: u32 = 2;
+
+/// What the owner of a consumer gets to know.
+#[derive(Debug)]
+pub(crate) enum Step<'a> {
+    Nothing,
+    /// A message to hand out, and whether the initial values end with it.
+    Deliver {
+        meta: AckMeta<'a>,
+        caught_up: bool,
+    },
+    /// The initial values ended without a message.
+    CaughtUp,
+    /// To be answered through `flow_control` once everything before it was taken by the application.
+    FlowControl(String),
+    /// The stream was deleted and created again: everything starts anew.
+    Reset,
+    /// A new consumer replaces the old one, for this reason.
+    Resumed(&'static str),
+    /// The first create succeeded; there may be no initial values at all.
+    Opened {
+        caught_up: bool,
+    },
+    /// It cannot go on.
+    Failed(Error),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Offline,
+    Creating { request: u64 },
+    Active,
+    Probing { request: u64 },
+    Checking { request: u64 },
+    Waiting,
+}
+
+/// What it is to deliver.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) api_prefix: String,
+    pub(crate) stream: String,
+    /// Full subjects, reduced: none covers another.
+    pub(crate) filters: Vec<String>,
+    pub(crate) policy: Policy,
+    pub(crate) has_single_revisions: bool,
+    pub(crate) is_headers_only: bool,
+    /// `created` of the stream when the bucket was opened.
+    pub(crate) stream_created: Option<String>,
+    pub(crate) heartbeat: Duration,
+    pub(crate) inactive_threshold: Duration,
+    pub(crate) request_timeout: Duration,
+    pub(crate) max_filters: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Ordered {
+    id: u64,
+    plan: Plan,
+    pub(crate) tracker: Tracker,
+    state: State,
+    sid: u64,
+    inbox: String,
+    name: String,
+    /// What the consumer filters by; one covering subject where the server cannot take the plan's.
+    filters: Vec<String>,
+    failures: u32,
+    is_open: bool,
+    /// The connection broke over a create: it may have succeeded, its answer is lost.
+    is_in_doubt: bool,
+    last_activity: Instant,
+    /// When the state's patience ends; the armed timer may come earlier.
+    wake_at: Instant,
+}
+
+impl Ordered {
+    /// Subscribes and asks for the consumer, now or when there is a connection.
+    pub(crate) fn start(id: u64, plan: Plan, net: &mut Net, now: Instant) -> Result<Self, Error> {
+        let tracker = Tracker::new(plan.policy, plan.has_single_revisions);
+        let filters = if plan.filters.len() > plan.max_filters { covering(&plan.filters) } else { plan.filters.clone() };
+        let mut ordered = Self {
+            id,
+            plan,
+            tracker,
+            state: State::Offline,
+            sid: 0,
+            inbox: String::new(),
+            name: String::new(),
+            filters,
+            failures: 0,
+            is_open: false,
+            is_in_doubt: false,
+            last_activity: now,
+            wake_at: now,
+        };
+        if net.session.is_ready() {
+            ordered.create(net, now)?;
+        }
+        Ok(ordered)
+    }
+
+    pub(crate) fn sid(&self) -> u64 {
+        self.sid
+    }
+
+    /// Ends it: no more messages, and the server need not wait for the inactive threshold to forget it.
+    pub(crate) fn stop(&mut self, net: &mut Net) {
+        if let State::Creating { request } | State::Probing { request } | State::Checking { request } = self.state {
+            net.forget(request);
+        }
+        self.leave(net);
+        self.state = State::Offline;
+    }
+
+    /// Unread messages were dropped by the owner: go on behind `position`, the last one handed out.
+    pub(crate) fn rewind(&mut self, position: u64, is_caught_up: bool, net: &mut Net, now: Instant) {
+        self.tracker.rewind(position, is_caught_up);
+        self.replace(net, now);
+    }
+
+    /// Answers a flow-control request: the server sends on.
+    pub(crate) fn flow_control(net: &mut Net, reply: &str) {
+        net.signal(&[reply], false);
+    }
+
+    /// Whether a delivered subject is one that was asked for, where the consumer's filter is wider.
+    pub(crate) fn is_wanted(&self, subject: &[u8]) -> bool {
+        if self.filters == self.plan.filters {
+            return true;
+        }
+        core::str::from_utf8(subject).is_ok_and(|subject| self.plan.filters.iter().any(|filter| subject::covers(filter, subject)))
+    }
+
+    // ── inputs
+
+    pub(crate) fn on_connected(&mut self, net: &mut Net, now: Instant) -> Step<'static> {
+        if self.state != State::Offline {
+            return Step::Nothing;
+        }
+        if self.is_open && !self.is_in_doubt {
+            return self.probe(net, now);
+        }
+        self.is_in_doubt = false;
+        self.leave(net);
+        self.attempt(net, now)
+    }
+
+    pub(crate) fn on_lost(&mut self, net: &mut Net) {
+        if let State::Creating { request } | State::Probing { request } | State::Checking { request } = self.state {
+            net.forget(request);
+        }
+        self.is_in_doubt |= matches!(self.state, State::Creating { .. });
+        self.state = State::Offline;
+    }
+
+    pub(crate) fn on_message<'a>(&mut self, message: &Message<'a>, net: &mut Net, now: Instant) -> Step<'a> {
+        self.last_activity = now;
+        if message.headers.status() == Some(100) {
+            return self.on_control(message, net, now);
+        }
+        let Some(meta) = message.reply.and_then(AckMeta::parse) else { return Step::Nothing };
+        match self.tracker.on_message(meta.stream_seq, meta.consumer_seq, meta.pending) {
+            Verdict::Deliver { caught_up } => Step::Deliver { meta, caught_up },
+            Verdict::Skip { caught_up: true } => Step::CaughtUp,
+            Verdict::Skip { caught_up: false } => Step::Nothing,
+            Verdict::Lost(why) => self.recreate(why, net, now),
+        }
+    }
+
+    fn on_control<'a>(&mut self, message: &Message<'a>, net: &mut Net, now: Instant) -> Step<'a> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if let Some(reply) = message.reply {
+            return Step::FlowControl(text(reply));
+        }
+        let stalled = message.headers.last("Nats-Consumer-Stalled");
+        match self.tracker.on_heartbeat(message.headers.last_u64("Nats-Last-Consumer"), stalled.is_some()) {
+            Verdict::Lost(why) => self.recreate(why, net, now),
+            Verdict::Skip { caught_up: true } => Step::CaughtUp,
+            Verdict::Skip { .. } | Verdict::Deliver { .. } => stalled.map_or(Step::Nothing, |reply| Step::FlowControl(text(reply))),
+        }
+    }
+
+    pub(crate) fn on_answer(&mut self, request: u64, answer: &Answer<'_>, net: &mut Net, now: Instant) -> Step<'static> {
+        match self.state {
+            State::Creating { request: own } if own == request => self.on_created(answer, net, now),
+            State::Probing { request: own } if own == request => self.on_probed(answer, net, now),
+            State::Checking { request: own } if own == request => self.on_checked(answer, net, now),
+            _ => Step::Nothing,
+        }
+    }
+
+    pub(crate) fn on_timer(&mut self, net: &mut Net, now: Instant) -> Step<'static> {
+        if self.state == State::Active {
+            self.wake_at = self.last_activity + self.plan.heartbeat * MISSED_HEARTBEATS;
+        }
+        if self.wake_at > now {
+            net.arm(self.wake_at, Timer::Consumer(self.id));
+            return Step::Nothing;
+        }
+        match self.state {
+            State::Offline => Step::Nothing,
+            State::Active => self.recreate("heartbeats are missing", net, now),
+            State::Waiting => self.attempt(net, now),
+            State::Creating { request } | State::Probing { request } | State::Checking { request } => {
+                net.forget(request);
+                self.retry(net, now)
+            }
+        }
+    }
+
+    // ── inside
+
+    /// First of a replacement: is it still the same bucket? A start sequence beyond the end is accepted and would wait for ever.
+    fn recreate(&mut self, why: &'static str, net: &mut Net, now: Instant) -> Step<'static> {
+        self.replace(net, now);
+        Step::Resumed(why)
+    }
+
+    fn replace(&mut self, net: &mut Net, now: Instant) {
+        self.leave(net);
+        if let Step::Failed(_) = self.attempt(net, now) {
+            self.wait(net, now);
+        }
+    }
+
+    /// Unsubscribes, and lets the server forget the old consumer.
+    fn leave(&mut self, net: &mut Net) {
+        if self.sid == 0 {
+            return;
+        }
+        net.unsubscribe(self.sid);
+        net.signal(&[&self.plan.api_prefix, ".CONSUMER.DELETE.", &self.plan.stream, ".", &self.name], true);
+        self.sid = 0;
+    }
+
+    fn attempt(&mut self, net: &mut Net, now: Instant) -> Step<'static> {
+        let result = if self.is_open { self.check(net, now) } else { self.create(net, now) };
+        result.map_or_else(Step::Failed, |()| Step::Nothing)
+    }
+
+    fn check(&mut self, net: &mut Net, now: Instant) -> Result<(), Error> {
+        let subject = [&self.plan.api_prefix, ".STREAM.INFO.", &self.plan.stream];
+        let request = net.request(Owner::Consumer(self.id), &subject, Ask::default())?;
+        self.enter(State::Checking { request }, self.plan.request_timeout, net, now);
+        Ok(())
+    }
+
+    fn on_checked(&mut self, answer: &Answer<'_>, net: &mut Net, now: Instant) -> Step<'static> {
+        let info = match answer {
+            Answer::Reply { payload, .. } => api::answer(payload),
+            Answer::NoResponders => return self.retry(net, now),
+            // Not allowed to ask: go on without knowing.
+            Answer::Failed(_) => Ok(Map::new()),
+        };
+        let info = match info {
+            Ok(info) => info,
+            Err(ApiFailure::Refused(error)) if error.is_retryable() => return self.retry(net, now),
+            Err(ApiFailure::Refused(error)) if error.err_code == 10059 => return Step::Failed(error.to_error()),
+            Err(_) => Map::new(),
+        };
+        let is_reset = self.is_another_stream(&info);
+        if is_reset {
+            self.tracker.reset();
+        }
+        if let Err(error) = self.create(net, now) {
+            return Step::Failed(error);
+        }
+        if is_reset { Step::Reset } else { Step::Nothing }
+    }
+
+    /// Whether the stream was made after the one we knew, or has lost what we have seen. Remembers which one it is.
+    fn is_another_stream(&mut self, info: &Map<String, Value>) -> bool {
+        let created = info.get("created").and_then(Value::as_str);
+        let last_seq = info.get("state").and_then(|state| state.get("last_seq")).and_then(Value::as_u64);
+        let known = self.plan.stream_created.take();
+        self.plan.stream_created = created.map(ToString::to_string).or_else(|| known.clone());
+        let is_made_anew = matches!((&known, created), (Some(known), Some(created)) if known != created);
+        is_made_anew || last_seq.is_some_and(|last| last < self.tracker.position())
+    }
+
+    fn create(&mut self, net: &mut Net, now: Instant) -> Result<(), Error> {
+        (self.sid, self.inbox) = net.new_inbox();
+        self.name = format!("natskv{}", net.rng.token(10));
+        self.tracker.restart();
+        net.subscribe(&self.inbox, self.sid);
+        let body = self.create_request().to_string();
+        let (api, stream, name) = (&self.plan.api_prefix, &self.plan.stream, &self.name);
+        let ask = Ask { payload: body.as_bytes(), is_repeatable: false, headers: &[] };
+        let mut subject = Vec::from([api.as_str(), ".CONSUMER.CREATE.", stream, ".", name]);
+        if let [filter] = &self.filters[..] {
+            subject.extend([".", filter]);
+        }
+        let request = net.request(Owner::Consumer(self.id), &subject, ask)?;
+        self.enter(State::Creating { request }, self.plan.request_timeout, net, now);
+        Ok(())
+    }
+
+    fn create_request(&self) -> Value {
+        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let mut config = json!({
+            "name": self.name,
+            "deliver_subject": self.inbox,
+            "ack_policy": "none",
+            "max_deliver": 1,
+            "replay_policy": "instant",
+            "flow_control": true,
+            "idle_heartbeat": nanos(self.plan.heartbeat),
+            "inactive_threshold": nanos(self.plan.inactive_threshold),
+            "num_replicas": 1,
+            "mem_storage": true,
+        });
+        let (policy, start) = match self.tracker.policy() {
+            Policy::LastPerSubject => ("last_per_subject", None),
+            Policy::All => ("all", None),
+            Policy::New => ("new", None),
+            Policy::ByStartSequence(sequence) => ("by_start_sequence", Some(sequence)),
+        };
+        config["deliver_policy"] = policy.into();
+        if let Some(start) = start {
+            config["opt_start_seq"] = start.into();
+        }
+        match &self.filters[..] {
+            [filter] => config["filter_subject"] = filter.as_str().into(),
+            filters => config["filter_subjects"] = filters.into(),
+        }
+        if self.plan.is_headers_only {
+            config["headers_only"] = true.into();
+        }
+        json!({"stream_name": self.plan.stream, "config": config, "action": "create"})
+    }
+
+    fn on_created(&mut self, answer: &Answer<'_>, net: &mut Net, now: Instant) -> Step<'static> {
+        let fields = match answer {
+            Answer::Reply { payload, .. } => api::answer(payload),
+            Answer::NoResponders => return self.retry(net, now),
+            Answer::Failed(error) => return Step::Failed(error.clone()),
+        };
+        let fields = match fields {
+            Ok(fields) => fields,
+            Err(ApiFailure::Refused(error)) if error.err_code == 10138 && self.filters.len() > 1 => {
+                // Servers before 2.14 refuse filters that cross: take all, choose here.
+                self.filters = covering(&self.plan.filters);
+                self.leave(net);
+                return self.create(net, now).map_or_else(Step::Failed, |()| Step::Nothing);
+            }
+            Err(ApiFailure::Refused(error)) if error.is_retryable() || error.err_code == 10014 => return self.retry(net, now),
+            Err(failure) => return Step::Failed(failure.to_error()),
+        };
+        let pending = fields.get("num_pending").and_then(Value::as_u64).unwrap_or_default();
+        let delivered = fields.get("delivered").and_then(|delivered| delivered.get("stream_seq")).and_then(Value::as_u64);
+        self.failures = 0;
+        self.last_activity = now;
+        self.enter(State::Active, self.plan.heartbeat * MISSED_HEARTBEATS, net, now);
+        let was_open = core::mem::replace(&mut self.is_open, true);
+        let caught_up = self.tracker.on_created(pending, delivered.unwrap_or_default());
+        match (was_open, caught_up) {
+            (false, caught_up) => Step::Opened { caught_up },
+            (true, true) => Step::CaughtUp,
+            (true, false) => Step::Nothing,
+        }
+    }
+
+    /// After a reconnect: the old subscription again, and one question instead of two heartbeats of waiting.
+    fn probe(&mut self, net: &mut Net, now: Instant) -> Step<'static> {
+        if self.sid == 0 {
+            return self.attempt(net, now);
+        }
+        net.subscribe(&self.inbox, self.sid);
+        self.last_activity = now;
+        let subject = [&self.plan.api_prefix, ".CONSUMER.INFO.", &self.plan.stream, ".", &self.name];
+        match net.request(Owner::Consumer(self.id), &subject, Ask::default()) {
+            Ok(request) => self.enter(State::Probing { request }, self.plan.request_timeout, net, now),
+            Err(error) => return Step::Failed(error),
+        }
+        Step::Nothing
+    }
+
+    fn on_probed(&mut self, answer: &Answer<'_>, net: &mut Net, now: Instant) -> Step<'static> {
+        let is_there = match answer {
+            Answer::Reply { payload, .. } => match api::answer(payload) {
+                Ok(_) => true,
+                Err(ApiFailure::Refused(error)) if error.is_retryable() => return self.retry(net, now),
+                Err(_) => false,
+            },
+            Answer::NoResponders => return self.retry(net, now),
+            Answer::Failed(_) => true, // not allowed to ask: the heartbeats will tell
+        };
+        if !is_there {
+            return self.recreate("the server forgot the consumer", net, now);
+        }
+        self.enter(State::Active, self.plan.heartbeat * MISSED_HEARTBEATS, net, now);
+        Step::Nothing
+    }
+
+    fn retry(&mut self, net: &mut Net, now: Instant) -> Step<'static> {
+        self.leave(net);
+        self.wait(net, now);
+        Step::Nothing
+    }
+
+    fn wait(&mut self, net: &mut Net, now: Instant) {
+        let wait = (FIRST_WAIT * (1 << self.failures.min(10))).min(LAST_WAIT);
+        let jitter = wait.as_millis() as u64 / 4;
+        self.failures += 1;
+        self.enter(State::Waiting, wait + Duration::from_millis(net.rng.below(jitter + 1)), net, now);
+    }
+
+    fn enter(&mut self, state: State, patience: Duration, net: &mut Net, now: Instant) {
+        self.state = state;
+        self.wake_at = now + patience;
+        net.arm(self.wake_at, Timer::Consumer(self.id));
+    }
+
+    /// Why the first create is not through yet, for an owner whose patience ended.
+    pub(crate) fn timeout_error(&self) -> Error {
+        Error::new(ErrorCode::Timeout, format!("the consumer on {} was not created in time", self.plan.stream))
+    }
+}
+
+/// One filter that matches all that `filters` match: their common first tokens, then `>`.
+fn covering(filters: &[String]) -> Vec<String> {
+    let mut common: Vec<&str> = filters.first().map(|filter| filter.split('.').collect()).unwrap_or_default();
+    for filter in filters {
+        let same = common.iter().zip(filter.split('.')).take_while(|(a, b)| **a == *b).count();
+        common.truncate(same);
+    }
+    let shortest = filters.iter().map(|filter| filter.split('.').count()).min().unwrap_or_default();
+    common.truncate(shortest.saturating_sub(1));
+    common.push(">");
+    Vec::from([common.join(".")])
+}

@@ -1,0 +1,237 @@
+//! Buckets as a whole: open, create, update, delete, names, list, status.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    event::{BucketId, Compare, Outcome},
+    error::{Error, ErrorCode},
+    js::api::{self, ApiError, ApiFailure},
+    kv::{
+        bucket::Bucket,
+        config::{self, BucketConfig, BucketStatus},
+        missing::Tries,
+        op::{Cx, Progress},
+    },
+    mux::Answer,
+};
+
+/// What is asked for, and what it needs.
+#[derive(Debug)]
+pub(crate) enum Task {
+    Open,
+    Status,
+    Create { config: BucketConfig, compare: Compare },
+    Update { config: BucketConfig, creates: bool },
+    Delete,
+    Names { found: Vec<String> },
+    List { found: Vec<BucketStatus> },
+}
+
+#[derive(Debug)]
+pub(crate) struct Admin {
+    task: Task,
+    bucket: String,
+    step: Step,
+    tries: Tries,
+    /// Of paged lists: how many were received.
+    offset: u64,
+}
+
+/// The request in flight.
+#[derive(Debug)]
+enum Step {
+    /// `INFO`: does the server know limit markers?
+    Level,
+    /// `STREAM.INFO`
+    Info,
+    /// `STREAM.CREATE`
+    Create,
+    /// `STREAM.INFO`, since a bucket with another configuration exists: which fields differ?
+    Compare,
+    /// `STREAM.UPDATE` with this configuration.
+    Update(Map<String, Value>),
+    /// `STREAM.DELETE`
+    Delete,
+    /// `STREAM.NAMES`, `STREAM.LIST`
+    Page,
+}
+
+impl Admin {
+    pub(crate) fn start(cx: &mut Cx<'_>, bucket: &str, task: Task) -> Result<Self, Error> {
+        let step = match &task {
+            Task::Open | Task::Status | Task::Update { .. } => Step::Info,
+            Task::Create { config, .. } if has_limit_markers(config) => Step::Level,
+            Task::Create { .. } => Step::Create,
+            Task::Delete => Step::Delete,
+            Task::Names { .. } | Task::List { .. } => Step::Page,
+        };
+        let mut admin = Self { task, bucket: bucket.into(), step, tries: Tries::default(), offset: 0 };
+        admin.send(cx)?;
+        Ok(admin)
+    }
+
+    fn send(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+        let api = cx.net.api_prefix.clone();
+        let stream = format!("KV_{}", self.bucket);
+        let body = |value: Value| value.to_string();
+        match &self.step {
+            Step::Level => cx.query(&api, ".INFO", "", &[]),
+            Step::Info | Step::Compare => cx.query(&api, ".STREAM.INFO.", &stream, &[]),
+            Step::Create => {
+                let (Task::Create { config, .. } | Task::Update { config, .. }) = &self.task else { return Ok(()) };
+                cx.query(&api, ".STREAM.CREATE.", &stream, body(Value::Object(config.to_stream())).as_bytes())
+            }
+            Step::Update(config) => cx.query(&api, ".STREAM.UPDATE.", &stream, body(Value::Object(config.clone())).as_bytes()),
+            Step::Delete => cx.query(&api, ".STREAM.DELETE.", &stream, &[]),
+            Step::Page => {
+                let endpoint = if matches!(self.task, Task::List { .. }) { ".STREAM.LIST" } else { ".STREAM.NAMES" };
+                // No subject filter: mirrors have no subjects and would be left out.
+                cx.query(&api, endpoint, "", body(json!({"offset": self.offset})).as_bytes())
+            }
+        }
+    }
+
+    fn go(&mut self, cx: &mut Cx<'_>, step: Step) -> Progress {
+        self.step = step;
+        self.send(cx).map_or_else(Progress::from, |()| Progress::Pending)
+    }
+
+    pub(crate) fn on_retry(&mut self, cx: &mut Cx<'_>) -> Progress {
+        self.send(cx).map_or_else(Progress::from, |()| Progress::Pending)
+    }
+
+    pub(crate) fn on_answer(&mut self, cx: &mut Cx<'_>, answer: &Answer<'_>) -> Progress {
+        let fields = match answer {
+            Answer::Failed(error) => return error.clone().into(),
+            Answer::NoResponders => {
+                let text = format!("no responders on {}.>: JetStream is not enabled here, or has no leader", cx.net.api_prefix);
+                return self.tries.again(|| Error::new(ErrorCode::NoResponders, text)).map_or_else(Progress::from, Progress::Later);
+            }
+            Answer::Reply { payload, .. } => match api::answer(payload) {
+                Ok(fields) => fields,
+                Err(ApiFailure::Refused(error)) => return self.on_refused(cx, &error),
+                Err(ApiFailure::Malformed(error)) => return error.into(),
+            },
+        };
+        match self.step {
+            Step::Level => {
+                let level = fields.get("api").and_then(|api| api.get("level")).and_then(Value::as_u64).unwrap_or_default();
+                if level < 1 { limit_markers_unsupported().into() } else { self.go(cx, Step::Create) }
+            }
+            Step::Info => self.on_info(cx, &fields),
+            Step::Create | Step::Update(_) => self.opened(cx, &fields),
+            Step::Compare => self.on_existing(cx, &fields),
+            Step::Delete => Progress::Done(Ok(Outcome::Unit)),
+            Step::Page => self.on_page(cx, &fields),
+        }
+    }
+
+    fn on_refused(&mut self, cx: &mut Cx<'_>, error: &ApiError) -> Progress {
+        if error.is_retryable() {
+            return self.tries.again(|| error.to_error()).map_or_else(Progress::from, Progress::Later);
+        }
+        match (&self.step, error.err_code, &self.task) {
+            (Step::Info, 10059, Task::Update { creates: true, .. }) => self.go(cx, Step::Create),
+            (Step::Create, 10058, Task::Create { .. }) => self.go(cx, Step::Compare),
+            (_, 10059, _) => {
+                let text = format!("bucket not found: {:?}: {} (10059)", self.bucket, error.description);
+                Error { message: text.into(), ..error.to_error() }.into()
+            }
+            _ => {
+                let own = error.to_error();
+                Error { message: format!("bucket {:?}: {}", self.bucket, own.message).into(), ..own }.into()
+            }
+        }
+    }
+
+    fn on_info(&mut self, cx: &mut Cx<'_>, info: &Map<String, Value>) -> Progress {
+        match &self.task {
+            Task::Status => Progress::Done(Ok(Outcome::Status(BucketStatus::of_info(&self.bucket, info)))),
+            Task::Update { config, .. } => {
+                let Some(existing) = info.get("config").and_then(Value::as_object) else {
+                    return Error::protocol("STREAM.INFO has no config").into();
+                };
+                let mut stream = config::for_update(existing);
+                config.apply(&mut stream);
+                self.go(cx, Step::Update(stream))
+            }
+            _ => self.opened(cx, info),
+        }
+    }
+
+    fn on_existing(&mut self, cx: &mut Cx<'_>, info: &Map<String, Value>) -> Progress {
+        let Task::Create { config, compare } = &self.task else { return self.opened(cx, info) };
+        let existing = info.get("config").and_then(Value::as_object).cloned().unwrap_or_default();
+        let differences = config.differences(&existing, *compare == Compare::Given);
+        if differences.is_empty() {
+            return self.opened(cx, info);
+        }
+        let text = format!("bucket {:?} exists with a different configuration: {}", self.bucket, differences.join(", "));
+        Error::new(ErrorCode::BucketExists, text).into()
+    }
+
+    fn opened(&self, cx: &mut Cx<'_>, info: &Map<String, Value>) -> Progress {
+        let bucket = match Bucket::opened(&self.bucket, &cx.net.api_prefix, info) {
+            Ok(bucket) => bucket,
+            Err(error) => return error.into(),
+        };
+        let (Task::Create { config, .. } | Task::Update { config, .. }) = &self.task else {
+            return done(cx, bucket, info);
+        };
+        if has_limit_markers(config) && bucket.allows_ttl != Some(true) {
+            return limit_markers_unsupported().into(); // 2.10 drops the field without a word
+        }
+        done(cx, bucket, info)
+    }
+
+    fn on_page(&mut self, cx: &mut Cx<'_>, fields: &Map<String, Value>) -> Progress {
+        let page = fields.get("streams").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let total = fields.get("total").and_then(Value::as_u64).unwrap_or_default();
+        self.offset += page.len() as u64;
+        match &mut self.task {
+            Task::List { found } => found.extend(page.iter().filter_map(|stream| {
+                let info = stream.as_object()?;
+                let name = info.get("config")?.get("name")?.as_str()?.strip_prefix("KV_")?;
+                Some(BucketStatus::of_info(name, info))
+            })),
+            Task::Names { found } => {
+                found.extend(page.iter().filter_map(|name| name.as_str()?.strip_prefix("KV_").map(ToString::to_string)));
+            }
+            Task::Open | Task::Status | Task::Create { .. } | Task::Update { .. } | Task::Delete => {}
+        }
+        if !page.is_empty() && self.offset < total {
+            return self.go(cx, Step::Page);
+        }
+        Progress::Done(Ok(match &mut self.task {
+            Task::List { found } => {
+                found.sort_by(|a, b| a.bucket.cmp(&b.bucket));
+                Outcome::Statuses(core::mem::take(found))
+            }
+            Task::Names { found } => {
+                found.sort_unstable();
+                Outcome::Names(core::mem::take(found))
+            }
+            Task::Open | Task::Status | Task::Create { .. } | Task::Update { .. } | Task::Delete => Outcome::Unit,
+        }))
+    }
+}
+
+fn done(cx: &mut Cx<'_>, bucket: Bucket, info: &Map<String, Value>) -> Progress {
+    let status = BucketStatus::of_info(&bucket.name, info);
+    cx.buckets.push(bucket);
+    Progress::Done(Ok(Outcome::Opened(BucketId(cx.buckets.len() as u32 - 1), status)))
+}
+
+fn has_limit_markers(config: &BucketConfig) -> bool {
+    config.limit_marker_ttl.is_some_and(|ttl| !ttl.is_zero())
+}
+
+fn limit_markers_unsupported() -> Error {
+    Error::new(ErrorCode::Unsupported, "limit_marker_ttl: the server does not know it; 2.11 or later does")
+}

@@ -1,0 +1,141 @@
+//! SPEC.md's JSON operations: an object in, an object out. The reply of a failed operation is its error's JSON form.
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+use core::time::Duration;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+
+use crate::{
+    event::Outcome,
+    error::Error,
+    kv::{config::Fields, entry::Entry},
+    time::to_rfc3339,
+};
+
+/// An operation, its fields checked for form but not for the rules of keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    Put { key: String, value: Vec<u8> },
+    Get { key: String, revision: Option<u64> },
+    Create { key: String, value: Vec<u8>, ttl: Option<Duration> },
+    Update { key: String, value: Vec<u8>, revision: u64 },
+    Delete { key: String, revision: Option<u64> },
+    Purge { key: String, revision: Option<u64>, ttl: Option<Duration> },
+    History { key: String, include_deleted: bool },
+    List { filters: Vec<String> },
+    Watch { filters: Vec<String> },
+}
+
+/// How the outcome is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ReplyForm {
+    Written { key: String },
+    Entry,
+    Entries { with_markers: bool },
+    Keys,
+}
+
+impl Operation {
+    /// Reads SPEC.md's object. `value` is padded standard base64; `value_text` may stand instead.
+    pub(crate) fn parse(json: &str) -> Result<Self, Error> {
+        let value = serde_json::from_str(json).map_err(|error| Error::argument(format!("operation: not JSON: {error}")))?;
+        let mut fields = Fields::new("operation", value)?;
+        let name = fields.string("operation")?.ok_or_else(|| Error::argument("operation: `operation` is missing"))?;
+        let operation = match name.as_str() {
+            "PUT" => match fields.unsigned("revision")? {
+                None => Self::Put { key: key(&mut fields)?, value: content(&mut fields)? },
+                Some(revision) => Self::Update { key: key(&mut fields)?, value: content(&mut fields)?, revision },
+            },
+            "GET" => Self::Get { key: key(&mut fields)?, revision: fields.unsigned("revision")? },
+            "CREATE" => Self::Create { key: key(&mut fields)?, value: content(&mut fields)?, ttl: fields.nanos("ttl")?.filter(|ttl| !ttl.is_zero()) },
+            "UPDATE" => Self::Update {
+                key: key(&mut fields)?,
+                value: content(&mut fields)?,
+                revision: fields.unsigned("revision")?.ok_or_else(|| Error::argument("operation: UPDATE needs `revision`"))?,
+            },
+            "DELETE" => Self::Delete { key: key(&mut fields)?, revision: fields.unsigned("revision")? },
+            "PURGE" => Self::Purge {
+                key: key(&mut fields)?,
+                revision: fields.unsigned("revision")?,
+                ttl: fields.nanos("ttl")?.filter(|ttl| !ttl.is_zero()),
+            },
+            "HISTORY" => Self::History { key: key(&mut fields)?, include_deleted: fields.boolean("include_deleted")?.unwrap_or(false) },
+            "LIST" => Self::List { filters: filters(&mut fields)? },
+            "WATCH" => Self::Watch { filters: filters(&mut fields)? },
+            other => {
+                let known = "PUT, GET, CREATE, UPDATE, DELETE, PURGE, HISTORY, LIST, WATCH";
+                return Err(Error::argument(format!("operation: {other:?} is unknown; known are {known}")));
+            }
+        };
+        fields.finish()?;
+        Ok(operation)
+    }
+
+    pub(crate) fn reply_form(&self) -> ReplyForm {
+        match self {
+            Self::Put { key, .. }
+            | Self::Create { key, .. }
+            | Self::Update { key, .. }
+            | Self::Delete { key, .. }
+            | Self::Purge { key, .. } => ReplyForm::Written { key: key.clone() },
+            Self::Get { .. } => ReplyForm::Entry,
+            Self::History { include_deleted, .. } => ReplyForm::Entries { with_markers: *include_deleted },
+            Self::Watch { .. } => ReplyForm::Entries { with_markers: false },
+            Self::List { .. } => ReplyForm::Keys,
+        }
+    }
+}
+
+fn key(fields: &mut Fields) -> Result<String, Error> {
+    fields.string("key")?.ok_or_else(|| Error::argument("operation: `key` is missing"))
+}
+
+fn filters(fields: &mut Fields) -> Result<Vec<String>, Error> {
+    let mut filters = fields.strings("filters")?;
+    filters.extend(fields.string("filter")?);
+    Ok(filters)
+}
+
+fn content(fields: &mut Fields) -> Result<Vec<u8>, Error> {
+    if let Some(text) = fields.string("value_text")? {
+        return Ok(text.into_bytes());
+    }
+    let Some(text) = fields.string("value")? else {
+        return Err(Error::argument("operation: `value` (base64) or `value_text` is missing"));
+    };
+    STANDARD.decode(&text).map_err(|_| fields.wrong("value", &format!("{text:?} is not padded standard base64; `value_text` takes text")))
+}
+
+/// The reply's text.
+pub(crate) fn reply(bucket: &str, form: &ReplyForm, result: Result<Outcome, Error>) -> String {
+    let value = match (form, result) {
+        (_, Err(error)) => error.to_value(),
+        (ReplyForm::Written { key }, Ok(Outcome::Revision(revision))) => json!({"bucket": bucket, "key": key, "revision": revision}),
+        (_, Ok(Outcome::Entry(entry))) => entry_value(bucket, &entry),
+        (ReplyForm::Entries { with_markers }, Ok(Outcome::Entries(entries))) => {
+            let shown = entries.iter().filter(|entry| *with_markers || !entry.is_marker());
+            json!({"bucket": bucket, "entries": shown.map(|entry| entry_value(bucket, entry)).collect::<Vec<_>>()})
+        }
+        (_, Ok(Outcome::Names(keys))) => json!({"bucket": bucket, "keys": keys}),
+        (_, Ok(other)) => Error::protocol(format!("no reply for {other:?}")).to_value(),
+    };
+    value.to_string()
+}
+
+/// SPEC.md's Get response, and the operation.
+fn entry_value(bucket: &str, entry: &Entry) -> Value {
+    json!({
+        "bucket": bucket,
+        "key": entry.key(),
+        "value": STANDARD.encode(entry.value()),
+        "revision": entry.revision,
+        "created": to_rfc3339(entry.created_ns).to_string(),
+        "delta": entry.delta,
+        "operation": entry.operation.name(),
+    })
+}

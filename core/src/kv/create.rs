@@ -1,0 +1,226 @@
+//! create: a write that expects no revision, and what to do when there is one that is only a marker.
+//!
+//! The server compares with the last message of the key, whatever it is, so a deleted or purged key refuses expectation 0. Then
+//! the marker's revision is read from the stream's leader (a direct get could miss it) and expected instead; with the same headers,
+//! TTL included. Whoever else wins meanwhile makes the next round, and the rounds are counted.
+
+use alloc::{format, string::String};
+use core::time::Duration;
+
+use serde_json::json;
+
+use crate::{
+    event::Outcome,
+    error::{Error, ErrorCode},
+    js::{
+        api::{self, ApiFailure},
+        direct::{DirectMeta, StoredMessage},
+        puback::{self, PubAck},
+    },
+    kv::{
+        bucket::Bucket,
+        entry::Operation,
+        missing::{self, Tries},
+        op::{Cx, Progress},
+        ttl, write,
+    },
+    mux::{Answer, Ask, Owner},
+    proto::{encode::block_len, headers::Headers},
+};
+
+/// Writes that may lose against others before it is given up.
+const MAX_ROUNDS: u8 = 4;
+
+#[derive(Debug)]
+pub(crate) struct Create {
+    bucket: usize,
+    value_len: usize,
+    ttl: Option<String>,
+    step: Step,
+    rounds: u8,
+    tries: Tries,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Is the TTL allowed?
+    Gating,
+    Publishing,
+    /// The key has a revision: is it a marker?
+    ReadingMarker { by_leader: bool },
+    /// Nobody answered: is there a bucket?
+    Checking,
+}
+
+/// What the last message of the key is.
+enum Last {
+    Nothing,
+    Marker(u64),
+    Value(u64),
+}
+
+impl Create {
+    /// Which bucket it is about.
+    pub(crate) fn bucket(&self) -> usize {
+        self.bucket
+    }
+
+    pub(crate) fn start(cx: &mut Cx<'_>, bucket: usize, key: &str, value: &[u8], ttl: Option<Duration>) -> Result<Self, Error> {
+        let ttl = ttl.map(ttl::header).transpose()?;
+        let mut create = Self { bucket, value_len: value.len(), ttl, step: Step::Publishing, rounds: 0, tries: Tries::default() };
+        create.prepare(cx, key, value, 0)?;
+        if create.ttl.is_some() && !write::gate(cx, bucket)? {
+            create.step = Step::Gating;
+            return Ok(create);
+        }
+        cx.send_held();
+        Ok(create)
+    }
+
+    fn prepare(&self, cx: &mut Cx<'_>, key: &str, value: &[u8], expected: u64) -> Result<(), Error> {
+        let mut digits = itoa::Buffer::new();
+        let expected = ("Nats-Expected-Last-Subject-Sequence", digits.format(expected));
+        let with_ttl = [expected, ("Nats-TTL", self.ttl.as_deref().unwrap_or_default())];
+        let headers = if self.ttl.is_some() { &with_ttl[..] } else { &with_ttl[..1] };
+        let bucket = &cx.buckets[self.bucket];
+        bucket.check_size(block_len(headers) + value.len())?;
+        let ask = Ask { headers, payload: value, is_repeatable: false };
+        cx.slots.held = cx.net.prepare(Owner::Op(cx.op), &[&bucket.write_prefix, key], ask)?;
+        Ok(())
+    }
+
+    pub(crate) fn on_answer(&mut self, cx: &mut Cx<'_>, request: u64, answer: &Answer<'_>) -> Progress {
+        match (self.step, answer) {
+            (Step::ReadingMarker { by_leader: true }, Answer::Failed(error)) if error.code == ErrorCode::Permission => {
+                self.read_marker(cx, false)
+            }
+            (_, Answer::Failed(error)) => error.clone().into(),
+            (Step::Gating, answer) => match write::on_gate(cx, self.bucket, answer) {
+                Ok(()) => self.publish(cx),
+                Err(error) => error.into(),
+            },
+            (Step::Publishing, Answer::Reply { payload, .. }) => self.on_ack(cx, request, payload),
+            (Step::Publishing, Answer::NoResponders) => {
+                cx.hold(request);
+                self.step = Step::Checking;
+                missing::ask(cx, self.bucket).map_or_else(Progress::from, |()| Progress::Pending)
+            }
+            (Step::Checking, answer) => match missing::judge(cx, self.bucket, answer) {
+                Err(error) => error.into(),
+                Ok(_) => self.later(cx, None),
+            },
+            (Step::ReadingMarker { .. }, Answer::NoResponders) => self.later(cx, None),
+            (Step::ReadingMarker { by_leader }, Answer::Reply { headers, payload }) => {
+                let last = if by_leader { leader_last(payload) } else { direct_last(headers) };
+                match last {
+                    Ok(last) => self.on_last(cx, last),
+                    Err(Some(error)) => error.into(),
+                    Err(None) => self.later(cx, None),
+                }
+            }
+        }
+    }
+
+    pub(crate) fn on_retry(&mut self, cx: &mut Cx<'_>) -> Progress {
+        match self.step {
+            Step::ReadingMarker { by_leader } => self.read_marker(cx, by_leader),
+            Step::Gating | Step::Publishing | Step::Checking => self.publish(cx),
+        }
+    }
+
+    fn publish(&mut self, cx: &mut Cx<'_>) -> Progress {
+        self.step = Step::Publishing;
+        cx.send_held();
+        Progress::Pending
+    }
+
+    fn later(&mut self, cx: &Cx<'_>, error: Option<Error>) -> Progress {
+        let error = || error.unwrap_or_else(|| missing::no_responders(cx.net.subject(cx.slots.held)));
+        self.tries.again(error).map_or_else(Progress::from, Progress::Later)
+    }
+
+    fn on_ack(&mut self, cx: &mut Cx<'_>, request: u64, payload: &[u8]) -> Progress {
+        let refused = match puback::parse(payload, &cx.buckets[self.bucket].ack_stream) {
+            Ok(PubAck::Stored { seq, .. }) => return Progress::Done(Ok(Outcome::Revision(seq))),
+            Ok(PubAck::Refused(refused)) => refused,
+            Err(error) => return error.maybe_applied(true).into(),
+        };
+        cx.hold(request);
+        if refused.is_retryable() {
+            return self.later(cx, Some(refused.to_error()));
+        }
+        if !refused.is_wrong_sequence() {
+            return write::about(self.key(cx), refused.to_error()).into();
+        }
+        self.rounds += 1;
+        if self.rounds == MAX_ROUNDS {
+            return self.exists(cx, refused.actual_sequence()).into();
+        }
+        self.read_marker(cx, true)
+    }
+
+    fn read_marker(&mut self, cx: &mut Cx<'_>, by_leader: bool) -> Progress {
+        self.step = Step::ReadingMarker { by_leader };
+        let Bucket { api_prefix, stream, read_prefix, .. } = cx.buckets[self.bucket].clone();
+        let body = json!({"last_by_subj": format!("{read_prefix}{}", self.key(cx))});
+        let endpoint = if by_leader { ".STREAM.MSG.GET." } else { ".DIRECT.GET." };
+        cx.query(&api_prefix, endpoint, &stream, format!("{body}").as_bytes()).map_or_else(Progress::from, |()| Progress::Pending)
+    }
+
+    fn on_last(&mut self, cx: &mut Cx<'_>, last: Last) -> Progress {
+        let expected = match last {
+            Last::Value(revision) => return self.exists(cx, Some(revision)).into(),
+            Last::Marker(revision) => revision,
+            Last::Nothing => 0, // the marker expired meanwhile
+        };
+        let key = String::from(self.key(cx));
+        let held = cx.slots.held;
+        let frame = cx.net.take_frame(held);
+        cx.net.forget(held);
+        let value_end = frame.len() - 2; // CRLF
+        if let Err(error) = self.prepare(cx, &key, &frame[value_end - self.value_len..value_end], expected) {
+            return error.into();
+        }
+        self.publish(cx)
+    }
+
+    fn exists(&self, cx: &Cx<'_>, revision: Option<u64>) -> Error {
+        let text = match revision {
+            Some(revision) => format!("key exists: {:?} at revision {revision} (wrong last sequence: {revision})", self.key(cx)),
+            None => format!("key exists: {:?} (wrong last sequence)", self.key(cx)),
+        };
+        Error { revision, ..Error::new(ErrorCode::KeyExists, text) }
+    }
+
+    /// The key stands in the subject of the kept request.
+    fn key<'a>(&self, cx: &'a Cx<'_>) -> &'a str {
+        cx.net.subject(cx.slots.held).get(cx.buckets[self.bucket].write_prefix.len()..).unwrap_or_default()
+    }
+}
+
+/// By STREAM.MSG.GET. `Err(None)`: to be asked again.
+fn leader_last(payload: &[u8]) -> Result<Last, Option<Error>> {
+    let fields = match api::answer(payload) {
+        Ok(fields) => fields,
+        Err(ApiFailure::Refused(error)) if error.err_code == 10037 => return Ok(Last::Nothing),
+        Err(ApiFailure::Refused(error)) if error.is_retryable() => return Err(None),
+        Err(failure) => return Err(Some(failure.to_error())),
+    };
+    let stored = StoredMessage::of(&fields).ok_or_else(|| Some(Error::protocol("the answer of STREAM.MSG.GET has no message")))?;
+    Ok(classify(&Headers::parse(&stored.headers), stored.sequence))
+}
+
+fn direct_last(headers: &Headers<'_>) -> Result<Last, Option<Error>> {
+    match headers.status() {
+        Some(404) => Ok(Last::Nothing),
+        Some(_) => Err(None),
+        None => {
+            let meta = DirectMeta::of(headers).ok_or_else(|| Some(Error::protocol("the answer to a direct get has no metadata")))?;
+            Ok(classify(&meta.stored, meta.sequence))
+        }
+    }
+}
+
+fn classify(headers: &Headers<'_>, revision: u64) -> Last {
+    if Operation::of(headers) == Operation::Put { Last::Value(revision) } else { Last::Marker(revision) }
+}

@@ -1,0 +1,63 @@
+//! Nobody answered on a bucket's subject: is there no bucket, may it not be read directly, or is there an election?
+//!
+//! STREAM.INFO tells. A 503 alone does not: a stream without a leader answers the same for some hundred milliseconds.
+
+use core::time::Duration;
+
+use alloc::format;
+
+use crate::{
+    error::{Error, ErrorCode},
+    js::api::{self, ApiFailure},
+    kv::{bucket::Bucket, op::Cx},
+    mux::Answer,
+};
+
+/// Tries of one operation, and the wait between two of them.
+const MAX_TRIES: u8 = 8;
+const RETRY_WAIT: Duration = Duration::from_millis(250);
+
+/// Counts the tries of an operation.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tries(u8);
+
+impl Tries {
+    /// One more try, or the error that ends it.
+    pub(crate) fn again(&mut self, error: impl FnOnce() -> Error) -> Result<Duration, Error> {
+        self.0 += 1;
+        if self.0 >= MAX_TRIES { Err(error()) } else { Ok(RETRY_WAIT) }
+    }
+}
+
+/// Asks for the bucket's stream.
+pub(crate) fn ask(cx: &mut Cx<'_>, bucket: usize) -> Result<(), Error> {
+    let Bucket { api_prefix, stream, .. } = cx.buckets[bucket].clone();
+    cx.query(&api_prefix, ".STREAM.INFO.", &stream, &[])
+}
+
+/// What the answer means. `Ok(true)`: the bucket is there, and its flags are up to date now; `Ok(false)`: not to be known now.
+pub(crate) fn judge(cx: &mut Cx<'_>, bucket: usize, answer: &Answer<'_>) -> Result<bool, Error> {
+    let fields = match answer {
+        Answer::Reply { payload, .. } => api::answer(payload),
+        Answer::NoResponders | Answer::Failed(_) => return Ok(false),
+    };
+    match fields {
+        Ok(info) => {
+            let Bucket { name, api_prefix, .. } = &cx.buckets[bucket];
+            cx.buckets[bucket] = Bucket::opened(name, api_prefix, &info)?;
+            Ok(true)
+        }
+        Err(ApiFailure::Refused(error)) if error.is_retryable() => Ok(false),
+        Err(ApiFailure::Refused(error)) if error.err_code == 10059 => {
+            let name = &cx.buckets[bucket].name;
+            let text = format!("bucket not found: {name:?}: {} (10059)", error.description);
+            Err(Error { message: text.into(), ..error.to_error() })
+        }
+        Err(failure) => Err(failure.to_error()),
+    }
+}
+
+/// The end of the tries.
+pub(crate) fn no_responders(subject: &str) -> Error {
+    Error::new(ErrorCode::NoResponders, format!("no responders on {subject:?}: no stream leader, or JetStream is not enabled here"))
+}

@@ -1,0 +1,198 @@
+//! What all verbs share: the operation they are a part of, and the world they act on.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::{
+    event::Outcome,
+    error::Error,
+    js::ordered::{Ordered, Plan, Step},
+    kv::{
+        admin::Admin, bucket::Bucket, command::ReplyForm, create::Create, get::Get, list::List, purge_deletes::PurgeDeletes, write::Write,
+    },
+    mux::{Answer, Ask, Net, Owner},
+    proto::parser::Message,
+    slab::Slab,
+    time::Instant,
+};
+
+/// How far an operation is.
+#[derive(Debug)]
+pub(crate) enum Progress {
+    Pending,
+    /// To go on with `on_retry` after this wait.
+    Later(Duration),
+    Done(Result<Outcome, Error>),
+}
+
+/// Errors end an operation.
+impl From<Error> for Progress {
+    fn from(error: Error) -> Self {
+        Self::Done(Err(error))
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Verb {
+    /// Waits for a connection.
+    Ready,
+    /// Waits for a PONG; not sent yet while there is no connection.
+    Flush { is_sent: bool },
+    Get(Get),
+    Write(Write),
+    Create(Create),
+    Admin(alloc::boxed::Box<Admin>),
+    List(alloc::boxed::Box<List>),
+    PurgeDeletes(alloc::boxed::Box<PurgeDeletes>),
+}
+
+/// An operation in flight.
+#[derive(Debug)]
+pub(crate) struct Op {
+    pub(crate) verb: Verb,
+    pub(crate) slots: Slots,
+    pub(crate) deadline: Instant,
+    pub(crate) retry_at: Option<Instant>,
+    /// For operations whose timeout means silence: each answer and message moves the deadline.
+    pub(crate) silence: Option<Duration>,
+    pub(crate) reply_form: Option<ReplyForm>,
+}
+
+/// The requests and the consumer that an operation owns; 0 is none. What is in here ends with the operation.
+#[derive(Debug, Default)]
+pub(crate) struct Slots {
+    /// The request whose answer is awaited.
+    pub(crate) current: u64,
+    /// A request kept to be sent again.
+    pub(crate) held: u64,
+    pub(crate) consumer: u64,
+    /// Of operations that have many requests in flight.
+    pub(crate) others: Vec<u64>,
+}
+
+/// Who is handed what a consumer delivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listener {
+    Watch(u64),
+    Op(u64),
+}
+
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    pub(crate) ordered: Ordered,
+    pub(crate) listener: Listener,
+}
+
+/// Settings of Config that verbs need.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) heartbeat: Duration,
+    pub(crate) inactive_threshold: Duration,
+    pub(crate) request_timeout: Duration,
+    pub(crate) max_filters: usize,
+}
+
+/// What a verb acts on while it is given something.
+pub(crate) struct Cx<'a> {
+    pub(crate) net: &'a mut Net,
+    pub(crate) buckets: &'a mut Vec<Bucket>,
+    pub(crate) consumers: &'a mut Slab<Option<Subscription>>,
+    pub(crate) limits: Limits,
+    pub(crate) slots: &'a mut Slots,
+    pub(crate) op: u64,
+    pub(crate) now: Instant,
+}
+
+impl Cx<'_> {
+    /// Sends a request whose answer comes to `on_answer`.
+    pub(crate) fn request(&mut self, subject: &[&str], ask: Ask<'_>) -> Result<u64, Error> {
+        self.slots.current = self.net.request(Owner::Op(self.op), subject, ask)?;
+        Ok(self.slots.current)
+    }
+
+    /// A request of the JetStream API that may be repeated at will.
+    pub(crate) fn query(&mut self, api: &str, endpoint: &str, name: &str, payload: &[u8]) -> Result<(), Error> {
+        self.request(&[api, endpoint, name], Ask { payload, is_repeatable: true, headers: &[] })?;
+        Ok(())
+    }
+
+    /// Encodes a request to be sent by `send_held`.
+    pub(crate) fn prepare(&mut self, subject: &[&str], ask: Ask<'_>) -> Result<(), Error> {
+        self.slots.held = self.net.prepare(Owner::Op(self.op), subject, ask)?;
+        Ok(())
+    }
+
+    /// Keeps the request that was just answered.
+    pub(crate) fn hold(&mut self, request: u64) {
+        self.net.hold(request);
+        self.slots.held = request;
+        self.slots.current = 0;
+    }
+
+    /// Sends the kept request; its answer comes to `on_answer`.
+    pub(crate) fn send_held(&mut self) {
+        self.slots.current = core::mem::take(&mut self.slots.held);
+        self.net.resend(self.slots.current);
+    }
+
+    /// Starts a consumer whose messages come to `on_step`.
+    pub(crate) fn consume(&mut self, plan: Plan) -> Result<(), Error> {
+        self.slots.consumer = subscribe(self.consumers, self.net, plan, Listener::Op(self.op), self.now)?;
+        Ok(())
+    }
+}
+
+/// Starts a consumer for `listener`.
+pub(crate) fn subscribe(
+    consumers: &mut Slab<Option<Subscription>>,
+    net: &mut Net,
+    plan: Plan,
+    listener: Listener,
+    now: Instant,
+) -> Result<u64, Error> {
+    let id = consumers.insert(None);
+    match Ordered::start(id, plan, net, now) {
+        Ok(ordered) => {
+            if let Some(slot) = consumers.get_mut(id) {
+                *slot = Some(Subscription { ordered, listener });
+            }
+            Ok(id)
+        }
+        Err(error) => {
+            consumers.remove(id);
+            Err(error)
+        }
+    }
+}
+
+impl Verb {
+    pub(crate) fn on_answer(&mut self, cx: &mut Cx<'_>, request: u64, answer: &Answer<'_>) -> Progress {
+        match self {
+            Self::Ready | Self::Flush { .. } => Progress::Pending,
+            Self::Get(get) => get.on_answer(cx, request, answer),
+            Self::Write(write) => write.on_answer(cx, request, answer),
+            Self::Create(create) => create.on_answer(cx, request, answer),
+            Self::Admin(admin) => admin.on_answer(cx, answer),
+            Self::List(_) => Progress::Pending,
+            Self::PurgeDeletes(purge) => purge.on_answer(cx, request, answer),
+        }
+    }
+
+    pub(crate) fn on_retry(&mut self, cx: &mut Cx<'_>) -> Progress {
+        match self {
+            Self::Get(get) => get.on_retry(cx),
+            Self::Write(write) => write.on_retry(cx),
+            Self::Create(create) => create.on_retry(cx),
+            Self::Admin(admin) => admin.on_retry(cx),
+            Self::Ready | Self::Flush { .. } | Self::List(_) | Self::PurgeDeletes(_) => Progress::Pending,
+        }
+    }
+
+    pub(crate) fn on_step(&mut self, cx: &mut Cx<'_>, step: Step<'_>, message: Option<&Message<'_>>) -> Progress {
+        match self {
+            Self::List(list) => list.on_step(cx, step, message),
+            Self::PurgeDeletes(purge) => purge.on_step(cx, step, message),
+            Self::Ready | Self::Flush { .. } | Self::Get(_) | Self::Write(_) | Self::Create(_) | Self::Admin(_) => Progress::Pending,
+        }
+    }
+}

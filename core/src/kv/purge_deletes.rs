@@ -1,0 +1,146 @@
+//! purge_deletes: removes delete and purge markers with what is under them, and never anything newer.
+//!
+//! The peers purge the subject, or all but its last message, and lose a value that was written in between. STREAM.PURGE with
+//! `seq` removes only what is older than that sequence: `marker + 1` takes the marker too, `marker` leaves it.
+
+use alloc::{format, string::String, vec::Vec};
+use core::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::{
+    event::Outcome,
+    error::Error,
+    js::{
+        api::{self, ApiFailure},
+        ordered::{Ordered, Step},
+    },
+    kv::{
+        bucket::Bucket,
+        entry::Operation,
+        list,
+        op::{Cx, Progress},
+    },
+    mux::{Answer, Ask, Owner},
+    proto::parser::Message,
+    time::from_rfc3339,
+};
+
+/// Purge requests in flight.
+const WINDOW: usize = 64;
+
+#[derive(Debug)]
+pub(crate) struct PurgeDeletes {
+    bucket: usize,
+    older_than: Duration,
+    step: Phase,
+    markers: Vec<Marker>,
+    removed: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// What time is it at the server?
+    Dating,
+    Listing { now_ns: i64 },
+    Purging,
+}
+
+#[derive(Debug)]
+struct Marker {
+    subject: String,
+    /// STREAM.PURGE's `seq`: what is older goes.
+    before: u64,
+    /// The marker itself goes.
+    is_removed: bool,
+}
+
+/// `seq` of the STREAM.PURGE for a marker at `revision`.
+pub(crate) const fn purge_before(revision: u64, is_old: bool) -> u64 {
+    if is_old { revision + 1 } else { revision }
+}
+
+impl PurgeDeletes {
+    pub(crate) fn start(cx: &mut Cx<'_>, bucket: usize, older_than: Duration) -> Result<Self, Error> {
+        let Bucket { api_prefix, stream, .. } = cx.buckets[bucket].clone();
+        cx.query(&api_prefix, ".STREAM.INFO.", &stream, &[])?;
+        Ok(Self { bucket, older_than, step: Phase::Dating, markers: Vec::new(), removed: 0 })
+    }
+
+    pub(crate) fn on_answer(&mut self, cx: &mut Cx<'_>, request: u64, answer: &Answer<'_>) -> Progress {
+        let payload = match answer {
+            Answer::Reply { payload, .. } => payload,
+            Answer::NoResponders => return crate::kv::missing::no_responders(cx.net.subject(request)).into(),
+            Answer::Failed(error) => return error.clone().into(),
+        };
+        let fields = match api::answer(payload) {
+            Ok(fields) => fields,
+            Err(ApiFailure::Refused(error)) => return error.to_error().into(),
+            Err(ApiFailure::Malformed(error)) => return error.into(),
+        };
+        if self.step == Phase::Dating {
+            let time = fields.get("ts").or_else(|| fields.get("state").and_then(|state| state.get("last_ts")));
+            let now_ns = time.and_then(Value::as_str).and_then(|time| from_rfc3339(time.as_bytes())).unwrap_or(i64::MAX);
+            self.step = Phase::Listing { now_ns };
+            let mut plan = list::plan(cx, self.bucket, &[String::from(">")]);
+            plan.is_headers_only = true;
+            return cx.consume(plan).map_or_else(Progress::from, |()| Progress::Pending);
+        }
+        cx.slots.others.retain(|other| *other != request);
+        self.purge(cx)
+    }
+
+    pub(crate) fn on_step(&mut self, cx: &mut Cx<'_>, step: Step<'_>, message: Option<&Message<'_>>) -> Progress {
+        let Phase::Listing { now_ns } = self.step else { return Progress::Pending };
+        match step {
+            Step::Deliver { meta, caught_up } => {
+                if let Some(message) = message
+                    && Operation::of(&message.headers) != Operation::Put
+                {
+                    let age = now_ns.saturating_sub(meta.timestamp_ns).max(0) as u128;
+                    let is_old = age >= self.older_than.as_nanos();
+                    // A young marker stays; with one revision a key there is nothing under it.
+                    if is_old || cx.buckets[self.bucket].history != Some(1) {
+                        let subject = String::from_utf8_lossy(message.subject).into_owned();
+                        self.markers.push(Marker { subject, before: purge_before(meta.stream_seq, is_old), is_removed: is_old });
+                    }
+                }
+                if caught_up { self.start_purging(cx) } else { Progress::Pending }
+            }
+            Step::CaughtUp | Step::Opened { caught_up: true } => self.start_purging(cx),
+            Step::FlowControl(reply) => {
+                Ordered::flow_control(cx.net, &reply);
+                Progress::Pending
+            }
+            Step::Reset => {
+                self.markers.clear();
+                Progress::Pending
+            }
+            Step::Failed(error) => error.into(),
+            Step::Nothing | Step::Resumed(_) | Step::Opened { caught_up: false } => Progress::Pending,
+        }
+    }
+
+    fn start_purging(&mut self, cx: &mut Cx<'_>) -> Progress {
+        self.step = Phase::Purging;
+        self.purge(cx)
+    }
+
+    /// Keeps the window full until nothing is left.
+    fn purge(&mut self, cx: &mut Cx<'_>) -> Progress {
+        let Bucket { api_prefix, stream, .. } = cx.buckets[self.bucket].clone();
+        while cx.slots.others.len() < WINDOW
+            && let Some(marker) = self.markers.pop()
+        {
+            let body = format!("{}", json!({"filter": marker.subject, "seq": marker.before}));
+            // Purging the same again removes nothing more.
+            let ask = Ask { payload: body.as_bytes(), is_repeatable: true, headers: &[] };
+            match cx.net.request(Owner::Op(cx.op), &[&api_prefix, ".STREAM.PURGE.", &stream], ask) {
+                Ok(request) => cx.slots.others.push(request),
+                Err(error) => return error.into(),
+            }
+            self.removed += u64::from(marker.is_removed);
+        }
+        if cx.slots.others.is_empty() { Progress::Done(Ok(Outcome::Purged(self.removed))) } else { Progress::Pending }
+    }
+}

@@ -1,0 +1,337 @@
+//! Requests and their replies: one inbox, one subscription, a token per request.
+//!
+//! A request keeps its encoded frame until it is answered. That is one copy, and it buys what the peers lack: what was not
+//! sent yet survives a reconnect, a read is sent again, and a write that met an election is repeated, byte for byte.
+
+use alloc::{format, string::String, vec::Vec};
+
+use memchr::memchr;
+
+use crate::{
+    error::{Error, ErrorCode},
+    proto::{
+        encode,
+        headers::{Headers, parse_u64},
+        parser::Message,
+    },
+    rng::Rng,
+    session::Session,
+    slab::Slab,
+    time::Instant,
+    timers::{Timer, Timers},
+};
+
+/// The subscription of the inbox.
+pub(crate) const INBOX_SID: u64 = 1;
+
+/// The longest frame buffer worth keeping for the next request, and how many of them.
+const SPARE_CAPACITY: usize = 16 << 10;
+const SPARE_COUNT: usize = 1024;
+
+/// Whose request it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Owner {
+    Op(u64),
+    Consumer(u64),
+}
+
+/// What comes back for a request.
+#[derive(Clone, Debug)]
+pub(crate) enum Answer<'a> {
+    Reply { headers: Headers<'a>, payload: &'a [u8] },
+    /// Status 503: nobody listens on that subject now.
+    NoResponders,
+    /// It cannot be answered any more: denied, or the connection broke over a write.
+    Failed(Error),
+}
+
+/// What a request asks for, beside its subject.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ask<'a> {
+    pub(crate) headers: &'a [(&'a str, &'a str)],
+    pub(crate) payload: &'a [u8],
+    /// May be sent again after a reconnect without harm.
+    pub(crate) is_repeatable: bool,
+}
+
+#[derive(Debug)]
+struct Request {
+    owner: Owner,
+    frame: Vec<u8>,
+    is_repeatable: bool,
+    /// Order of submission, kept when requests that waited are written.
+    order: u64,
+    place: Place,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// To be written when there is a connection.
+    Waiting,
+    /// Written at this position of the connection's output.
+    Written(u64),
+    /// Answered; gone unless someone sends it again.
+    Answered,
+    /// Answered; its owner keeps it to send it again, or to read its frame.
+    Held,
+}
+
+/// Requests in flight, and all that floors above ask of the connection.
+#[derive(Debug)]
+pub(crate) struct Net {
+    pub(crate) session: Session,
+    pub(crate) timers: Timers,
+    pub(crate) rng: Rng,
+    /// `$JS.API` or what Config says instead.
+    pub(crate) api_prefix: String,
+    inbox_prefix: String,
+    inbox: String,
+    requests: Slab<Request>,
+    submitted: u64,
+    spare: Vec<Vec<u8>>,
+    /// Bytes of frames that wait for a connection, and their bound.
+    waiting_bytes: usize,
+    waiting_limit: usize,
+    last_sid: u64,
+}
+
+impl Net {
+    pub(crate) fn new(session: Session, mut rng: Rng, api_prefix: String, inbox_prefix: String, waiting_limit: usize) -> Self {
+        let inbox = format!("{inbox_prefix}.{}.", rng.token(22));
+        Self {
+            session,
+            timers: Timers::default(),
+            rng,
+            api_prefix,
+            inbox_prefix,
+            inbox,
+            requests: Slab::new(),
+            submitted: 0,
+            spare: Vec::new(),
+            waiting_bytes: 0,
+            waiting_limit,
+            last_sid: INBOX_SID,
+        }
+    }
+
+    // ── requests
+
+    /// Sends a request, or keeps it until there is a connection. The id comes back with the answer.
+    pub(crate) fn request(&mut self, owner: Owner, subject: &[&str], ask: Ask<'_>) -> Result<u64, Error> {
+        let id = self.prepare(owner, subject, ask)?;
+        self.resend(id);
+        Ok(id)
+    }
+
+    /// Encodes a request that `resend` is to send.
+    pub(crate) fn prepare(&mut self, owner: Owner, subject: &[&str], ask: Ask<'_>) -> Result<u64, Error> {
+        let mut frame = self.spare.pop().unwrap_or_default();
+        self.submitted += 1;
+        let (is_repeatable, order) = (ask.is_repeatable, self.submitted);
+        let id = self.requests.insert(Request { owner, frame: Vec::new(), is_repeatable, order, place: Place::Held });
+        let mut digits = itoa::Buffer::new();
+        let reply = [self.inbox.as_str(), digits.format(id)];
+        let max_payload = self.session.max_payload();
+        let mut result = encode::publish(&mut frame, subject, &reply, ask.headers, ask.payload, max_payload);
+        if result.is_ok() && !self.session.is_ready() && self.waiting_bytes + frame.len() > self.waiting_limit {
+            let text = format!("{} bytes of requests already wait for a connection (pending_limit)", self.waiting_bytes);
+            result = Err(Error::new(ErrorCode::BufferFull, text));
+        }
+        if let Err(error) = result {
+            self.requests.remove(id);
+            self.recycle(frame);
+            return Err(error);
+        }
+        if let Some(request) = self.requests.get_mut(id) {
+            request.frame = frame;
+        }
+        Ok(id)
+    }
+
+    /// Keeps an answered request, to send it again or to read its frame.
+    pub(crate) fn hold(&mut self, id: u64) {
+        if let Some(request) = self.requests.get_mut(id) {
+            request.place = Place::Held;
+        }
+    }
+
+    /// Sends a prepared request, or an answered one once more.
+    pub(crate) fn resend(&mut self, id: u64) {
+        let Some(request) = self.requests.get_mut(id) else { return };
+        if matches!(request.place, Place::Waiting | Place::Written(_)) {
+            return;
+        }
+        request.place = Place::Waiting;
+        self.waiting_bytes += request.frame.len();
+        if self.session.is_ready() {
+            self.write(id);
+        }
+    }
+
+    /// The frame of a request as it was encoded; empty for one that is gone.
+    pub(crate) fn frame(&self, id: u64) -> &[u8] {
+        self.requests.get(id).map_or(&[], |request| &request.frame)
+    }
+
+    /// The subject a request was published to.
+    pub(crate) fn subject(&self, id: u64) -> &str {
+        subject_of(self.frame(id))
+    }
+
+    /// Takes the frame of a request that is held, leaving it empty.
+    pub(crate) fn take_frame(&mut self, id: u64) -> Vec<u8> {
+        self.requests.get_mut(id).map(|request| core::mem::take(&mut request.frame)).unwrap_or_default()
+    }
+
+    /// Whether the server may have got this request, a write, although nothing came back.
+    pub(crate) fn is_exposed_write(&self, id: u64) -> bool {
+        self.requests.get(id).is_some_and(|request| {
+            !request.is_repeatable && matches!(request.place, Place::Written(at) if at < self.session.handed())
+        })
+    }
+
+    /// Forgets a request whoever it is; a late answer finds nobody.
+    pub(crate) fn forget(&mut self, id: u64) {
+        let Some(request) = self.requests.remove(id) else { return };
+        if request.place == Place::Waiting {
+            self.waiting_bytes -= request.frame.len();
+        }
+        self.recycle(request.frame);
+    }
+
+    /// Forgets a request that was answered and that nobody holds or sent again.
+    pub(crate) fn release(&mut self, id: u64) {
+        if self.requests.get(id).is_some_and(|request| request.place == Place::Answered) {
+            self.forget(id);
+        }
+    }
+
+    /// Whose request a message on the inbox answers, and the answer. The caller releases the id afterwards.
+    pub(crate) fn on_message<'a>(&mut self, message: &Message<'a>) -> Option<(u64, Owner, Answer<'a>)> {
+        let id = parse_u64(message.subject.strip_prefix(self.inbox.as_bytes())?)?;
+        let request = self.requests.get_mut(id).filter(|request| matches!(request.place, Place::Written(_)))?;
+        request.place = Place::Answered;
+        let answer = match message.headers.status() {
+            Some(503) if message.payload.is_empty() => Answer::NoResponders,
+            _ => Answer::Reply { headers: message.headers, payload: message.payload },
+        };
+        Some((id, request.owner, answer))
+    }
+
+    /// Requests that were published to a subject now known to be denied.
+    pub(crate) fn denied(&mut self, subject: &str) -> Vec<(u64, Owner)> {
+        self.settle(|request| subject_of(&request.frame) == subject)
+    }
+
+    /// Everything written, when not even the inbox may be subscribed to.
+    pub(crate) fn all_written(&mut self) -> Vec<(u64, Owner)> {
+        self.settle(|_| true)
+    }
+
+    fn settle(&mut self, is_hit: impl Fn(&Request) -> bool) -> Vec<(u64, Owner)> {
+        let hit: Vec<(u64, Owner)> = self
+            .requests
+            .iter()
+            .filter(|(_, request)| matches!(request.place, Place::Written(_)) && is_hit(request))
+            .map(|(id, request)| (id, request.owner))
+            .collect();
+        for (id, _) in &hit {
+            if let Some(request) = self.requests.get_mut(*id) {
+                request.place = Place::Answered;
+            }
+        }
+        hit
+    }
+
+    /// The connection is gone: what may be sent again waits for the next one; returned are the writes that may have arrived.
+    /// `handed` is how far the output had been handed out.
+    pub(crate) fn on_lost(&mut self, handed: u64) -> Vec<(u64, Owner)> {
+        for request in self.requests.values_mut() {
+            if let Place::Written(at) = request.place
+                && (request.is_repeatable || at >= handed)
+            {
+                request.place = Place::Waiting;
+                self.waiting_bytes += request.frame.len();
+            }
+        }
+        self.settle(|_| true)
+    }
+
+    /// There is a connection: the inbox is subscribed to, then all that waited is written in its order.
+    pub(crate) fn on_connected(&mut self) {
+        let inbox = format!("{}*", self.inbox);
+        encode::subscribe(self.session.out(), &inbox, None, INBOX_SID);
+        let waiting = self.requests.iter().filter(|(_, request)| request.place == Place::Waiting);
+        let mut waiting: Vec<(u64, u64)> = waiting.map(|(id, request)| (request.order, id)).collect();
+        waiting.sort_unstable();
+        for (_, id) in waiting {
+            self.write(id);
+        }
+    }
+
+    fn write(&mut self, id: u64) {
+        let Self { session, requests, waiting_bytes, .. } = self;
+        let Some(request) = requests.get_mut(id) else { return };
+        request.place = Place::Written(session.written());
+        *waiting_bytes -= request.frame.len();
+        session.out().extend_from_slice(&request.frame);
+    }
+
+    fn recycle(&mut self, mut frame: Vec<u8>) {
+        if frame.capacity() <= SPARE_CAPACITY && self.spare.len() < SPARE_COUNT {
+            frame.clear();
+            self.spare.push(frame);
+        }
+    }
+
+    // ── subscriptions and publishes without an answer
+
+    /// A subscription number and an inbox of its own. A push consumer delivers only to an exact subscription; under the wildcard
+    /// of the request inbox it would stay silent (seen on 2.15.1).
+    pub(crate) fn new_inbox(&mut self) -> (u64, String) {
+        self.last_sid += 1;
+        (self.last_sid, format!("{}.{}", self.inbox_prefix, self.rng.token(22)))
+    }
+
+    pub(crate) fn subscribe(&mut self, subject: &str, sid: u64) {
+        if self.session.is_ready() {
+            encode::subscribe(self.session.out(), subject, None, sid);
+        }
+    }
+
+    pub(crate) fn unsubscribe(&mut self, sid: u64) {
+        if self.session.is_ready() {
+            encode::unsubscribe(self.session.out(), sid, None);
+        }
+    }
+
+    /// An empty message, if there is a connection. With `wants_reply` the answer goes to the inbox and finds nobody: JetStream's API
+    /// does nothing for requests without a reply subject.
+    pub(crate) fn signal(&mut self, subject: &[&str], wants_reply: bool) {
+        if !self.session.is_ready() {
+            return;
+        }
+        let max_payload = self.session.max_payload();
+        let reply: &[&str] = if wants_reply { &[self.inbox.as_str(), "0"] } else { &[] };
+        // Subjects of signals are the server's own or made of checked parts: too long a line cannot be repaired here.
+        let _ = encode::publish(self.session.out(), subject, reply, &[], &[], max_payload);
+    }
+
+    /// Wakes the owner of `timer` at `at`.
+    pub(crate) fn arm(&mut self, at: Instant, timer: Timer) {
+        self.timers.arm(at, timer);
+    }
+
+    /// Whether a subject that may not be subscribed to is that of our replies.
+    pub(crate) fn is_inbox(&self, subject: &str) -> bool {
+        subject.strip_suffix('*') == Some(&self.inbox)
+    }
+}
+
+/// The second field of a PUB or HPUB line of ours.
+pub(crate) fn subject_of(frame: &[u8]) -> &str {
+    let Some(start) = memchr(b' ', frame) else { return "" };
+    let rest = &frame[start + 1..];
+    let end = memchr(b' ', rest).unwrap_or(0);
+    core::str::from_utf8(&rest[..end]).unwrap_or("")
+}

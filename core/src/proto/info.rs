@@ -1,0 +1,110 @@
+//! INFO, which servers send first and again whenever something changed; and CONNECT, our answer to the first one.
+
+use alloc::{string::String, vec::Vec};
+
+use serde_json::{Map, Value};
+
+use crate::error::Error;
+
+/// What the server said of itself. Unknown fields are ignored; all of it is kept as text too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerInfo {
+    /// The INFO line's JSON text.
+    pub json: String,
+    /// Unique id of the server.
+    pub server_id: String,
+    /// Name of the server.
+    pub server_name: String,
+    /// Version text, such as `2.15.1`; for people, never to decide on.
+    pub version: String,
+    /// Largest message it takes, headers included.
+    pub max_payload: usize,
+    pub(crate) has_headers: bool,
+    pub(crate) is_tls_required: bool,
+    pub(crate) is_tls_available: bool,
+    pub(crate) is_lame_duck: bool,
+    /// `host:port` of the cluster's members, for TCP and for WebSocket.
+    pub(crate) connect_urls: Vec<String>,
+    pub(crate) ws_connect_urls: Vec<String>,
+}
+
+impl ServerInfo {
+    pub(crate) fn parse(json: &[u8]) -> Result<Self, Error> {
+        let text = core::str::from_utf8(json).map_err(|_| Error::protocol("INFO is not UTF-8"))?.trim();
+        let Ok(Value::Object(fields)) = serde_json::from_str(text) else {
+            return Err(Error::protocol("INFO is not a JSON object"));
+        };
+        let string = |name: &str| String::from(fields.get(name).and_then(Value::as_str).unwrap_or_default());
+        let is = |name: &str| fields.get(name).and_then(Value::as_bool).unwrap_or(false);
+        let list = |name: &str| -> Vec<String> {
+            let urls = fields.get(name).and_then(Value::as_array);
+            urls.into_iter().flatten().filter_map(|url| url.as_str().map(String::from)).collect()
+        };
+        Ok(Self {
+            json: String::from(text),
+            server_id: string("server_id"),
+            server_name: string("server_name"),
+            version: string("version"),
+            max_payload: fields.get("max_payload").and_then(Value::as_u64).map_or(DEFAULT_MAX_PAYLOAD, |n| n as usize),
+            has_headers: is("headers"),
+            is_tls_required: is("tls_required"),
+            is_tls_available: is("tls_available"),
+            is_lame_duck: is("ldm"),
+            connect_urls: list("connect_urls"),
+            ws_connect_urls: list("ws_connect_urls"),
+        })
+    }
+}
+
+/// What servers allow when they do not say.
+pub(crate) const DEFAULT_MAX_PAYLOAD: usize = 1 << 20;
+
+/// Who we say we are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Credentials {
+    #[default]
+    None,
+    User {
+        user: String,
+        password: String,
+    },
+    Token(String),
+}
+
+/// What CONNECT says beside the credentials.
+pub(crate) struct ConnectOptions<'a> {
+    pub(crate) name: Option<&'a str>,
+    pub(crate) lang: &'a str,
+    pub(crate) is_tls: bool,
+    pub(crate) echo: bool,
+}
+
+/// The JSON of CONNECT. `verbose` and `pedantic` are always sent as false: left out, the server takes both as true, and then
+/// refuses consumer-create subjects that end in a filter with `>`.
+pub(crate) fn connect_json(options: &ConnectOptions<'_>, credentials: &Credentials, info: &ServerInfo) -> Value {
+    let mut fields = Map::new();
+    let mut put = |name: &str, value: Value| fields.insert(String::from(name), value);
+    put("verbose", false.into());
+    put("pedantic", false.into());
+    put("tls_required", options.is_tls.into());
+    put("lang", options.lang.into());
+    put("version", env!("CARGO_PKG_VERSION").into());
+    put("protocol", 1.into());
+    put("echo", options.echo.into());
+    put("headers", info.has_headers.into());
+    put("no_responders", info.has_headers.into());
+    if let Some(name) = options.name {
+        put("name", name.into());
+    }
+    match credentials {
+        Credentials::None => {}
+        Credentials::User { user, password } => {
+            put("user", user.as_str().into());
+            put("pass", password.as_str().into());
+        }
+        Credentials::Token(token) => {
+            put("auth_token", token.as_str().into());
+        }
+    }
+    Value::Object(fields)
+}

@@ -1,0 +1,437 @@
+//! One connection at a time, and the decision when to make the next. Knows nothing of requests, JetStream or KV.
+//!
+//! A connection goes Dialing → Greeting (INFO) → [Securing] → Handshake (CONNECT and PING in one write, up when PONG comes) →
+//! Ready. Whatever ends it, `on_lost` decides: another attempt, now or after a wait, or the end.
+
+pub(crate) mod pool;
+
+use alloc::{collections::VecDeque, format, string::String, vec::Vec};
+use core::time::Duration;
+
+use crate::{
+    event::{Action, ConnId, Lost, State, Stats, TlsMode},
+    config::Config,
+    error::{Error, ErrorCode},
+    proto::{
+        info::{ConnectOptions, Credentials, DEFAULT_MAX_PAYLOAD, ServerInfo, connect_json},
+        parser::Parser,
+        server_error::ServerError,
+    },
+    rng::Rng,
+    session::pool::{Pool, Scheme},
+    time::Instant,
+};
+
+/// A connection that is lost sooner than this after its PONG counts as a failed attempt: servers accept expired credentials
+/// with a PONG and refuse them right after (seen on 2.15.1).
+const PROVEN_AFTER: Duration = Duration::from_secs(1);
+
+/// What the session tells its owner after an input.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Nothing,
+    /// Subscriptions and requests may go out now.
+    Connected,
+    /// The connection that was up is gone.
+    Lost(Error),
+    /// The end.
+    Closed(Error),
+    /// The PONG of a flush, with the moment its PING was written.
+    Flushed {
+        op: u64,
+        sent: Instant,
+    },
+    /// A subject was refused; the connection stays.
+    Denied(ServerError, Error),
+    /// An -ERR that concerns no one in particular.
+    Noted(String),
+    /// The server will shut down.
+    LameDuck,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Waiting { until: Instant },
+    Dialing,
+    Greeting,
+    Securing,
+    Handshake,
+    Ready { since: Instant },
+    Closed,
+}
+
+/// Who waits for a PONG; the server answers PINGs in order.
+#[derive(Clone, Copy, Debug)]
+enum Ping {
+    Handshake,
+    KeepAlive,
+    Flush { op: u64, sent: Instant },
+}
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    config: Config,
+    credentials: Credentials,
+    pool: Pool,
+    phase: Phase,
+    conn: ConnId,
+    /// For the phases of an attempt.
+    attempt_deadline: Instant,
+    /// Attempts that failed in a row.
+    failures: u32,
+    was_connected: bool,
+    pub(crate) parser: Parser,
+    pub(crate) info: Option<ServerInfo>,
+    is_secured: bool,
+    /// What `poll_transmit` hands out next.
+    out: Vec<u8>,
+    /// Bytes handed out on this connection so far.
+    handed: u64,
+    pings: VecDeque<Ping>,
+    next_ping: Instant,
+    last_inbound: Instant,
+    pub(crate) actions: VecDeque<Action>,
+    pub(crate) states: VecDeque<State>,
+    pub(crate) stats: Stats,
+}
+
+impl Session {
+    pub(crate) fn new(config: Config, rng: &mut Rng, now: Instant) -> Result<Self, Error> {
+        let mut session = Self {
+            credentials: pool::of_config(&config)?,
+            pool: Pool::new(&config, rng)?,
+            parser: Parser::new(config.max_message),
+            config,
+            phase: Phase::Waiting { until: now },
+            conn: ConnId(0),
+            attempt_deadline: now,
+            failures: 0,
+            was_connected: false,
+            info: None,
+            is_secured: false,
+            out: Vec::new(),
+            handed: 0,
+            pings: VecDeque::new(),
+            next_ping: now,
+            last_inbound: now,
+            actions: VecDeque::new(),
+            states: VecDeque::new(),
+            stats: Stats::default(),
+        };
+        session.states.push_back(State::Connecting);
+        session.dial(now);
+        Ok(session)
+    }
+
+    // ── for those above
+
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(self.phase, Phase::Ready { .. })
+    }
+
+    pub(crate) fn is_current(&self, conn: ConnId) -> bool {
+        self.conn == conn && !matches!(self.phase, Phase::Closed | Phase::Waiting { .. })
+    }
+
+    /// Where frames are written; meant for a session that is ready.
+    pub(crate) fn out(&mut self) -> &mut Vec<u8> {
+        self.stats.out_msgs += 1;
+        &mut self.out
+    }
+
+    pub(crate) fn pending(&self) -> usize {
+        self.out.len()
+    }
+
+    /// How many bytes have been written on this connection, handed out or not.
+    pub(crate) fn written(&self) -> u64 {
+        self.handed + self.out.len() as u64
+    }
+
+    /// Bytes before this position may have reached the server.
+    pub(crate) fn handed(&self) -> u64 {
+        self.handed
+    }
+
+    pub(crate) fn max_payload(&self) -> usize {
+        self.info.as_ref().map_or(DEFAULT_MAX_PAYLOAD, |info| info.max_payload)
+    }
+
+    pub(crate) fn server_url(&self) -> String {
+        format!("{}", self.pool.current().server)
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Waiting { until } => Some(until),
+            Phase::Dialing | Phase::Greeting | Phase::Securing | Phase::Handshake => Some(self.attempt_deadline),
+            Phase::Ready { .. } => Some(self.next_ping),
+            Phase::Closed => None,
+        }
+    }
+
+    pub(crate) fn poll_transmit(&mut self, buf: &mut Vec<u8>) -> Option<ConnId> {
+        if self.out.is_empty() {
+            return None;
+        }
+        buf.clear();
+        core::mem::swap(buf, &mut self.out);
+        self.handed += buf.len() as u64;
+        self.stats.out_bytes += buf.len() as u64;
+        Some(self.conn)
+    }
+
+    /// A Disconnect waits until the last bytes are taken.
+    pub(crate) fn poll_action(&mut self) -> Option<Action> {
+        if !self.out.is_empty() && matches!(self.actions.front(), Some(Action::Disconnect { .. })) {
+            return None;
+        }
+        self.actions.pop_front()
+    }
+
+    /// PING; its PONG comes as `Change::Flushed`.
+    pub(crate) fn flush(&mut self, op: u64, now: Instant) {
+        self.out.extend_from_slice(b"PING\r\n");
+        self.pings.push_back(Ping::Flush { op, sent: now });
+    }
+
+    /// Ends it for good, after what is still to be written.
+    pub(crate) fn close(&mut self) {
+        if self.phase == Phase::Closed {
+            return;
+        }
+        if !matches!(self.phase, Phase::Waiting { .. }) {
+            self.actions.push_back(Action::Disconnect { conn: self.conn });
+        }
+        self.phase = Phase::Closed;
+        self.pings.clear();
+    }
+
+    // ── inputs
+
+    pub(crate) fn on_open(&mut self) {
+        if self.phase == Phase::Dialing {
+            self.phase = Phase::Greeting;
+        }
+    }
+
+    pub(crate) fn on_secured(&mut self) {
+        if self.phase == Phase::Securing {
+            self.is_secured = true;
+            self.send_connect();
+        }
+    }
+
+    pub(crate) fn on_bytes(&mut self, count: usize, now: Instant) {
+        self.last_inbound = now;
+        self.stats.in_bytes += count as u64;
+    }
+
+    pub(crate) fn on_info(&mut self, json: &[u8], rng: &mut Rng, now: Instant) -> Change {
+        let info = match ServerInfo::parse(json) {
+            Ok(info) => info,
+            Err(error) => return self.abandon(error, rng, now),
+        };
+        self.pool.discover(&info, rng);
+        let was_lame_duck = self.info.as_ref().is_some_and(|info| info.is_lame_duck);
+        let is_lame_duck = info.is_lame_duck;
+        self.info = Some(info);
+        match self.phase {
+            Phase::Greeting => self.on_greeting(rng, now),
+            Phase::Ready { .. } if is_lame_duck && !was_lame_duck => Change::LameDuck,
+            _ => Change::Nothing, // 2.12+ sends a second INFO after the first PONG
+        }
+    }
+
+    pub(crate) fn on_ping(&mut self) {
+        self.out.extend_from_slice(b"PONG\r\n");
+    }
+
+    pub(crate) fn on_pong(&mut self, now: Instant) -> Change {
+        match self.pings.pop_front() {
+            Some(Ping::Handshake) => {
+                self.phase = Phase::Ready { since: now };
+                self.next_ping = now + self.config.ping_interval;
+                self.stats.reconnects += u64::from(self.was_connected);
+                self.was_connected = true;
+                self.states.push_back(State::Connected);
+                Change::Connected
+            }
+            Some(Ping::Flush { op, sent }) => Change::Flushed { op, sent },
+            Some(Ping::KeepAlive) | None => Change::Nothing,
+        }
+    }
+
+    pub(crate) fn on_err(&mut self, text: &[u8], rng: &mut Rng, now: Instant) -> Change {
+        let text = String::from_utf8_lossy(text);
+        let server_error = ServerError::parse(&text);
+        let error = server_error.to_error(&text);
+        if server_error.closes() {
+            return self.abandon(error, rng, now);
+        }
+        match server_error {
+            ServerError::PublishDenied { .. } | ServerError::SubscribeDenied { .. } => Change::Denied(server_error, error),
+            _ if !self.is_ready() => self.abandon(error, rng, now),
+            _ => Change::Noted(text.into_owned()),
+        }
+    }
+
+    pub(crate) fn on_closed(&mut self, why: Lost, rng: &mut Rng, now: Instant) -> Change {
+        let server = self.server_url();
+        let error = match (self.is_ready(), why) {
+            (_, Lost::Tls(text)) => Error::new(ErrorCode::Tls, format!("{server}: TLS: {text}")),
+            (true, why) => Error::new(ErrorCode::Disconnected, format!("connection to {server} lost: {}", lost_text(&why))),
+            (false, why) => Error::new(ErrorCode::ConnectFailed, format!("{server}: {}", lost_text(&why))),
+        };
+        self.on_lost(error, rng, now)
+    }
+
+    pub(crate) fn handle_timeout(&mut self, rng: &mut Rng, now: Instant) -> Change {
+        if self.deadline().is_none_or(|deadline| deadline > now) {
+            return Change::Nothing;
+        }
+        match self.phase {
+            Phase::Waiting { .. } => {
+                self.dial(now);
+                Change::Nothing
+            }
+            Phase::Ready { .. } => self.keep_alive(rng, now),
+            Phase::Closed => Change::Nothing,
+            Phase::Dialing | Phase::Greeting | Phase::Securing | Phase::Handshake => {
+                let waited_for = match self.phase {
+                    Phase::Dialing => "to connect",
+                    Phase::Greeting => "for INFO (a server with handshake_first needs tls_first)",
+                    Phase::Securing => "for TLS",
+                    _ => "for PONG",
+                };
+                let text = format!("{}: waited {:?} {waited_for}", self.server_url(), self.config.connect_timeout);
+                self.abandon(Error::new(ErrorCode::ConnectFailed, text), rng, now)
+            }
+        }
+    }
+
+    /// Gives up a connection that the transport still holds.
+    pub(crate) fn abandon(&mut self, error: Error, rng: &mut Rng, now: Instant) -> Change {
+        self.actions.push_back(Action::Disconnect { conn: self.conn });
+        self.on_lost(error, rng, now)
+    }
+
+    // ── inside
+
+    fn dial(&mut self, now: Instant) {
+        self.conn = ConnId(self.conn.0 + 1);
+        self.phase = Phase::Dialing;
+        self.attempt_deadline = now + self.config.connect_timeout;
+        let server = self.pool.current().server.clone();
+        let tls = if server.scheme == Scheme::Wss || self.config.tls_first { TlsMode::First } else { TlsMode::Later };
+        self.is_secured = tls == TlsMode::First;
+        self.parser = Parser::new(self.config.max_message);
+        self.out.clear();
+        self.handed = 0;
+        self.pings.clear();
+        self.actions.push_back(Action::Connect { conn: self.conn, server, tls });
+    }
+
+    fn on_greeting(&mut self, rng: &mut Rng, now: Instant) -> Change {
+        let member = self.pool.current();
+        let wants_tls = self.config.tls || member.server.scheme == Scheme::Tls;
+        let (is_required, is_offered) =
+            self.info.as_ref().map_or((false, false), |info| (info.is_tls_required, info.is_tls_required || info.is_tls_available));
+        if self.is_secured || member.server.scheme.is_websocket() || !(is_required || wants_tls) {
+            self.send_connect();
+            return Change::Nothing;
+        }
+        if !is_offered {
+            let text = format!("{}: TLS was asked for and the server does not offer it", self.server_url());
+            return self.abandon(Error::new(ErrorCode::Tls, text), rng, now);
+        }
+        self.phase = Phase::Securing;
+        self.actions.push_back(Action::StartTls { conn: self.conn, server_name: member.tls_name.clone() });
+        Change::Nothing
+    }
+
+    fn send_connect(&mut self) {
+        let Some(info) = &self.info else { return };
+        let member = self.pool.current();
+        let options = ConnectOptions {
+            name: self.config.name.as_deref(),
+            lang: self.config.lang,
+            is_tls: self.is_secured,
+            echo: self.config.echo,
+        };
+        let credentials = if member.credentials == Credentials::None { &self.credentials } else { &member.credentials };
+        let json = connect_json(&options, credentials, info);
+        self.out.extend_from_slice(format!("CONNECT {json}\r\nPING\r\n").as_bytes());
+        self.pings.push_back(Ping::Handshake);
+        self.phase = Phase::Handshake;
+    }
+
+    fn keep_alive(&mut self, rng: &mut Rng, now: Instant) -> Change {
+        let quiet_until = self.last_inbound + self.config.ping_interval;
+        if quiet_until > now {
+            self.next_ping = quiet_until; // whatever came in proves the server alive
+            return Change::Nothing;
+        }
+        if self.pings.len() as u64 >= u64::from(self.config.max_pings_out) {
+            let text = format!("{}: stale connection, {} pings unanswered", self.server_url(), self.pings.len());
+            return self.abandon(Error::new(ErrorCode::Disconnected, text), rng, now);
+        }
+        self.out.extend_from_slice(b"PING\r\n");
+        self.pings.push_back(Ping::KeepAlive);
+        self.next_ping = now + self.config.ping_interval;
+        Change::Nothing
+    }
+
+    /// The one place that decides what follows a connection or an attempt that ended.
+    fn on_lost(&mut self, error: Error, rng: &mut Rng, now: Instant) -> Change {
+        let was_ready = self.is_ready();
+        let is_proven = matches!(self.phase, Phase::Ready { since } if now.since(since) >= PROVEN_AFTER);
+        self.out.clear();
+        self.pings.clear();
+        if is_proven {
+            self.failures = 0;
+            self.pool.current_mut().is_refused = false;
+        }
+        let is_auth = error.code == ErrorCode::Auth;
+        let is_refused_twice = is_auth && core::mem::replace(&mut self.pool.current_mut().is_refused, is_auth);
+        let round = self.pool.len() as u32;
+        let is_first_round_over = !self.was_connected && !self.config.retry_first_connect && self.failures + 1 >= round;
+        let is_used_up = !was_ready && self.was_connected && self.config.max_reconnects.is_some_and(|max| self.failures + 1 >= max);
+        let is_final = error.code == ErrorCode::InvalidArgument;
+        if is_refused_twice || is_first_round_over || is_used_up || is_final || self.was_connected && !self.config.reconnect {
+            self.phase = Phase::Closed;
+            return Change::Closed(error);
+        }
+        if was_ready {
+            self.states.push_back(State::Disconnected(error.clone()));
+            self.states.push_back(State::Reconnecting);
+        }
+        let wait = if was_ready && is_proven { Duration::ZERO } else { self.next_wait(rng) };
+        if !is_proven {
+            self.failures += 1;
+        }
+        self.pool.rotate();
+        self.phase = Phase::Waiting { until: now + wait };
+        if was_ready { Change::Lost(error) } else { Change::Nothing }
+    }
+
+    /// No wait within the first round over the pool; then `reconnect_wait` doubling at each round, jitter ±25 %.
+    fn next_wait(&self, rng: &mut Rng) -> Duration {
+        let round = (self.failures + 1) / self.pool.len() as u32;
+        if (self.failures + 1) % self.pool.len() as u32 != 0 {
+            return Duration::ZERO;
+        }
+        let base = self.config.reconnect_wait.saturating_mul(1 << (round - 1).min(20)).min(self.config.max_reconnect_wait);
+        base * 3 / 4 + base.saturating_mul(rng.below(1024) as u32) / 2048
+    }
+}
+
+fn lost_text(why: &Lost) -> &str {
+    match why {
+        Lost::Refused => "connection refused",
+        Lost::Unreachable => "host not found or unreachable",
+        Lost::Eof => "closed by the server",
+        Lost::Reset => "broken connection",
+        Lost::Tls(text) | Lost::Other(text) => text,
+    }
+}

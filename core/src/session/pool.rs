@@ -1,0 +1,276 @@
+//! The servers we may connect to: those the user named, and those that servers tell us of.
+
+use alloc::{
+    collections::VecDeque,
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
+use core::fmt;
+
+use crate::{
+    config::Config,
+    error::{Error, ErrorCode},
+    proto::info::{Credentials, ServerInfo},
+    rng::Rng,
+};
+
+/// How a server is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// TCP.
+    Nats,
+    /// TCP, TLS demanded.
+    Tls,
+    /// WebSocket.
+    Ws,
+    /// WebSocket over TLS.
+    Wss,
+}
+
+impl Scheme {
+    /// `nats`, `tls`, `ws` or `wss`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Nats => "nats",
+            Self::Tls => "tls",
+            Self::Ws => "ws",
+            Self::Wss => "wss",
+        }
+    }
+
+    /// Whether NATS runs inside WebSocket frames.
+    pub const fn is_websocket(self) -> bool {
+        matches!(self, Self::Ws | Self::Wss)
+    }
+
+    const fn default_port(self) -> u16 {
+        match self {
+            Self::Nats | Self::Tls => 4222,
+            Self::Ws => 80,
+            Self::Wss => 443,
+        }
+    }
+}
+
+/// One server of the pool. Credentials are not in it. `Display` gives its URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// How to reach it.
+    pub scheme: Scheme,
+    /// Host name or address, IPv6 without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Path and query of a WebSocket URL, beginning with `/`; empty for others.
+    pub path: String,
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scheme, host, port, path } = self;
+        if host.contains(':') {
+            return write!(f, "{}://[{host}]:{port}{path}", scheme.name());
+        }
+        write!(f, "{}://{host}:{port}{path}", scheme.name())
+    }
+}
+
+/// A server with what we know of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Member {
+    pub(crate) server: Server,
+    /// From the URL; None: those of Config.
+    pub(crate) credentials: Credentials,
+    /// The name that certificates are checked against: for an address learnt from a server, the host of the URL that led there.
+    pub(crate) tls_name: String,
+    is_discovered: bool,
+    /// The server refused our credentials at the last attempt: a second time ends it.
+    pub(crate) is_refused: bool,
+}
+
+/// The servers; the front one is the current.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    members: VecDeque<Member>,
+    is_randomized: bool,
+}
+
+impl Pool {
+    pub(crate) fn new(config: &Config, rng: &mut Rng) -> Result<Self, Error> {
+        let mut members = Vec::new();
+        for url in config.servers.iter().flat_map(|urls| urls.split(',')) {
+            let (server, credentials) = parse_url(url.trim())?;
+            let tls_name = server.host.clone();
+            members.push(Member { server, credentials, tls_name, is_discovered: false, is_refused: false });
+        }
+        let Some(first) = members.first() else { return Err(Error::argument("servers: none given")) };
+        let is_websocket = first.server.scheme.is_websocket();
+        if members.iter().any(|member| member.server.scheme.is_websocket() != is_websocket) {
+            return Err(Error::argument("servers: nats/tls and ws/wss URLs cannot be mixed"));
+        }
+        if config.randomize_servers {
+            rng.shuffle(&mut members);
+        }
+        Ok(Self { members: members.into(), is_randomized: config.randomize_servers })
+    }
+
+    pub(crate) fn current(&self) -> &Member {
+        &self.members[0]
+    }
+
+    pub(crate) fn current_mut(&mut self) -> &mut Member {
+        &mut self.members[0]
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Makes the next server the current one.
+    pub(crate) fn rotate(&mut self) {
+        self.members.rotate_left(1);
+    }
+
+    /// Takes in the cluster's members of an INFO: unknown ones join, those we learnt of before and that are gone leave, the
+    /// current one stays. A list that is empty says nothing.
+    pub(crate) fn discover(&mut self, info: &ServerInfo, rng: &mut Rng) {
+        let current = self.current().clone();
+        let scheme = current.server.scheme;
+        let urls = if scheme.is_websocket() { &info.ws_connect_urls } else { &info.connect_urls };
+        let listed: Vec<Server> = urls.iter().filter_map(|url| parse_authority(url, scheme).ok()).collect();
+        if listed.is_empty() {
+            return;
+        }
+        let is_same = |a: &Server, b: &Server| a.host == b.host && a.port == b.port;
+        let is_listed = |server: &Server| listed.iter().any(|other| is_same(server, other));
+        self.members.retain(|m| !m.is_discovered || is_same(&m.server, &current.server) || is_listed(&m.server));
+        let known = self.members.len();
+        for server in listed {
+            if self.members.iter().any(|member| is_same(&member.server, &server)) {
+                continue;
+            }
+            let is_address = server.host.parse::<core::net::IpAddr>().is_ok();
+            let tls_name = if is_address { current.tls_name.clone() } else { server.host.clone() };
+            let credentials = current.credentials.clone();
+            self.members.push_back(Member { server, credentials, tls_name, is_discovered: true, is_refused: false });
+        }
+        if self.is_randomized && self.members.len() > known {
+            rng.shuffle(&mut self.members.make_contiguous()[1..]);
+        }
+    }
+}
+
+/// `scheme://user:password@host:port/path`, all but the host optional; a user without a password is a token.
+pub(crate) fn parse_url(url: &str) -> Result<(Server, Credentials), Error> {
+    let wrong = |why: &str| Error::argument(format!("server {:?}: {why}", without_credentials(url)));
+    let (scheme, rest) = url.split_once("://").unwrap_or(("nats", url));
+    let scheme = match scheme.to_ascii_lowercase().as_str() {
+        "nats" => Scheme::Nats,
+        "tls" => Scheme::Tls,
+        "ws" => Scheme::Ws,
+        "wss" => Scheme::Wss,
+        _ => return Err(wrong("the scheme must be nats, tls, ws or wss")),
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let (userinfo, address) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
+    let mut server = parse_authority(address, scheme).map_err(wrong)?;
+    if scheme.is_websocket() && path.len() > 1 {
+        server.path = path.to_string();
+    }
+    let credentials = match userinfo.map(|info| info.split_once(':').map_or((info, None), |(user, password)| (user, Some(password)))) {
+        None | Some(("", None)) => Credentials::None,
+        Some((user, Some(password))) => {
+            Credentials::User { user: decode(user).map_err(wrong)?, password: decode(password).map_err(wrong)? }
+        }
+        Some((token, None)) => Credentials::Token(decode(token).map_err(wrong)?),
+    };
+    Ok((server, credentials))
+}
+
+fn parse_authority(address: &str, scheme: Scheme) -> Result<Server, &'static str> {
+    let (host, port) = match address.strip_prefix('[') {
+        Some(rest) => {
+            let (host, port) = rest.split_once(']').ok_or("`]` is missing behind the address")?;
+            (host, port.strip_prefix(':'))
+        }
+        None if address.matches(':').count() > 1 => return Err("an IPv6 address goes in [brackets]"),
+        None => address.split_once(':').map_or((address, None), |(host, port)| (host, Some(port))),
+    };
+    if host.is_empty() {
+        return Err("the host is missing");
+    }
+    if host.bytes().any(|b| b <= b' ' || b == 127) {
+        return Err("white space in the host");
+    }
+    let port = match port {
+        None | Some("") => scheme.default_port(),
+        Some(digits) => digits.parse().map_err(|_| "the port must be a number up to 65535")?,
+    };
+    Ok(Server { scheme, host: host.to_string(), port, path: String::new() })
+}
+
+/// Percent-decoding.
+fn decode(text: &str) -> Result<String, &'static str> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        rest = tail;
+        if first != b'%' {
+            bytes.push(first);
+            continue;
+        }
+        let digits = tail.get(..2).and_then(|hex| core::str::from_utf8(hex).ok());
+        bytes.push(digits.and_then(|hex| u8::from_str_radix(hex, 16).ok()).ok_or("bad percent-encoding in the credentials")?);
+        rest = &tail[2..];
+    }
+    String::from_utf8(bytes).map_err(|_| "the credentials are not UTF-8")
+}
+
+/// The URL as it may be shown.
+fn without_credentials(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if at > scheme => format!("{}{}", &url[..scheme + 3], &url[at + 1..]),
+        (None, Some(at)) => url[at + 1..].to_string(),
+        _ => url.to_string(),
+    }
+}
+
+/// Credentials of Config, where the URL has none.
+pub(crate) fn of_config(config: &Config) -> Result<Credentials, Error> {
+    match (&config.user, &config.password, &config.token) {
+        (None, None, None) => Ok(Credentials::None),
+        (None, None, Some(token)) => Ok(Credentials::Token(token.clone())),
+        (Some(user), password, None) => {
+            Ok(Credentials::User { user: user.clone(), password: password.clone().unwrap_or_default() })
+        }
+        (None, Some(_), _) => Err(Error::argument("password: a user is needed with it")),
+        (Some(_), _, Some(_)) => Err(Error::new(ErrorCode::InvalidArgument, "user and token exclude each other")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls() {
+        for (url, expected) in [
+            ("localhost", "nats://localhost:4222"),
+            ("nats://h:1", "nats://h:1"),
+            ("tls://u:p@h", "tls://h:4222"),
+            ("ws://h/nats?x=1", "ws://h:80/nats?x=1"),
+            ("wss://[::1]:8443", "wss://[::1]:8443"),
+            ("NATS://h/", "nats://h:4222"),
+        ] {
+            assert_eq!(parse_url(url).map(|(server, _)| server.to_string()), Ok(expected.to_string()), "{url}");
+        }
+        let token = Credentials::Token("t k".to_string());
+        assert_eq!(parse_url("nats://t%20k@h").map(|(_, credentials)| credentials), Ok(token));
+        for bad in ["http://h", "nats://", "nats://h:x", "nats://h:99999", "nats://::1", "nats://a b", "nats://%zz@h"] {
+            let error = parse_url(bad).expect_err(bad);
+            assert!(error.message.contains("server "), "{error}");
+        }
+        assert!(!parse_url("nats://secret@h:x").expect_err("port").message.contains("secret"));
+    }
+}

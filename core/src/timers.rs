@@ -1,0 +1,49 @@
+//! One heap of deadlines. A deadline that no longer matters is left in it and ignored when it comes up: cheaper than taking
+//! it out, and an early wake-up is harmless by contract.
+
+use alloc::collections::BinaryHeap;
+use core::cmp::Reverse;
+
+use crate::time::Instant;
+
+/// Whose deadline it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    Op(u64),
+    Consumer(u64),
+}
+
+/// Deadlines, nearest first.
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    heap: BinaryHeap<Reverse<(Instant, Timer)>>,
+    /// How large the heap was when the forgotten ones were last thrown out.
+    swept_len: usize,
+}
+
+impl Timers {
+    pub(crate) fn arm(&mut self, at: Instant, timer: Timer) {
+        self.heap.push(Reverse((at, timer)));
+    }
+
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.heap.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// A timer that is due.
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<Timer> {
+        self.next().filter(|at| *at <= now)?;
+        self.heap.pop().map(|Reverse((_, timer))| timer)
+    }
+
+    /// Forgets timers of things that are gone: those at the top always, the others when they are most of the heap.
+    pub(crate) fn sweep(&mut self, is_live: impl Fn(Timer) -> bool) {
+        while self.heap.peek().is_some_and(|Reverse((_, timer))| !is_live(*timer)) {
+            self.heap.pop();
+        }
+        if self.heap.len() > 64 + 2 * self.swept_len {
+            self.heap.retain(|Reverse((_, timer))| is_live(*timer));
+            self.swept_len = self.heap.len();
+        }
+    }
+}
