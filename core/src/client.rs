@@ -14,7 +14,8 @@ use crate::{
     config::Config,
     error::{Error, ErrorCode},
     event::{
-        Action, BucketId, Compare, ConnId, Event, Lost, Notice, OpId, Outcome, State, Stats, WatchId, WatchItem, WatchOptions,
+        Action, BucketId, Compare, ConnId, Event, Lost, Notice, OpId, Outcome, State, Stats, WatchId, WatchItem,
+        WatchOptions,
     },
     js::ordered::{Plan, Step},
     kv::{
@@ -81,7 +82,8 @@ impl Client {
             max_filters: config.max_filters.max(1),
         };
         let (max_operations, watch_limit) = (config.max_operations.min(Slab::<Op>::MAX / 4), config.watch_limit);
-        let (pending_limit, drain_timeout, inbox_prefix) = (config.pending_limit, config.drain_timeout, config.inbox_prefix.clone());
+        let (pending_limit, drain_timeout, inbox_prefix) =
+            (config.pending_limit, config.drain_timeout, config.inbox_prefix.clone());
         // The inbox's name is drawn first, from entropy nobody has seen a part of.
         let inbox_rng = Rng::new(&entropy);
         for _ in 0..64 {
@@ -144,19 +146,35 @@ impl Client {
     }
 
     /// Done (Opened). An existing bucket that is equal (by `compare`) is opened; BUCKET_EXISTS names the fields that differ.
-    pub fn create_bucket(&mut self, config: &BucketConfig, compare: Compare, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+    pub fn create_bucket(
+        &mut self,
+        config: &BucketConfig,
+        compare: Compare,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
         config.check()?;
         self.admin(&config.bucket, Task::Create { config: config.clone(), compare }, timeout, now)
     }
 
     /// Changes the fields that are given. Done (Opened), or BUCKET_NOT_FOUND.
-    pub fn update_bucket(&mut self, config: &BucketConfig, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+    pub fn update_bucket(
+        &mut self,
+        config: &BucketConfig,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
         config.check()?;
         self.admin(&config.bucket, Task::Update { config: config.clone(), creates: false }, timeout, now)
     }
 
     /// Updates, or creates where there is none. Done (Opened).
-    pub fn create_or_update_bucket(&mut self, config: &BucketConfig, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+    pub fn create_or_update_bucket(
+        &mut self,
+        config: &BucketConfig,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
         config.check()?;
         self.admin(&config.bucket, Task::Update { config: config.clone(), creates: true }, timeout, now)
     }
@@ -184,7 +202,14 @@ impl Client {
     }
 
     /// The live value, or the one at `revision`. Done (Entry), or KEY_NOT_FOUND (also for markers).
-    pub fn get(&mut self, bucket: BucketId, key: &str, revision: Option<u64>, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+    pub fn get(
+        &mut self,
+        bucket: BucketId,
+        key: &str,
+        revision: Option<u64>,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
         key::check_key(key)?;
         check_revision(revision)?;
         let index = self.index(bucket)?;
@@ -192,14 +217,27 @@ impl Client {
     }
 
     /// The newest entry, marker or not. Done (Entry), or KEY_NOT_FOUND.
-    pub fn entry(&mut self, bucket: BucketId, key: &str, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+    pub fn entry(
+        &mut self,
+        bucket: BucketId,
+        key: &str,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
         key::check_key(key)?;
         let index = self.index(bucket)?;
         self.start(timeout, now, |cx| Get::start(cx, index, key, None, true).map(Verb::Get))
     }
 
     /// Done (Revision).
-    pub fn put(&mut self, bucket: BucketId, key: &str, value: &[u8], timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+    pub fn put(
+        &mut self,
+        bucket: BucketId,
+        key: &str,
+        value: &[u8],
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
         self.write(bucket, Written { kind: Kind::Put, key, value, expected: None, ttl: None }, timeout, now)
     }
 
@@ -235,7 +273,14 @@ impl Client {
     }
 
     /// Done (Revision of the marker), or WRONG_REVISION when `expected` is given.
-    pub fn delete(&mut self, bucket: BucketId, key: &str, expected: Option<u64>, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+    pub fn delete(
+        &mut self,
+        bucket: BucketId,
+        key: &str,
+        expected: Option<u64>,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
         check_revision(expected)?;
         self.write(bucket, Written { kind: Kind::Delete, key, value: &[], expected, ttl: None }, timeout, now)
     }
@@ -255,27 +300,52 @@ impl Client {
     }
 
     /// All kept revisions, oldest first, markers included. Done (Entries), or KEY_NOT_FOUND. `timeout` is the longest silence.
-    pub fn history(&mut self, bucket: BucketId, key: &str, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+    pub fn history(
+        &mut self,
+        bucket: BucketId,
+        key: &str,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
         key::check_key(key)?;
         self.list(bucket, What::History(key.into()), &[key], timeout, now)
     }
 
     /// Live keys that match any filter (none given: all), sorted. Done (Names). `timeout` is the longest silence.
-    pub fn keys(&mut self, bucket: BucketId, filters: &[&str], timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+    pub fn keys(
+        &mut self,
+        bucket: BucketId,
+        filters: &[&str],
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
         self.list(bucket, What::Keys, filters, timeout, now)
     }
 
     /// Removes markers older than `older_than` with all that is under them, never anything newer. Of younger markers only what is
     /// under them goes. Done (Purged). `timeout` is the longest silence.
-    pub fn purge_deletes(&mut self, bucket: BucketId, older_than: Duration, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+    pub fn purge_deletes(
+        &mut self,
+        bucket: BucketId,
+        older_than: Duration,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
         let index = self.index(bucket)?;
-        let op = self.start(timeout, now, |cx| Ok(Verb::PurgeDeletes(Box::new(PurgeDeletes::start(cx, index, older_than)?))))?;
+        let op = self
+            .start(timeout, now, |cx| Ok(Verb::PurgeDeletes(Box::new(PurgeDeletes::start(cx, index, older_than)?))))?;
         self.set_silence(op, timeout);
         Ok(op)
     }
 
     /// SPEC.md's JSON operation. Done (Json), whose text is the reply, also where the operation failed or its object is wrong.
-    pub fn execute(&mut self, bucket: BucketId, operation: &str, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+    pub fn execute(
+        &mut self,
+        bucket: BucketId,
+        operation: &str,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
         self.index(bucket)?;
         let started = Operation::parse(operation).and_then(|operation| {
             let op = self.dispatch(bucket, &operation, timeout, now)?;
@@ -294,7 +364,13 @@ impl Client {
         }
     }
 
-    fn dispatch(&mut self, bucket: BucketId, operation: &Operation, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+    fn dispatch(
+        &mut self,
+        bucket: BucketId,
+        operation: &Operation,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
         match operation {
             Operation::Put { key, value } => self.put(bucket, key, value, timeout, now),
             Operation::Get { key, revision } => self.get(bucket, key, *revision, timeout, now),
@@ -316,7 +392,13 @@ impl Client {
     }
 
     /// Starts a watch on the keys that match any filter (none given: all).
-    pub fn watch(&mut self, bucket: BucketId, filters: &[&str], options: WatchOptions, now: Instant) -> Result<WatchId, Error> {
+    pub fn watch(
+        &mut self,
+        bucket: BucketId,
+        filters: &[&str],
+        options: WatchOptions,
+        now: Instant,
+    ) -> Result<WatchId, Error> {
         self.advance(now);
         self.check_open()?;
         let policy = watch::policy(&options)?;
@@ -533,13 +615,26 @@ impl Client {
         self.bucket(id).map(|_| id.0 as usize)
     }
 
-    fn write(&mut self, bucket: BucketId, what: Written<'_>, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+    fn write(
+        &mut self,
+        bucket: BucketId,
+        what: Written<'_>,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
         key::check_writable(what.key)?;
         let index = self.index(bucket)?;
         self.start(timeout, now, |cx| Write::start(cx, index, what).map(Verb::Write))
     }
 
-    fn list(&mut self, bucket: BucketId, what: What, filters: &[&str], timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+    fn list(
+        &mut self,
+        bucket: BucketId,
+        what: What,
+        filters: &[&str],
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
         let keys = key::reduce(filters)?;
         let index = self.index(bucket)?;
         let op = self.start(timeout, now, |cx| Ok(Verb::List(Box::new(List::start(cx, index, what, &keys)?))))?;
@@ -700,7 +795,9 @@ impl Client {
             return;
         }
         if let Some(consumer) = self.sids.get(&sid).copied() {
-            self.with_consumer(consumer, Some(message), |subscription, net, now| subscription.ordered.on_message(message, net, now));
+            self.with_consumer(consumer, Some(message), |subscription, net, now| {
+                subscription.ordered.on_message(message, net, now)
+            });
         }
     }
 
@@ -708,7 +805,9 @@ impl Client {
         match owner {
             Owner::Op(op) => self.drive(op, |verb, cx| verb.on_answer(cx, request, answer)),
             Owner::Consumer(consumer) => {
-                self.with_consumer(consumer, None, |subscription, net, now| subscription.ordered.on_answer(request, answer, net, now));
+                self.with_consumer(consumer, None, |subscription, net, now| {
+                    subscription.ordered.on_answer(request, answer, net, now)
+                });
             }
         }
         self.net.release(request);
@@ -737,8 +836,7 @@ impl Client {
             Listener::Watch(watch_id) => {
                 let Some(watch) = self.watches.get_mut(watch_id) else { return };
                 let bucket = &self.buckets[watch.bucket];
-                let told =
-                    watch.on_step(WatchId(watch_id), bucket, step, message, &mut subscription.ordered, &mut self.net, self.now);
+                let told = watch.on_step(bucket, step, message, &mut subscription.ordered, &mut self.net, self.now);
                 self.index_sid(id, old_sid);
                 self.tell(watch_id, told);
             }
@@ -752,9 +850,7 @@ impl Client {
             Told::Ready => self.events.push_back(Event::WatchReady(watch)),
             Told::Opened => {
                 self.events.push_back(Event::WatchOpen { watch, result: Ok(()) });
-                if let Some(Told::Ready) = self.watches.get_mut(id).map(Watch::tell) {
-                    self.events.push_back(Event::WatchReady(watch));
-                }
+                self.tell_ready(id);
             }
             Told::OpenFailed(error) => {
                 self.events.push_back(Event::WatchOpen { watch, result: Err(error) });
@@ -762,12 +858,20 @@ impl Client {
                     self.stop_consumer(watch.consumer);
                 }
             }
-            Told::Noticed(notice) => {
-                self.events.push_back(Event::Notice(notice));
-                if let Some(Told::Ready) = self.watches.get_mut(id).map(Watch::tell) {
-                    self.events.push_back(Event::WatchReady(watch));
-                }
-            }
+            Told::Resumed(why) => self.notice(id, Notice::WatchResumed(watch, why)),
+            Told::Overflow => self.notice(id, Notice::WatchOverflow(watch)),
+            Told::Reset => self.notice(id, Notice::WatchReset(watch)),
+        }
+    }
+
+    fn notice(&mut self, id: u64, notice: Notice) {
+        self.events.push_back(Event::Notice(notice));
+        self.tell_ready(id);
+    }
+
+    fn tell_ready(&mut self, id: u64) {
+        if let Some(Told::Ready) = self.watches.get_mut(id).map(Watch::tell) {
+            self.events.push_back(Event::WatchReady(WatchId(id)));
         }
     }
 
@@ -840,7 +944,12 @@ impl Client {
                     *is_sent = true;
                     self.net.session.flush(id, now);
                 }
-                Verb::Get(_) | Verb::Write(_) | Verb::Create(_) | Verb::Admin(_) | Verb::List(_) | Verb::PurgeDeletes(_) => {}
+                Verb::Get(_)
+                | Verb::Write(_)
+                | Verb::Create(_)
+                | Verb::Admin(_)
+                | Verb::List(_)
+                | Verb::PurgeDeletes(_) => {}
             }
         }
     }
@@ -950,14 +1059,19 @@ impl Client {
 fn check(config: &Config) -> Result<String, Error> {
     subject::check_publish(&config.inbox_prefix)?;
     if config.watch_heartbeat < Duration::from_millis(100) {
-        return Err(Error::argument(format!("watch_heartbeat: {:?} is below the server's least, 100 ms", config.watch_heartbeat)));
+        return Err(Error::argument(format!(
+            "watch_heartbeat: {:?} is below the server's least, 100 ms",
+            config.watch_heartbeat
+        )));
     }
     for timeout in [config.connect_timeout, config.request_timeout, config.ping_interval, config.drain_timeout] {
         check_timeout(Some(timeout))?;
     }
     let prefix = match (&config.domain, &config.api_prefix) {
         (Some(_), Some(_)) => return Err(Error::argument("domain and api_prefix exclude each other")),
-        (Some(domain), None) if domain.contains('.') => return Err(Error::argument(format!("domain {domain:?}: one token, without dots"))),
+        (Some(domain), None) if domain.contains('.') => {
+            return Err(Error::argument(format!("domain {domain:?}: one token, without dots")));
+        }
         (Some(domain), None) => format!("$JS.{domain}.API"),
         (None, Some(prefix)) => prefix.trim_end_matches('.').into(),
         (None, None) => DEFAULT_API.into(),
@@ -969,7 +1083,9 @@ fn check(config: &Config) -> Result<String, Error> {
 fn check_timeout(timeout: Option<Duration>) -> Result<Option<Duration>, Error> {
     match timeout {
         Some(Duration::ZERO) => Err(Error::argument("timeout: 0 leaves no time at all")),
-        Some(timeout) if timeout > MAX_TIMEOUT => Err(Error::argument(format!("timeout: {timeout:?} is over 100 years"))),
+        Some(timeout) if timeout > MAX_TIMEOUT => {
+            Err(Error::argument(format!("timeout: {timeout:?} is over 100 years")))
+        }
         timeout => Ok(timeout),
     }
 }
