@@ -94,9 +94,8 @@ fn states() -> Vec<(&'static str, Rig)> {
 
 #[test]
 fn every_command_ends_once_in_every_state() {
-    for at in 0..COMMANDS.len() {
+    for (name, command) in COMMANDS {
         for (state, mut rig) in states() {
-            let (name, command) = COMMANDS[at];
             let bucket = rig.client.bind("b").expect("bind");
             let before = rig.events.iter().filter(|event| matches!(event, Event::Done { .. })).count();
             let accepted = rig.call(|c, now| command(c, bucket, now));
