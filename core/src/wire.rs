@@ -33,7 +33,7 @@ pub use crate::{
     js::{
         api::{ApiError, CreateFailure},
         direct::AckMeta,
-        puback::Ack,
+        puback::{Ack, PubAck},
         status::{Context, Meaning, meaning},
         tracker::{Policy, Tracker, Verdict},
     },
@@ -225,8 +225,8 @@ pub fn connect(info_json: &str, config: &Config, url: Option<&str>) -> Result<Va
 
 // ── JetStream
 
-/// The acknowledgement of a publish: stored, or refused.
-pub fn pub_ack(payload: &[u8]) -> Result<Result<Ack, ApiError>, Error> {
+/// The answer to a publish.
+pub fn pub_ack(payload: &[u8]) -> Result<PubAck, Error> {
     puback::read(payload)
 }
 

@@ -214,16 +214,14 @@ fn ack_subject(input: &Value) -> Read {
 fn puback(input: &Value) -> Read {
     only(input, &["payload"])?;
     let payload = text(input, "payload")?;
-    if payload.is_empty() {
-        return Ok(Found::Later("an empty acknowledgement belongs to atomic batches"));
-    }
     match wire::pub_ack(payload.as_bytes()) {
-        Ok(Ok(ack)) => answer(json!({
+        Ok(wire::PubAck::Stored(ack)) => answer(json!({
             "stream": ack.stream, "seq": ack.seq, "duplicate": ack.duplicate, "domain": ack.domain, "val": ack.value,
         })),
-        Ok(Err(error)) => answer(json!({
+        Ok(wire::PubAck::Refused(error)) => answer(json!({
             "error": {"code": error.code, "err_code": error.err_code, "actual": error.actual_sequence()},
         })),
+        Ok(wire::PubAck::InBatch) => answer(json!({"batch_ack": true})),
         Err(error) => refused(error),
     }
 }

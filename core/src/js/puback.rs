@@ -12,6 +12,17 @@ use crate::{
     proto::headers::parse_u64,
 };
 
+/// What came back for a publish into a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PubAck {
+    /// It is stored.
+    Stored(Ack),
+    /// It is not.
+    Refused(ApiError),
+    /// A message of an atomic batch arrived; the batch is still open (an empty answer, server 2.12+).
+    InBatch,
+}
+
 /// A message was stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ack {
@@ -33,8 +44,9 @@ pub(crate) fn parse(payload: &[u8], stream: &str) -> Result<Result<u64, ApiError
         return Ok(Ok(seq));
     }
     let ack = match read(payload)? {
-        Ok(ack) => ack,
-        Err(error) => return Ok(Err(error)),
+        PubAck::Stored(ack) => ack,
+        PubAck::Refused(error) => return Ok(Err(error)),
+        PubAck::InBatch => return Err(invalid()),
     };
     if ack.stream != stream {
         let text = alloc::format!("stream {:?} acknowledged a write meant for {stream:?}", ack.stream);
@@ -44,22 +56,28 @@ pub(crate) fn parse(payload: &[u8], stream: &str) -> Result<Result<u64, ApiError
 }
 
 /// Any acknowledgement: stored, or refused.
-pub(crate) fn read(payload: &[u8]) -> Result<Result<Ack, ApiError>, Error> {
-    let invalid = || Error::new(ErrorCode::Protocol, "the answer to a write is not a publish acknowledgement");
+pub(crate) fn read(payload: &[u8]) -> Result<PubAck, Error> {
+    if payload.is_empty() {
+        return Ok(PubAck::InBatch);
+    }
     let Ok(Value::Object(fields)) = serde_json::from_slice(payload) else { return Err(invalid()) };
     if let Some(error) = ApiError::of(&fields) {
-        return Ok(Err(error));
+        return Ok(PubAck::Refused(error));
     }
     let seq = fields.get("seq").and_then(Value::as_u64).filter(|seq| *seq > 0).ok_or_else(invalid)?;
     let text = |name: &str| fields.get(name).and_then(Value::as_str).map(ToString::to_string);
     let duplicate = fields.get("duplicate").and_then(Value::as_bool).unwrap_or(false);
-    Ok(Ok(Ack {
+    Ok(PubAck::Stored(Ack {
         stream: text("stream").ok_or_else(invalid)?,
         seq,
         duplicate,
         domain: text("domain"),
         value: text("val"),
     }))
+}
+
+fn invalid() -> Error {
+    Error::new(ErrorCode::Protocol, "the answer to a write is not a publish acknowledgement")
 }
 
 /// `{"stream":"<stream>","seq":<digits>}`, with the space that servers before 2.11 put behind the comma.
