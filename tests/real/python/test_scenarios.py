@@ -10,6 +10,7 @@ from typing import Any
 
 import natskv
 import pytest
+
 from conftest import ROOT, Api, Server, next_within, run, values_of
 
 FILES = sorted((ROOT / "tests" / "scenarios").glob("*.json"))
