@@ -1,1 +1,29 @@
-//! binding
+//! libnatskv: the C face of natskv. Its manual is the header that is generated from these files' doc comments.
+//!
+//! Nothing here knows NATS: a function converts its arguments ([`ffi`]), calls core, and has the [`engine`] move bytes until
+//! the answer is there. How one call runs, `natskv_put` for instance:
+//!
+//! ```text
+//! kv.rs          natskv_put          C's arguments become Rust's; Engine::call(|core, now| core.put(..))
+//! engine.rs      Engine::call        under the one lock: the command, then the wait; this thread writes and reads meanwhile
+//! net/driver.rs  Driver::pump        writes what core hands out, obeys its actions, gives its events back
+//! ```
+//!
+//! The `extern "C"` functions are safe to Rust's eyes and safe in truth only under C's contract (pointers are NULL or good);
+//! Rust programs use natskv-core instead. `unsafe` lives in `ffi.rs` and `net/poll.rs`.
+
+#![allow(non_camel_case_types)] // the names are C's
+
+pub mod bucket;
+pub mod bucket_config;
+pub mod client;
+mod engine;
+pub mod entry;
+pub mod ffi;
+pub mod kv;
+pub mod kv_async;
+mod net;
+pub mod options;
+pub mod reply;
+pub mod status;
+pub mod watch;

@@ -1,0 +1,397 @@
+//! The options structs but for the bucket's, with their `_init` functions, and what C is told about the connection.
+
+use std::{
+    ffi::{CString, c_char, c_void},
+    mem::MaybeUninit,
+    time::Duration,
+};
+
+use natskv_core::{Config, Error, ErrorCode, Notice, State, WatchOptions};
+
+use crate::ffi::{Options, OwnedUser, c_string, invalid, millis, natskv_drop, natskv_error, natskv_flag, optional_string, optional_text, texts, to_millis};
+use crate::entry::natskv_entry;
+use crate::ffi::natskv_code;
+
+/// The connection, as `on_status` and `natskv_state` tell it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum natskv_connection_state {
+    /// The first connection is being made.
+    NATSKV_STATE_CONNECTING = 0,
+    /// Requests go out.
+    NATSKV_STATE_CONNECTED = 1,
+    /// The connection is lost; the error says why.
+    NATSKV_STATE_DISCONNECTED = 2,
+    /// A new one is being made.
+    NATSKV_STATE_RECONNECTING = 3,
+    /// No new operations; what is in flight is finished.
+    NATSKV_STATE_DRAINING = 4,
+    /// The end. With an error when it was not asked for.
+    NATSKV_STATE_CLOSED = 5,
+}
+
+impl natskv_connection_state {
+    pub(crate) fn of(state: &State) -> (Self, Option<&Error>) {
+        match state {
+            State::Connecting => (Self::NATSKV_STATE_CONNECTING, None),
+            State::Connected => (Self::NATSKV_STATE_CONNECTED, None),
+            State::Disconnected(error) => (Self::NATSKV_STATE_DISCONNECTED, Some(error)),
+            State::Reconnecting => (Self::NATSKV_STATE_RECONNECTING, None),
+            State::Draining => (Self::NATSKV_STATE_DRAINING, None),
+            State::Closed(error) => (Self::NATSKV_STATE_CLOSED, error.as_ref()),
+        }
+    }
+}
+
+/// Something that happened and was dealt with; worth a log line.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum natskv_notice {
+    /// The server sent an error that belongs to no operation.
+    NATSKV_NOTICE_SERVER_ERROR = 0,
+    /// The server is about to shut down; the client moves to another one.
+    NATSKV_NOTICE_LAME_DUCK = 1,
+    /// A watch was established anew after a gap; nothing is lost.
+    NATSKV_NOTICE_WATCH_RESUMED = 2,
+    /// A watch's reader was slower than `watch_limit` allows; what was unread is asked for again.
+    NATSKV_NOTICE_WATCH_OVERFLOW = 3,
+    /// The bucket under a watch was deleted and created again.
+    NATSKV_NOTICE_WATCH_RESET = 4,
+}
+
+impl natskv_notice {
+    pub(crate) fn of(notice: &Notice) -> (Self, CString) {
+        match notice {
+            Notice::ServerError(text) => (Self::NATSKV_NOTICE_SERVER_ERROR, c_string(text.as_str())),
+            Notice::LameDuck => (Self::NATSKV_NOTICE_LAME_DUCK, c_string("the server is about to shut down")),
+            Notice::WatchResumed(_, why) => (Self::NATSKV_NOTICE_WATCH_RESUMED, c_string(*why)),
+            Notice::WatchOverflow(_) => {
+                (Self::NATSKV_NOTICE_WATCH_OVERFLOW, c_string("a watch was read too slowly; what was unread is asked for again"))
+            }
+            Notice::WatchReset(_) => {
+                (Self::NATSKV_NOTICE_WATCH_RESET, c_string("the bucket under a watch was deleted and created again"))
+            }
+        }
+    }
+}
+
+/// Told of each change of the connection; `error` is NULL where there is none and lives until the callback returns.
+pub type natskv_on_status = Option<extern "C" fn(user: *mut c_void, state: natskv_connection_state, error: *const natskv_error)>;
+
+/// Told of what is worth a log line; `text` lives until the callback returns.
+pub type natskv_on_notice = Option<extern "C" fn(user: *mut c_void, kind: natskv_notice, text: *const c_char)>;
+
+/// How to connect. Call `natskv_options_init` first, then set what differs. Strings and lists are copied by
+/// `natskv_connect`. All times are milliseconds; 0 stands for the default.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct natskv_options {
+    /// Set by `natskv_options_init`.
+    pub struct_size: usize,
+    /// Where to connect: one URL such as "nats://127.0.0.1:4222", or several separated by commas. `user:password@` or `token@`
+    /// in a URL win over the fields below. NULL: `servers`; if that is empty too, "nats://127.0.0.1:4222". This build has no
+    /// TLS and no WebSocket transport: ws:// and wss:// are NATSKV_UNSUPPORTED, tls:// is NATSKV_TLS.
+    pub url: *const c_char,
+    /// More URLs, `server_count` of them.
+    pub servers: *const *const c_char,
+    /// How many `servers`.
+    pub server_count: usize,
+    /// The client's name in the server's monitoring. NULL: none.
+    pub name: *const c_char,
+    /// User name. NULL: none.
+    pub user_name: *const c_char,
+    /// Password of `user_name`. NULL: none.
+    pub password: *const c_char,
+    /// Token, instead of user name and password. NULL: none.
+    pub token: *const c_char,
+    /// TLS must be used even where the server does not ask for it. Default: false. This build answers NATSKV_TLS.
+    pub tls: natskv_flag,
+    /// TLS before the server's first line (`handshake_first`). Default: false. This build answers NATSKV_TLS.
+    pub tls_first: natskv_flag,
+    /// How long one server may take from dialling to being ready. Default: 5000.
+    pub connect_timeout_ms: i64,
+    /// How long an operation may take where neither the call nor the bucket handle says. Default: 5000.
+    pub request_timeout_ms: i64,
+    /// How often the server is asked whether it lives. Default: 60000.
+    pub ping_interval_ms: i64,
+    /// Unanswered pings after which the connection counts as lost. Default: 2.
+    pub max_pings_out: u32,
+    /// A lost connection is made anew. Default: true.
+    pub reconnect: natskv_flag,
+    /// Failed attempts in a row, over all servers, after which the client closes. Default: -1, for ever.
+    pub max_reconnects: i64,
+    /// A failing first connect is retried like a later one, instead of failing `natskv_connect`. Default: false.
+    pub retry_first_connect: natskv_flag,
+    /// The wait after the second failed attempt; it doubles, with some jitter, up to `max_reconnect_wait_ms`. Default: 100.
+    pub reconnect_wait_ms: i64,
+    /// Upper end of the wait between attempts. Default: 5000.
+    pub max_reconnect_wait_ms: i64,
+    /// The servers are tried in random order. Default: true.
+    pub randomize_servers: natskv_flag,
+    /// First tokens of the reply inbox, for accounts whose permissions name one. NULL: "_INBOX".
+    pub inbox_prefix: *const c_char,
+    /// JetStream domain. NULL: none.
+    pub domain: *const c_char,
+    /// JetStream API prefix in full, for imported accounts; excludes `domain`. NULL: "$JS.API".
+    pub api_prefix: *const c_char,
+    /// Bytes of requests kept while disconnected; beyond it a call fails with NATSKV_BUFFER_FULL. Default: 8 MiB.
+    pub pending_limit: usize,
+    /// Unread bytes that one watch keeps before it drops them and asks the server again. Default: 32 MiB.
+    pub watch_limit: usize,
+    /// Operations in flight; beyond it a call fails with NATSKV_BUFFER_FULL. Default: 65536.
+    pub max_operations: usize,
+    /// How long `natskv_drain` may take before it closes. Default: 30000.
+    pub drain_timeout_ms: i64,
+    /// Idle heartbeat asked of a watch; two missed ones and it is established anew. Default: 5000, at least 100.
+    pub watch_heartbeat_ms: i64,
+    /// Told of each change of the connection, on the library's thread or inside `natskv_process`. NULL: nobody.
+    pub on_status: natskv_on_status,
+    /// Told of what is worth a log line, likewise. NULL: nobody.
+    pub on_notice: natskv_on_notice,
+    /// Handed to `on_status`, `on_notice` and `drop`.
+    pub user: *mut c_void,
+    /// Called exactly once, when `user` will not be used again: when the client is freed, or before a failing
+    /// `natskv_connect` returns. NULL: nobody.
+    pub drop: natskv_drop,
+}
+
+// SAFETY: repr(C), begins with its size; pointers, numbers, flags of one byte and nullable functions take what C can write.
+unsafe impl Options for natskv_options {
+    const INIT: &'static str = "natskv_options_init";
+
+    fn defaults() -> Self {
+        let config = Config::default();
+        Self {
+            struct_size: size_of::<Self>(),
+            url: std::ptr::null(),
+            servers: std::ptr::null(),
+            server_count: 0,
+            name: std::ptr::null(),
+            user_name: std::ptr::null(),
+            password: std::ptr::null(),
+            token: std::ptr::null(),
+            tls: config.tls.into(),
+            tls_first: config.tls_first.into(),
+            connect_timeout_ms: to_millis(config.connect_timeout),
+            request_timeout_ms: to_millis(config.request_timeout),
+            ping_interval_ms: to_millis(config.ping_interval),
+            max_pings_out: config.max_pings_out,
+            reconnect: config.reconnect.into(),
+            max_reconnects: -1,
+            retry_first_connect: config.retry_first_connect.into(),
+            reconnect_wait_ms: to_millis(config.reconnect_wait),
+            max_reconnect_wait_ms: to_millis(config.max_reconnect_wait),
+            randomize_servers: config.randomize_servers.into(),
+            inbox_prefix: std::ptr::null(),
+            domain: std::ptr::null(),
+            api_prefix: std::ptr::null(),
+            pending_limit: config.pending_limit,
+            watch_limit: config.watch_limit,
+            max_operations: config.max_operations,
+            drain_timeout_ms: to_millis(config.drain_timeout),
+            watch_heartbeat_ms: to_millis(config.watch_heartbeat),
+            on_status: None,
+            on_notice: None,
+            user: std::ptr::null_mut(),
+            drop: None,
+        }
+    }
+}
+
+/// Sets all defaults. Call it before setting fields. NULL is fine. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn natskv_options_init(options: Option<&mut MaybeUninit<natskv_options>>) {
+    if let Some(options) = options {
+        options.write(natskv_options::defaults());
+    }
+}
+
+/// Whom a client tells about its connection.
+#[derive(Debug)]
+pub(crate) struct Hooks {
+    pub(crate) on_status: natskv_on_status,
+    pub(crate) on_notice: natskv_on_notice,
+    pub(crate) user: OwnedUser,
+}
+
+impl natskv_options {
+    /// Taken first, so that `drop` is called whatever fails later.
+    pub(crate) fn hooks(&self) -> Hooks {
+        Hooks { on_status: self.on_status, on_notice: self.on_notice, user: OwnedUser::new(self.user, self.drop) }
+    }
+
+    pub(crate) fn config(&self) -> Result<Config, Error> {
+        let default = Config::default();
+        Ok(Config {
+            servers: self.server_list()?.unwrap_or(default.servers),
+            name: optional_string("name", self.name)?,
+            user: optional_string("user_name", self.user_name)?,
+            password: optional_string("password", self.password)?,
+            token: optional_string("token", self.token)?,
+            tls: self.tls.is_set(),
+            tls_first: self.tls_first.is_set(),
+            lang: "c",
+            connect_timeout: millis("connect_timeout_ms", self.connect_timeout_ms)?.unwrap_or(default.connect_timeout),
+            request_timeout: millis("request_timeout_ms", self.request_timeout_ms)?.unwrap_or(default.request_timeout),
+            ping_interval: millis("ping_interval_ms", self.ping_interval_ms)?.unwrap_or(default.ping_interval),
+            max_pings_out: self.max_pings_out,
+            reconnect: self.reconnect.is_set(),
+            max_reconnects: attempts(self.max_reconnects)?,
+            retry_first_connect: self.retry_first_connect.is_set(),
+            reconnect_wait: millis("reconnect_wait_ms", self.reconnect_wait_ms)?.unwrap_or(default.reconnect_wait),
+            max_reconnect_wait: millis("max_reconnect_wait_ms", self.max_reconnect_wait_ms)?.unwrap_or(default.max_reconnect_wait),
+            randomize_servers: self.randomize_servers.is_set(),
+            inbox_prefix: optional_string("inbox_prefix", self.inbox_prefix)?.unwrap_or(default.inbox_prefix),
+            domain: optional_string("domain", self.domain)?,
+            api_prefix: optional_string("api_prefix", self.api_prefix)?,
+            pending_limit: self.pending_limit,
+            watch_limit: self.watch_limit,
+            max_operations: self.max_operations,
+            drain_timeout: millis("drain_timeout_ms", self.drain_timeout_ms)?.unwrap_or(default.drain_timeout),
+            watch_heartbeat: millis("watch_heartbeat_ms", self.watch_heartbeat_ms)?.unwrap_or(default.watch_heartbeat),
+            ..default
+        })
+    }
+
+    fn server_list(&self) -> Result<Option<Vec<String>>, Error> {
+        let mut servers: Vec<String> = Vec::new();
+        if let Some(url) = optional_text("url", self.url)? {
+            servers.extend(url.split(',').map(|server| server.trim().into()));
+        }
+        servers.extend(texts("servers", self.servers, self.server_count)?.into_iter().map(String::from));
+        let is_websocket = |server: &&String| {
+            let scheme = server.split("://").next().unwrap_or_default();
+            scheme.eq_ignore_ascii_case("ws") || scheme.eq_ignore_ascii_case("wss")
+        };
+        if let Some(server) = servers.iter().find(is_websocket) {
+            let message = format!("{server}: natskv for C has no WebSocket transport; use the server's nats:// address");
+            return Err(Error::new(ErrorCode::Unsupported, message));
+        }
+        Ok(if servers.is_empty() { None } else { Some(servers) })
+    }
+}
+
+fn attempts(max_reconnects: i64) -> Result<Option<u32>, Error> {
+    if max_reconnects == -1 {
+        return Ok(None);
+    }
+    let attempts = u32::try_from(max_reconnects);
+    attempts.map(Some).map_err(|_| invalid(format!("max_reconnects {max_reconnects} is neither a number of attempts nor -1")))
+}
+
+/// How to delete or purge. Call `natskv_write_options_init` first. NULL in place of the struct: all defaults.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct natskv_write_options {
+    /// Set by `natskv_write_options_init`.
+    pub struct_size: usize,
+    /// Only if the key's newest revision is this one, else NATSKV_WRONG_REVISION. Default: 0, whatever it is.
+    pub expected_revision: u64,
+    /// Purge only: how long the marker stays, in milliseconds, at least 1000, in buckets with `limit_marker_ttl_ms`.
+    /// Default: 0, as long as the bucket keeps it.
+    pub ttl_ms: i64,
+    /// How long it may take, in milliseconds. Default: 0, the bucket handle's timeout.
+    pub timeout_ms: i64,
+}
+
+// SAFETY: repr(C), begins with its size, plain numbers.
+unsafe impl Options for natskv_write_options {
+    const INIT: &'static str = "natskv_write_options_init";
+
+    fn defaults() -> Self {
+        Self { struct_size: size_of::<Self>(), expected_revision: 0, ttl_ms: 0, timeout_ms: 0 }
+    }
+}
+
+/// Sets all defaults. NULL is fine. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn natskv_write_options_init(options: Option<&mut MaybeUninit<natskv_write_options>>) {
+    if let Some(options) = options {
+        options.write(natskv_write_options::defaults());
+    }
+}
+
+impl natskv_write_options {
+    pub(crate) fn expected(&self) -> Option<u64> {
+        (self.expected_revision != 0).then_some(self.expected_revision)
+    }
+
+    pub(crate) fn ttl(&self) -> Result<Option<Duration>, Error> {
+        millis("ttl_ms", self.ttl_ms)
+    }
+}
+
+/// Gets the items of a watch in its callback form. `code` is NATSKV_OK with an entry, which lives until the callback returns;
+/// NATSKV_CAUGHT_UP or NATSKV_RESET with NULL; or, with NULL, the error that ended the watch (`natskv_last_error` has its
+/// text), after which nothing follows but `drop`. It may call natskv's functions; blocking ones on the same client give
+/// NATSKV_WOULD_DEADLOCK. Items wait while it runs, and the server sends no more than the watch may hold.
+pub type natskv_on_item = Option<extern "C" fn(user: *mut c_void, code: natskv_code, entry: *const natskv_entry)>;
+
+/// What a watch delivers. Call `natskv_watch_options_init` first. NULL in place of the struct: all defaults.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct natskv_watch_options {
+    /// Set by `natskv_watch_options_init`.
+    pub struct_size: usize,
+    /// All revisions that history keeps, not only the newest of each key. Default: false.
+    pub include_history: natskv_flag,
+    /// No delete and purge markers. Default: false.
+    pub ignore_deletes: natskv_flag,
+    /// No values, only their length. Default: false.
+    pub meta_only: natskv_flag,
+    /// No initial values. Excludes `include_history`. Default: false.
+    pub updates_only: natskv_flag,
+    /// Everything from this revision on, it included; wins over `include_history` and `updates_only`. Default: 0, no.
+    pub resume_from_revision: u64,
+    /// How long establishing the watch may take, in milliseconds. Default: 0, the bucket handle's timeout.
+    pub timeout_ms: i64,
+    /// Callback form: gets every item, on the library's thread or inside `natskv_process`, maybe already before the watch
+    /// function returns. Default: NULL, the items are read with `natskv_watcher_next`.
+    pub on_item: natskv_on_item,
+    /// Handed to `on_item` and `drop`.
+    pub user: *mut c_void,
+    /// Called exactly once, also when the watch function fails: when `user` will not be used again, which is after the last
+    /// `on_item`, or at once where that is NULL. Default: NULL, nobody.
+    pub drop: natskv_drop,
+}
+
+// SAFETY: repr(C), begins with its size; numbers, flags of one byte, a pointer and nullable functions.
+unsafe impl Options for natskv_watch_options {
+    const INIT: &'static str = "natskv_watch_options_init";
+
+    fn defaults() -> Self {
+        Self {
+            struct_size: size_of::<Self>(),
+            include_history: false.into(),
+            ignore_deletes: false.into(),
+            meta_only: false.into(),
+            updates_only: false.into(),
+            resume_from_revision: 0,
+            timeout_ms: 0,
+            on_item: None,
+            user: std::ptr::null_mut(),
+            drop: None,
+        }
+    }
+}
+
+/// Sets all defaults. NULL is fine. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn natskv_watch_options_init(options: Option<&mut MaybeUninit<natskv_watch_options>>) {
+    if let Some(options) = options {
+        options.write(natskv_watch_options::defaults());
+    }
+}
+
+impl natskv_watch_options {
+    pub(crate) fn core(&self, timeout: Option<Duration>) -> Result<WatchOptions, Error> {
+        Ok(WatchOptions {
+            include_history: self.include_history.is_set(),
+            ignore_deletes: self.ignore_deletes.is_set(),
+            meta_only: self.meta_only.is_set(),
+            updates_only: self.updates_only.is_set(),
+            resume_from_revision: (self.resume_from_revision != 0).then_some(self.resume_from_revision),
+            timeout: millis("timeout_ms", self.timeout_ms)?.or(timeout),
+        })
+    }
+}

@@ -1,0 +1,442 @@
+/* Runs tests/scenarios through the blocking, typed API. */
+#include "scenarios.h"
+
+#include "harness.h"
+
+#include <stdlib.h>
+
+#define MAX_WATCHES 8
+
+/* What the running scenario holds. */
+static struct {
+    const struct scenario *scenario;
+    size_t at; /* the step that runs */
+    natskv_client *client;
+    natskv_kv *kv;
+    struct {
+        const char *name;
+        natskv_watcher *watcher;
+    } watches[MAX_WATCHES];
+    /* what the step answered */
+    natskv_code code;
+    natskv_error err;
+    uint64_t revision, purged;
+    natskv_entry *entries[512];
+    size_t entry_count;
+    natskv_keys_list *names;
+    natskv_bucket_status *status;
+} run;
+
+#define FAIL_STEP(...) fail_step(__LINE__, __VA_ARGS__)
+
+static void fail_step(int line, const char *what, const char *got)
+{
+    fail_at(__FILE__, line, "step %zu: %s%s", run.at + 1, what, got);
+}
+
+static void check_entry(const struct want_entry *want, const natskv_entry *entry);
+
+static void forget_answer(void)
+{
+    while (run.entry_count > 0)
+        natskv_entry_free(run.entries[--run.entry_count]);
+    natskv_keys_list_free(run.names);
+    natskv_status_free(run.status);
+    run.names = NULL;
+    run.status = NULL;
+    run.revision = run.purged = 0;
+}
+
+static void keep_entry(natskv_entry *entry)
+{
+    if (run.entry_count == sizeof run.entries / sizeof *run.entries)
+        FAIL_STEP("more entries than this runner holds", "");
+    run.entries[run.entry_count++] = entry;
+}
+
+/* ── doing */
+
+static void set_bucket(natskv_config *config, set_config set)
+{
+    natskv_config_init(config);
+    set(config);
+}
+
+static natskv_code create_bucket(set_config set, const char *json, natskv_kv **kv)
+{
+    natskv_config config;
+    if (json)
+        return natskv_bucket_create_json(run.client, json, kv, &run.err);
+    set_bucket(&config, set);
+    return natskv_bucket_create(run.client, &config, kv, &run.err);
+}
+
+static natskv_code start_watch(natskv_kv *kv, const struct step *step, natskv_watcher **watcher)
+{
+    natskv_watch_options options;
+    natskv_watch_options_init(&options);
+    options.include_history = step->flags.include_history;
+    options.ignore_deletes = step->flags.ignore_deletes;
+    options.meta_only = step->flags.meta_only;
+    options.updates_only = step->flags.updates_only;
+    options.resume_from_revision = step->flags.resume_from_revision;
+    return natskv_watch(kv, step->filters, step->filter_count, &options, watcher, &run.err);
+}
+
+/* WATCH as an operation: the current picture. */
+static natskv_code picture(natskv_kv *kv, const struct step *step)
+{
+    natskv_watcher *watcher;
+    natskv_entry *entry;
+    natskv_code code = start_watch(kv, step, &watcher);
+    if (code != NATSKV_OK)
+        return code;
+    while ((code = natskv_watcher_next(watcher, 5000, &entry, &run.err)) == NATSKV_OK)
+        keep_entry(entry);
+    natskv_watcher_free(watcher);
+    return code == NATSKV_CAUGHT_UP ? NATSKV_OK : code;
+}
+
+static natskv_code history(natskv_kv *kv, const struct step *step)
+{
+    natskv_entries *entries;
+    natskv_code code = natskv_history(kv, step->key, &entries, &run.err);
+    if (code != NATSKV_OK)
+        return code;
+    size_t kept = 0;
+    for (size_t i = 0; i < natskv_entries_count(entries); i++) {
+        const natskv_entry *entry = natskv_entries_at(entries, i);
+        if (!step->include_deleted && natskv_entry_operation(entry) != NATSKV_PUT)
+            continue;
+        if (kept >= step->entry_count)
+            FAIL_STEP("more revisions than expected, such as one of ", natskv_entry_key(entry));
+        check_entry(&step->entries[kept++], entry);
+    }
+    if (kept != step->entry_count)
+        FAIL_STEP("fewer revisions than expected", "");
+    natskv_entries_free(entries);
+    return NATSKV_OK;
+}
+
+static natskv_code get(natskv_kv *kv, const struct step *step)
+{
+    natskv_entry *entry;
+    natskv_code code = step->verb == DO_ENTRY ? natskv_get_entry(kv, step->key, &entry, &run.err)
+        : step->has_revision                  ? natskv_get_revision(kv, step->key, step->revision, &entry, &run.err)
+                                              : natskv_get(kv, step->key, &entry, &run.err);
+    if (code == NATSKV_OK)
+        keep_entry(entry);
+    return code;
+}
+
+static natskv_code write_value(natskv_kv *kv, const struct step *step)
+{
+    char *made = NULL;
+    const char *value = step->value.data;
+    size_t len = step->value.len;
+    natskv_code code;
+    if (!value && len > 0)
+        value = made = memset(malloc(len), 'x', len);
+    if (step->verb == DO_CREATE)
+        code = natskv_create(kv, step->key, value, len, step->ttl_ms, &run.revision, &run.err);
+    else if (step->verb == DO_UPDATE || step->has_revision)
+        code = natskv_update(kv, step->key, value, len, step->revision, &run.revision, &run.err);
+    else
+        code = natskv_put(kv, step->key, value, len, &run.revision, &run.err);
+    free(made);
+    return code;
+}
+
+static natskv_code remove_key(natskv_kv *kv, const struct step *step)
+{
+    natskv_write_options options;
+    natskv_write_options_init(&options);
+    options.expected_revision = step->revision;
+    options.ttl_ms = step->ttl_ms;
+    return step->verb == DO_DELETE ? natskv_delete(kv, step->key, &options, &run.revision, &run.err)
+                                   : natskv_purge(kv, step->key, &options, &run.revision, &run.err);
+}
+
+static natskv_code administer(const struct step *step)
+{
+    natskv_config config;
+    natskv_kv *kv = NULL;
+    natskv_code code = NATSKV_INTERNAL;
+    if (step->verb == DO_DELETE_BUCKET)
+        return natskv_bucket_delete(run.client, step->bucket, &run.err);
+    if (step->verb == DO_BUCKETS)
+        return natskv_bucket_names(run.client, &run.names, &run.err);
+    if (step->verb == DO_OPEN_BUCKET)
+        code = natskv_bucket_open(run.client, step->bucket, &kv, &run.err);
+    else if (step->verb == DO_CREATE_BUCKET)
+        code = create_bucket(step->config, step->config_json, &kv);
+    else if (step->config_json)
+        FAIL_STEP("C has no JSON form for this", "");
+    else {
+        set_bucket(&config, step->config);
+        code = step->verb == DO_UPDATE_BUCKET ? natskv_bucket_update(run.client, &config, &kv, &run.err)
+                                              : natskv_bucket_create_or_update(run.client, &config, &kv, &run.err);
+    }
+    natskv_kv_free(kv);
+    return code;
+}
+
+static natskv_code operate(natskv_kv *kv, const struct step *step)
+{
+    switch (step->verb) {
+    case DO_PUT:
+    case DO_CREATE:
+    case DO_UPDATE: return write_value(kv, step);
+    case DO_GET:
+    case DO_ENTRY: return get(kv, step);
+    case DO_DELETE:
+    case DO_PURGE: return remove_key(kv, step);
+    case DO_HISTORY: return history(kv, step);
+    case DO_LIST: return natskv_keys(kv, step->filters, step->filter_count, &run.names, &run.err);
+    case DO_WATCH: return picture(kv, step);
+    case DO_PURGE_DELETES: return natskv_purge_deletes(kv, step->older_than_ms, &run.purged, &run.err);
+    case DO_STATUS: return natskv_status(kv, &run.status, &run.err);
+    case DO_CREATE_BUCKET:
+    case DO_UPDATE_BUCKET:
+    case DO_CREATE_OR_UPDATE_BUCKET:
+    case DO_DELETE_BUCKET:
+    case DO_OPEN_BUCKET:
+    case DO_BUCKETS: break;
+    }
+    return administer(step);
+}
+
+/* An operation on the scenario's bucket, or on another one that is opened for it. */
+static natskv_code do_step(const struct step *step)
+{
+    int is_admin = step->verb >= DO_CREATE_BUCKET;
+    natskv_kv *other = NULL;
+    if (step->bucket && !is_admin) {
+        natskv_code code = natskv_bucket_open(run.client, step->bucket, &other, &run.err);
+        if (code != NATSKV_OK)
+            return code;
+    }
+    natskv_code code = operate(other ? other : run.kv, step);
+    natskv_kv_free(other);
+    return code;
+}
+
+static natskv_watcher **watch_named(const char *name)
+{
+    for (int i = 0; i < MAX_WATCHES; i++)
+        if (run.watches[i].name && strcmp(run.watches[i].name, name) == 0)
+            return &run.watches[i].watcher;
+    FAIL_STEP("no watch ", name);
+    return NULL;
+}
+
+static natskv_code watch_step(const struct step *step)
+{
+    int slot = 0;
+    while (run.watches[slot].name)
+        slot++;
+    natskv_code code = start_watch(run.kv, step, &run.watches[slot].watcher);
+    if (code == NATSKV_OK)
+        run.watches[slot].name = step->watch;
+    return code;
+}
+
+static natskv_code next_step(const struct step *step)
+{
+    natskv_entry *entry;
+    natskv_watcher *watcher = *watch_named(step->watch);
+    natskv_code code = natskv_watcher_next(watcher, step->next == NEXT_NOTHING ? 200 : 5000, &entry, &run.err);
+    if (code == NATSKV_OK)
+        keep_entry(entry);
+    if (step->next == NEXT_CAUGHT_UP || step->next == NEXT_NOTHING) {
+        natskv_code wanted = step->next == NEXT_NOTHING ? NATSKV_TIMEOUT : NATSKV_CAUGHT_UP;
+        if (code != wanted)
+            FAIL_STEP("the watch gave ", code == NATSKV_OK ? natskv_entry_key(entry) : natskv_code_name(code));
+        return NATSKV_OK;
+    }
+    return code;
+}
+
+static natskv_code stop_step(const struct step *step)
+{
+    natskv_entry *entry;
+    natskv_watcher *watcher = *watch_named(step->watch);
+    if (natskv_watcher_stop(watcher) != NATSKV_OK)
+        FAIL_STEP("stop failed", "");
+    if (natskv_watcher_next(watcher, 5000, &entry, &run.err) != NATSKV_CLOSED)
+        FAIL_STEP("a stopped watch goes on", "");
+    for (int i = 0; i < MAX_WATCHES; i++)
+        if (run.watches[i].watcher == watcher)
+            run.watches[i].name = NULL; /* another one may have the name now */
+    natskv_watcher_free(watcher);
+    return NATSKV_OK;
+}
+
+/* ── checking */
+
+static void check_number(const char *what, struct want_u64 want, uint64_t got)
+{
+    char text[96];
+    snprintf(text, sizeof text, " is %llu, not %llu", (unsigned long long)got, (unsigned long long)want.value);
+    if (want.is_given && want.value != got)
+        FAIL_STEP(what, text);
+}
+
+static int is_bytes(struct bytes want, natskv_slice got)
+{
+    if (want.len != got.len)
+        return 0;
+    for (size_t i = 0; i < got.len; i++)
+        if (got.data[i] != (want.data ? want.data[i] : 'x'))
+            return 0;
+    return 1;
+}
+
+static void check_entry(const struct want_entry *want, const natskv_entry *entry)
+{
+    if (want->key && strcmp(want->key, natskv_entry_key(entry)) != 0)
+        FAIL_STEP("the key is ", natskv_entry_key(entry));
+    if (want->operation && strcmp(want->operation, natskv_operation_name(natskv_entry_operation(entry))) != 0)
+        FAIL_STEP("the operation is ", natskv_operation_name(natskv_entry_operation(entry)));
+    if (want->has_value && !is_bytes(want->value, natskv_entry_value(entry)))
+        FAIL_STEP("another value of ", natskv_entry_key(entry));
+    check_number("length", want->length, natskv_entry_length(entry));
+    check_number("revision", want->revision, natskv_entry_revision(entry));
+    check_number("delta", want->delta, natskv_entry_delta(entry));
+    if (strcmp(natskv_entry_bucket(entry), natskv_kv_bucket(run.kv)) != 0 && !run.scenario->steps[run.at].bucket)
+        FAIL_STEP("the entry's bucket is ", natskv_entry_bucket(entry));
+}
+
+static int by_text(const void *left, const void *right)
+{
+    return strcmp(*(const char *const *)left, *(const char *const *)right);
+}
+
+static void check_names(const struct step *step)
+{
+    size_t count = natskv_keys_list_count(run.names);
+    const char **names = malloc((count + 1) * sizeof *names);
+    for (size_t i = 0; i < count; i++)
+        names[i] = natskv_keys_list_at(run.names, i);
+    qsort(names, count, sizeof *names, by_text);
+    for (size_t i = 0; i < step->name_count; i++)
+        if (i >= count || strcmp(names[i], step->names[i]) != 0)
+            FAIL_STEP("missing in the list: ", step->names[i]);
+    if (count != step->name_count)
+        FAIL_STEP("too much in the list: ", names[step->name_count]);
+    free(names);
+}
+
+static void check_status(const struct want_status *want)
+{
+    const char *storage = natskv_status_storage(run.status) == NATSKV_STORAGE_MEMORY ? "memory" : "file";
+    if (want->bucket && strcmp(want->bucket, natskv_status_bucket(run.status)) != 0)
+        FAIL_STEP("the bucket is ", natskv_status_bucket(run.status));
+    if (want->storage && strcmp(want->storage, storage) != 0)
+        FAIL_STEP("the storage is ", storage);
+    if (want->compressed != NOT_GIVEN && natskv_status_compressed(run.status) != (want->compressed == GIVEN_TRUE))
+        FAIL_STEP("compressed is the other way round", "");
+    check_number("values", want->values, natskv_status_values(run.status));
+    check_number("history", want->history, (uint64_t)natskv_status_history(run.status));
+    check_number("ttl_ms", want->ttl_ms, (uint64_t)natskv_status_ttl_ms(run.status));
+    check_number("replicas", want->replicas, (uint64_t)natskv_status_replicas(run.status));
+    for (size_t i = 0; i < want->metadata_count; i++) {
+        const char *name, *value;
+        size_t at = 0;
+        while (natskv_status_metadata_at(run.status, at, &name, &value) && strcmp(name, want->metadata[2 * i]) != 0)
+            at++;
+        if (at == natskv_status_metadata_count(run.status) || strcmp(value, want->metadata[2 * i + 1]) != 0)
+            FAIL_STEP("metadata lacks ", want->metadata[2 * i]);
+    }
+}
+
+static void check_error(const struct step *step)
+{
+    if (run.err.code != step->code)
+        FAIL_STEP("the error's code is ", natskv_code_name(run.err.code));
+    for (size_t i = 0; i < step->says_count; i++)
+        if (!strstr(run.err.message, step->says[i]))
+            FAIL_STEP("the message lacks what it should say: ", run.err.message);
+    check_number("the error's revision", step->error_revision, run.err.revision);
+    check_number("api_code", step->api_code, run.err.api_code);
+}
+
+static void check_answer(const struct step *step)
+{
+    char text[400];
+    if (run.code != step->code) {
+        snprintf(text, sizeof text, "%s (%s), not %s", natskv_code_name(run.code), run.code == NATSKV_OK ? "" : run.err.message,
+                 natskv_code_name(step->code));
+        FAIL_STEP("gave ", text);
+    }
+    if (step->code != NATSKV_OK) {
+        check_error(step);
+        return;
+    }
+    check_number("the new revision", step->new_revision, run.revision);
+    check_number("purged", step->purged, run.purged);
+    if (step->has_names)
+        check_names(step);
+    if (step->status)
+        check_status(step->status);
+    if (!step->has_entries || (step->kind == STEP_DO && step->verb == DO_HISTORY))
+        return; /* history is checked where its list lives */
+    for (size_t i = 0; i < step->entry_count && i < run.entry_count; i++)
+        check_entry(&step->entries[i], run.entries[i]);
+    check_number("the number of entries", (struct want_u64){1, step->entry_count}, run.entry_count);
+}
+
+/* ── running */
+
+static void clean_up(void)
+{
+    for (int i = 0; i < MAX_WATCHES; i++)
+        if (run.watches[i].name)
+            natskv_watcher_free(run.watches[i].watcher);
+    memset(run.watches, 0, sizeof run.watches);
+    forget_answer();
+    if (run.kv)
+        natskv_bucket_delete(run.client, natskv_kv_bucket(run.kv), NULL);
+    natskv_kv_free(run.kv);
+    run.kv = NULL;
+    natskv_keys_list *left;
+    if (natskv_bucket_names(run.client, &left, NULL) == NATSKV_OK) {
+        for (size_t i = 0; i < natskv_keys_list_count(left); i++)
+            natskv_bucket_delete(run.client, natskv_keys_list_at(left, i), NULL);
+        natskv_keys_list_free(left);
+    }
+    natskv_client_free(run.client);
+    run.client = NULL;
+}
+
+static void run_scenario(void)
+{
+    const struct scenario *scenario = run.scenario;
+    run.client = client_of(&shared);
+    if ((scenario->config || scenario->config_json)
+        && create_bucket(scenario->config, scenario->config_json, &run.kv) != NATSKV_OK)
+        FAIL_STEP("the bucket was not created: ", run.err.message);
+    for (run.at = 0; run.at < scenario->step_count; run.at++) {
+        const struct step *step = &scenario->steps[run.at];
+        switch (step->kind) {
+        case STEP_DO: run.code = do_step(step); break;
+        case STEP_WATCH: run.code = watch_step(step); break;
+        case STEP_NEXT: run.code = next_step(step); break;
+        case STEP_STOP: run.code = stop_step(step); break;
+        }
+        check_answer(step);
+        forget_answer();
+    }
+}
+
+void run_scenarios(void)
+{
+    char name[96];
+    for (size_t i = 0; i < scenario_count; i++) {
+        run.scenario = &scenarios[i];
+        snprintf(name, sizeof name, "scenario %s", run.scenario->name);
+        run_one(name, run_scenario);
+        if (run.client)
+            clean_up();
+    }
+}

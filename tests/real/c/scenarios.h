@@ -1,0 +1,109 @@
+/* The scenarios of tests/scenarios as C data: `cargo xtask` makes scenarios_table.c from the JSON files, so that no JSON is
+ * parsed here. What is left out is zero, and zero means: not given, not compared. */
+#ifndef SCENARIOS_H
+#define SCENARIOS_H
+
+#include <natskv.h>
+
+struct bytes {
+    const char *data; /* NULL: `len` times 'x' */
+    size_t len;
+};
+
+/* Two-valued things that may also be left out. */
+enum given { NOT_GIVEN, GIVEN_FALSE, GIVEN_TRUE };
+
+struct want_u64 {
+    int is_given;
+    uint64_t value;
+};
+
+struct want_entry {
+    const char *key;
+    int has_value;
+    struct bytes value;
+    struct want_u64 length, revision, delta;
+    const char *operation;
+};
+
+struct want_status {
+    const char *bucket;
+    struct want_u64 values, history, ttl_ms, replicas;
+    const char *storage;
+    enum given compressed;
+    const char *const *metadata; /* name, value, name, value, … */
+    size_t metadata_count;       /* pairs */
+};
+
+enum step_kind { STEP_DO, STEP_WATCH, STEP_NEXT, STEP_STOP };
+
+enum verb {
+    DO_PUT, DO_GET, DO_ENTRY, DO_CREATE, DO_UPDATE, DO_DELETE, DO_PURGE, DO_HISTORY, DO_LIST, DO_WATCH, DO_PURGE_DELETES, DO_STATUS,
+    DO_CREATE_BUCKET, DO_UPDATE_BUCKET, DO_CREATE_OR_UPDATE_BUCKET, DO_DELETE_BUCKET, DO_OPEN_BUCKET, DO_BUCKETS
+};
+
+enum next { NEXT_ENTRY, NEXT_CAUGHT_UP, NEXT_NOTHING };
+
+struct watch_flags {
+    int include_history, ignore_deletes, meta_only, updates_only;
+    uint64_t resume_from_revision;
+};
+
+/* Sets the fields that are given. */
+typedef void (*set_config)(natskv_config *config);
+
+struct step {
+    enum step_kind kind;
+    /* what to do */
+    enum verb verb;
+    const char *bucket; /* NULL: the scenario's */
+    const char *watch;
+    const char *key;
+    struct bytes value;
+    int has_revision;
+    uint64_t revision;
+    int64_t ttl_ms, older_than_ms;
+    const char *const *filters;
+    size_t filter_count;
+    struct watch_flags flags;
+    int include_deleted;
+    set_config config;
+    const char *config_json; /* instead of `config`, where a struct cannot say it */
+    /* what must come of it */
+    natskv_code code;
+    const char *const *says;
+    size_t says_count;
+    struct want_u64 error_revision, api_code;
+    struct want_u64 new_revision, purged;
+    int has_entries;
+    const struct want_entry *entries;
+    size_t entry_count;
+    int has_names;
+    const char *const *names;
+    size_t name_count;
+    const struct want_status *status;
+    enum next next;
+};
+
+struct scenario {
+    const char *name;
+    set_config config; /* NULL with config_json NULL: no bucket */
+    const char *config_json;
+    const struct step *steps;
+    size_t step_count;
+};
+
+extern const struct scenario scenarios[];
+extern const size_t scenario_count;
+
+/* The error codes of tests/vectors/errors.json. */
+struct code_row {
+    natskv_code code; /* by the header's name */
+    int number;       /* by errors.json */
+    const char *name;
+};
+
+extern const struct code_row code_rows[];
+extern const size_t code_row_count;
+
+#endif

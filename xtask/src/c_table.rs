@@ -1,0 +1,427 @@
+//! tests/scenarios/*.json and tests/vectors/errors.json as C data for the C runner, whose structs are in
+//! tests/real/c/scenarios.h: flattened, so that C needs no JSON parser.
+
+use std::{fmt::Write, fs, path::Path};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Map, Value};
+
+type Object = Map<String, Value>;
+
+/// The text of scenarios_table.c.
+pub fn generate(scenarios_dir: &Path) -> Result<String> {
+    let mut table = Table::default();
+    let mut files: Vec<_> = fs::read_dir(scenarios_dir)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    files.sort();
+    let mut list = String::new();
+    for path in &files {
+        let name = path.file_stem().and_then(|name| name.to_str()).context("a scenario's name is not text")?;
+        list += &table.scenario(name, &fs::read_to_string(path)?).with_context(|| format!("scenario {name}"))?;
+    }
+    let mut text = String::from("/* Made by xtask/src/c_table.rs from tests/scenarios and tests/vectors/errors.json. */\n#include \"scenarios.h\"\n\n");
+    text += &table.data;
+    writeln!(text, "const struct scenario scenarios[] = {{\n{list}}};\nconst size_t scenario_count = {};\n", files.len())?;
+    let errors = scenarios_dir.parent().context("no folder above the scenarios")?.join("vectors/errors.json");
+    text += &codes(&fs::read_to_string(errors)?)?;
+    Ok(text)
+}
+
+fn codes(errors: &str) -> Result<String> {
+    let errors: Value = serde_json::from_str(errors)?;
+    let rows = errors["errors"].as_array().context("errors.json has no errors")?;
+    let mut text = String::from("const struct code_row code_rows[] = {\n");
+    for row in rows {
+        let name = row["name"].as_str().context("an error without name")?;
+        writeln!(text, "    {{NATSKV_{name}, {}, \"NATSKV_{name}\"}},", row["number"])?;
+    }
+    writeln!(text, "}};\nconst size_t code_row_count = {};", rows.len())?;
+    Ok(text)
+}
+
+/// Arrays and functions that the steps point to, in the order in which C must see them.
+#[derive(Default)]
+struct Table {
+    data: String,
+    names: usize,
+}
+
+impl Table {
+    fn scenario(&mut self, name: &str, json: &str) -> Result<String> {
+        let scenario: Object = serde_json::from_str(json)?;
+        let mut fields = Fields::new();
+        fields.add("name", literal(name));
+        if let Some(config) = scenario["bucket"].as_object() {
+            self.config(config, &mut fields)?;
+        }
+        let steps = scenario["steps"].as_array().context("no steps")?;
+        let mut list = Vec::new();
+        for (at, step) in steps.iter().enumerate() {
+            let step = step.as_object().context("a step is not an object")?;
+            list.push(self.step(step).with_context(|| format!("step {}", at + 1))?);
+        }
+        fields.add("steps", self.array("struct step", &list)?);
+        fields.add("step_count", steps.len());
+        Ok(format!("    {},\n", fields.end()))
+    }
+
+    fn step(&mut self, step: &Object) -> Result<String> {
+        let mut fields = Fields::new();
+        if let Some(operation) = step.get("do") {
+            let operation = operation.as_object().context("do is not an object")?;
+            fields.add("kind", "STEP_DO");
+            self.operation(operation, &mut fields)?;
+            if let Some(expect) = step.get("expect") {
+                self.reply(operation, expect.as_object().context("expect is not an object")?, &mut fields)?;
+            }
+        } else if let Some(watch) = step.get("watch") {
+            fields.add("kind", "STEP_WATCH");
+            fields.add("watch", text(watch)?);
+            self.filters(step, &mut fields)?;
+            options(step, &mut fields)?;
+        } else if let Some(watch) = step.get("next") {
+            fields.add("kind", "STEP_NEXT");
+            fields.add("watch", text(watch)?);
+            match step.get("expect") {
+                None => {}
+                Some(Value::String(word)) => match word.as_str() {
+                    "CAUGHT_UP" | "NOTHING" => fields.add("next", format!("NEXT_{word}")),
+                    _ => bail!("expects {word}"),
+                },
+                Some(entry) => self.entries(std::slice::from_ref(entry), &mut fields)?,
+            }
+        } else {
+            fields.add("kind", "STEP_STOP");
+            fields.add("watch", text(step.get("stop").context("an unknown kind of step")?)?);
+        }
+        if let Some(error) = step.get("error") {
+            self.error(error, &mut fields)?;
+        }
+        Ok(fields.end())
+    }
+
+    fn operation(&mut self, operation: &Object, fields: &mut Fields) -> Result<()> {
+        for (name, value) in operation {
+            match name.as_str() {
+                "operation" => fields.add("verb", format!("DO_{}", value.as_str().context("operation is not text")?)),
+                "bucket" => fields.add("bucket", text(value)?),
+                "key" => fields.add("key", text(value)?),
+                "value" | "value_text" | "value_size" => fields.add("value", bytes(name, value)?),
+                "revision" => {
+                    fields.add("has_revision", 1);
+                    fields.add("revision", number(value)?);
+                }
+                "ttl" => fields.add("ttl_ms", millis(value)?),
+                "older_than" => fields.add("older_than_ms", millis(value)?),
+                "include_deleted" => fields.add("include_deleted", flag(value)?),
+                "config" => self.config(value.as_object().context("config is not an object")?, fields)?,
+                "filter" | "filters" | "options" => {}
+                _ => bail!("an unknown field {name}"),
+            }
+        }
+        self.filters(operation, fields)?;
+        options(operation, fields)
+    }
+
+    fn reply(&mut self, operation: &Object, expect: &Object, fields: &mut Fields) -> Result<()> {
+        match operation["operation"].as_str().context("operation is not text")? {
+            "GET" | "ENTRY" => return self.entries(&[Value::Object(expect.clone())], fields),
+            "STATUS" => return self.status(expect, fields),
+            _ => {}
+        }
+        for (name, value) in expect {
+            match name.as_str() {
+                "revision" => fields.add("new_revision", wanted(value)?),
+                "purged" => fields.add("purged", wanted(value)?),
+                "entries" => self.entries(value.as_array().context("entries is not a list")?, fields)?,
+                "keys" | "buckets" => {
+                    let (names, count) = self.texts(value)?;
+                    fields.add("has_names", 1);
+                    fields.add("names", names);
+                    fields.add("name_count", count);
+                }
+                _ => bail!("expects an unknown field {name}"),
+            }
+        }
+        Ok(())
+    }
+
+    fn entries(&mut self, entries: &[Value], fields: &mut Fields) -> Result<()> {
+        let mut list = Vec::new();
+        for entry in entries {
+            let mut want = Fields::new();
+            for (name, value) in entry.as_object().context("an entry is not an object")? {
+                match name.as_str() {
+                    "key" | "operation" => want.add(name, text(value)?),
+                    "value" | "value_text" => {
+                        want.add("has_value", 1);
+                        want.add("value", bytes(name, value)?);
+                    }
+                    "length" | "revision" | "delta" => want.add(name, wanted(value)?),
+                    _ => bail!("an entry with an unknown field {name}"),
+                }
+            }
+            list.push(want.end());
+        }
+        fields.add("has_entries", 1);
+        fields.add("entries", self.array("struct want_entry", &list)?);
+        fields.add("entry_count", list.len());
+        Ok(())
+    }
+
+    fn status(&mut self, expect: &Object, fields: &mut Fields) -> Result<()> {
+        let mut want = Fields::new();
+        for (name, value) in expect {
+            match name.as_str() {
+                "bucket" | "storage" => want.add(name, text(value)?),
+                "values" | "history" | "replicas" => want.add(name, wanted(value)?),
+                "ttl" => want.add("ttl_ms", format!("{{1, {}}}", millis(value)?)),
+                "compressed" => want.add("compressed", if flag(value)? == 1 { "GIVEN_TRUE" } else { "GIVEN_FALSE" }),
+                "metadata" => {
+                    let (pairs, count) = self.pairs(value)?;
+                    want.add("metadata", pairs);
+                    want.add("metadata_count", count);
+                }
+                _ => bail!("a status with an unknown field {name}"),
+            }
+        }
+        let array = self.array("struct want_status", &[want.end()])?;
+        fields.add("status", array);
+        Ok(())
+    }
+
+    fn error(&mut self, error: &Value, fields: &mut Fields) -> Result<()> {
+        let Some(details) = error.as_object() else {
+            fields.add("code", format!("NATSKV_{}", error.as_str().context("error is not text")?));
+            return Ok(());
+        };
+        for (name, value) in details {
+            match name.as_str() {
+                "kind" => fields.add("code", format!("NATSKV_{}", value.as_str().context("kind is not text")?)),
+                "revision" => fields.add("error_revision", wanted(value)?),
+                "api_code" => fields.add("api_code", wanted(value)?),
+                "says" => {
+                    let (says, count) = self.texts(value)?;
+                    fields.add("says", says);
+                    fields.add("says_count", count);
+                }
+                _ => bail!("an error with an unknown field {name}"),
+            }
+        }
+        Ok(())
+    }
+
+    fn filters(&mut self, of: &Object, fields: &mut Fields) -> Result<()> {
+        let filters = match (of.get("filter"), of.get("filters")) {
+            (Some(one), _) => Value::Array(vec![one.clone()]),
+            (None, Some(list)) => list.clone(),
+            (None, None) => return Ok(()),
+        };
+        let (list, count) = self.texts(&filters)?;
+        fields.add("filters", list);
+        fields.add("filter_count", count);
+        Ok(())
+    }
+
+    /// A function that sets the fields of a `natskv_config`; the JSON text where the struct's types cannot hold what is given.
+    fn config(&mut self, config: &Object, fields: &mut Fields) -> Result<()> {
+        let mut body = String::new();
+        for (name, value) in config {
+            match self.config_field(name, value)? {
+                Some(lines) => body += &lines,
+                None => {
+                    fields.add("config_json", literal(&Value::Object(config.clone()).to_string()));
+                    return Ok(());
+                }
+            }
+        }
+        let name = self.name("config");
+        writeln!(self.data, "static void {name}(natskv_config *config)\n{{\n{body}}}\n")?;
+        fields.add("config", name);
+        Ok(())
+    }
+
+    fn config_field(&mut self, name: &str, value: &Value) -> Result<Option<String>> {
+        let set = |field: &str, value: String| Ok(Some(format!("    config->{field} = {value};\n")));
+        match (name, value) {
+            ("bucket" | "description", Value::String(_)) => set(name, text(value)?),
+            ("max_value_size" | "history" | "max_bytes", Value::Number(n)) => set(name, n.to_string()),
+            ("max_bucket_size", Value::Number(n)) => set("max_bytes", n.to_string()),
+            ("num_replicas" | "replicas", Value::Number(n)) => set("replicas", n.to_string()),
+            ("ttl", Value::Number(_)) => set("ttl_ms", millis(value)?),
+            ("limit_marker_ttl", Value::Number(_)) => set("limit_marker_ttl_ms", millis(value)?),
+            ("storage", Value::String(kind)) => match kind.as_str() {
+                "file" => set(name, "NATSKV_STORAGE_FILE".into()),
+                "memory" => set(name, "NATSKV_STORAGE_MEMORY".into()),
+                _ => Ok(None),
+            },
+            ("compression", Value::Bool(is_on)) => set(name, u8::from(*is_on).to_string()),
+            ("compression", Value::String(kind)) if kind == "s2" => set(name, "1".into()),
+            ("compression", Value::String(kind)) if kind == "none" => set(name, "0".into()),
+            ("metadata", Value::Object(_)) => {
+                let (pairs, count) = self.pairs(value)?;
+                Ok(Some(format!("    config->metadata = {pairs};\n    config->metadata_count = {count};\n")))
+            }
+            ("republish", Value::Object(republish)) => {
+                let mut lines = String::new();
+                for (name, value) in republish {
+                    let value = if name == "headers_only" { flag(value)?.to_string() } else { text(value)? };
+                    writeln!(lines, "    config->republish_{name} = {value};")?;
+                }
+                Ok(Some(lines))
+            }
+            ("mirror", Value::Object(_)) => {
+                let Some(source) = self.source(value)? else { return Ok(None) };
+                Ok(Some(format!("    config->mirror = {};\n", self.array("natskv_source", &[source])?)))
+            }
+            ("sources", Value::Array(sources)) => {
+                let sources: Option<Vec<String>> = sources.iter().map(|source| self.source(source)).collect::<Result<_>>()?;
+                let Some(sources) = sources else { return Ok(None) };
+                let array = self.array("natskv_source", &sources)?;
+                Ok(Some(format!("    config->sources = {array};\n    config->source_count = {};\n", sources.len())))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn source(&mut self, source: &Value) -> Result<Option<String>> {
+        let mut fields = Fields::new();
+        for (name, value) in source.as_object().context("a source is not an object")? {
+            match name.as_str() {
+                "name" | "filter_subject" | "opt_start_time" => fields.add(name, text(value)?),
+                "opt_start_seq" => fields.add(name, number(value)?),
+                _ => return Ok(None),
+            }
+        }
+        Ok(Some(fields.end()))
+    }
+
+    /// An array of strings, and how many.
+    fn texts(&mut self, list: &Value) -> Result<(String, usize)> {
+        let list: Vec<String> = list.as_array().context("not a list")?.iter().map(text).collect::<Result<_>>()?;
+        Ok((self.array("char *const", &list)?, list.len()))
+    }
+
+    /// An array of names and values in turn, and how many pairs.
+    fn pairs(&mut self, object: &Value) -> Result<(String, usize)> {
+        let object = object.as_object().context("not an object")?;
+        let mut list = Vec::new();
+        for (name, value) in object {
+            list.extend([literal(name), text(value)?]);
+        }
+        Ok((self.array("char *const", &list)?, object.len()))
+    }
+
+    /// A constant array, by its name; C has no empty ones, so those are NULL.
+    fn array(&mut self, of: &str, items: &[String]) -> Result<String> {
+        if items.is_empty() {
+            return Ok("NULL".into());
+        }
+        let name = self.name("data");
+        writeln!(self.data, "static const {of} {name}[] = {{\n    {},\n}};\n", items.join(",\n    "))?;
+        Ok(name)
+    }
+
+    fn name(&mut self, kind: &str) -> String {
+        self.names += 1;
+        format!("{kind}_{}", self.names)
+    }
+}
+
+/// A designated initialiser.
+struct Fields(String);
+
+impl Fields {
+    fn new() -> Self {
+        Self(String::from("{"))
+    }
+
+    fn add(&mut self, name: &str, value: impl std::fmt::Display) {
+        let comma = if self.0.len() > 1 { ", " } else { "" };
+        self.0 += &format!("{comma}.{name} = {value}");
+    }
+
+    fn end(self) -> String {
+        self.0 + "}"
+    }
+}
+
+fn options(of: &Object, fields: &mut Fields) -> Result<()> {
+    let Some(options) = of.get("options") else { return Ok(()) };
+    let mut flags = Fields::new();
+    for (name, value) in options.as_object().context("options is not an object")? {
+        match name.as_str() {
+            "include_history" | "ignore_deletes" | "meta_only" | "updates_only" => flags.add(name, flag(value)?),
+            "resume_from_revision" => flags.add(name, number(value)?),
+            _ => bail!("an unknown option {name}"),
+        }
+    }
+    fields.add("flags", flags.end());
+    Ok(())
+}
+
+fn text(value: &Value) -> Result<String> {
+    Ok(literal(value.as_str().with_context(|| format!("{value} is not text"))?))
+}
+
+fn flag(value: &Value) -> Result<u8> {
+    Ok(value.as_bool().with_context(|| format!("{value} is not a truth value"))?.into())
+}
+
+fn number(value: &Value) -> Result<String> {
+    Ok(format!("{}u", value.as_u64().with_context(|| format!("{value} is not a number"))?))
+}
+
+/// A `struct want_u64`.
+fn wanted(value: &Value) -> Result<String> {
+    Ok(format!("{{1, {}}}", number(value)?))
+}
+
+/// Nanoseconds of JSON as milliseconds of C.
+fn millis(value: &Value) -> Result<String> {
+    let ns = value.as_i64().with_context(|| format!("{value} is not a number of nanoseconds"))?;
+    ensure!(ns % 1_000_000 == 0, "{ns} ns is no whole number of milliseconds, which is all that C can say");
+    Ok((ns / 1_000_000).to_string())
+}
+
+/// A `struct bytes`.
+fn bytes(name: &str, value: &Value) -> Result<String> {
+    if name == "value_size" {
+        return Ok(format!("{{NULL, {}}}", number(value)?));
+    }
+    let given = value.as_str().with_context(|| format!("{value} is not text"))?;
+    let bytes = if name == "value" { from_base64(given)? } else { given.as_bytes().to_vec() };
+    Ok(format!("{{{}, {}}}", c_string(&bytes), bytes.len()))
+}
+
+fn from_base64(text: &str) -> Result<Vec<u8>> {
+    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let (mut bytes, mut bits, mut count) = (Vec::new(), 0_u32, 0);
+    for letter in text.trim_end_matches('=').bytes() {
+        let digit = ALPHABET.iter().position(|&b| b == letter).with_context(|| format!("{text} is not base64"))?;
+        bits = bits << 6 | digit as u32;
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            bytes.push((bits >> count) as u8);
+        }
+    }
+    Ok(bytes)
+}
+
+fn literal(text: &str) -> String {
+    c_string(text.as_bytes())
+}
+
+/// A C string literal of any bytes. Octal, since hexadecimal escapes have no end; `?` too, because of trigraphs.
+fn c_string(bytes: &[u8]) -> String {
+    let mut literal = String::from("\"");
+    for &byte in bytes {
+        match byte {
+            b'"' | b'\\' => literal.extend(['\\', char::from(byte)]),
+            b' '..=b'~' if byte != b'?' => literal.push(char::from(byte)),
+            _ => literal += &format!("\\{byte:03o}"),
+        }
+    }
+    literal + "\""
+}
