@@ -8,9 +8,9 @@ import socket
 import subprocess
 import sys
 
-import natskv
 import pytest
 
+import natskv
 from conftest import Server, run
 
 

@@ -10,9 +10,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import natskv.sync
 import pytest
 
+import natskv.sync
 from conftest import Server
 
 

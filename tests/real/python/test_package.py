@@ -13,14 +13,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import natskv
 import natskv.aio
 import natskv.errors
 import natskv.sync
-import pytest
-from natskv import _native
-
 from conftest import ROOT
+from natskv import _native
 
 TABLE = json.loads((ROOT / "tests" / "vectors" / "errors.json").read_text())["errors"]
 CANCELLED = "CANCELLED"

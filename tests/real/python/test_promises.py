@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import natskv
 import pytest
 
+import natskv
 from conftest import Api, Server, next_within, run, values_of
 
 MANY = 100_000

@@ -8,9 +8,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import natskv
 import pytest
 
+import natskv
 from conftest import Api, Server, run
 
 
