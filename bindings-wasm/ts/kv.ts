@@ -169,10 +169,10 @@ export class KV {
 
   /**
    * Runs an operation in its JSON form, as an object or as text, and gives the reply in its JSON form. An operation that
-   * fails resolves too, with `{ type, error, kind }`; only what cannot be understood as an operation rejects.
+   * fails resolves too, with `{ type, error, kind }`, as does what cannot be understood as one.
    */
   async execute(operation: KvOperation | string, options?: CallOptions): Promise<Record<string, unknown>> {
-    const json = typeof operation === "string" ? operation : JSON.stringify(operation);
+    const json = typeof operation === "object" ? JSON.stringify(operation) : text("operation", operation);
     const reply = await this.#call<string>(options, (engine, timeout, now) => engine.execute(this.#id, json, timeout, now));
     return JSON.parse(reply, (name, value) => (name === "revision" && typeof value === "number" ? safe(value) : value));
   }

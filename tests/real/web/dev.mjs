@@ -42,8 +42,8 @@ export async function control(server) {
   return {
     kill: () => server.kill(),
     start: () => server.run(),
-    pause: async () => server.pause(),
-    resume: async () => server.resume(),
+    pause: () => server.pause(),
+    resume: () => server.resume(),
     /** Puts `count` distinct keys with values of 128 bytes. */
     async fill(bucket, count) {
       const kv = await kvm.open(bucket);

@@ -38,6 +38,7 @@ async function runStep(step, run) {
     const reply = await outcome(async () => {
       const kv = await handle(run, step.bucket ?? run.bucket);
       run.watches.set(step.watch, await Watch.open(kv, step.filters, step.options));
+      return {};
     });
     return judge(reply, { expect: {}, ...step });
   }
@@ -123,6 +124,9 @@ async function perform(operation, run) {
     case "PURGE":
       return { revision: await kv.purge(key, { previousSeq: revision, ttl: millis(operation.ttl) }) };
     case "HISTORY": {
+      if (/[*>]/.test(key)) {
+        return executed(await kv.execute(operation)); // in JavaScript alone, `history` takes filters too
+      }
       const entries = await all(await kv.history({ key }));
       return { entries: entries.filter((entry) => operation.include_deleted || entry.operation === "PUT").map(plain) };
     }
@@ -239,6 +243,13 @@ function present(entry) {
     throw Object.assign(new Error("null"), { code: "KEY_NOT_FOUND", isAbsence: true });
   }
   return plain(entry);
+}
+
+function executed(reply) {
+  if (reply.kind !== undefined) {
+    throw Object.assign(new Error(reply.error.description), { code: reply.kind });
+  }
+  return reply;
 }
 
 /** An entry in the scenarios' form. */

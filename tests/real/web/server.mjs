@@ -2,7 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -54,11 +54,14 @@ export class Server {
   }
 
   /** Stops the process where it stands; sockets stay open and nothing is answered. */
-  pause() {
+  async pause() {
     this.process.kill("SIGSTOP");
+    while (!/\) T/.test(await readFile(`/proc/${this.process.pid}/stat`, "utf8"))) {
+      await new Promise((resolve) => setTimeout(resolve, 1)); // its threads stop one after the other
+    }
   }
 
-  resume() {
+  async resume() {
     this.process.kill("SIGCONT");
   }
 

@@ -419,7 +419,9 @@ async function badInput({ kv, kvm, nc, bucket }) {
   await rejects(kv.put("a", "x", { timeout: -1 }), "INVALID_ARGUMENT");
   await rejects(kv.put("a", "x".repeat(1100)), "TOO_LARGE");
   await rejects(kv.put("a", new Uint8Array(2 * MIB)), "TOO_LARGE");
-  await rejects(kv.execute("not JSON"), "INVALID_ARGUMENT");
+  equal((await kv.execute("not JSON")).kind, "INVALID_ARGUMENT");
+  equal((await kv.execute({ operation: "PUT", key: "a..b", value_text: "x" })).kind, "INVALID_KEY");
+  await rejects(kv.execute(5), "INVALID_ARGUMENT", "operation");
   ok(throws(() => new kvm.constructor({})).code === "INVALID_ARGUMENT", "Kvm wants a connection");
   equal(nc.stats().outMsgs, outMsgs, "messages sent");
   await kv.put("a", "x");
@@ -451,7 +453,8 @@ async function execute({ kv }) {
   equal((await kv.execute({ operation: "HISTORY", key: "a" })).entries.length, 1);
   equal((await kv.execute({ operation: "HISTORY", key: "a", include_deleted: true })).entries.length, 2);
   equal((await kv.execute({ operation: "LIST" })).keys, []);
-  equal((await kv.execute({ operation: "WATCH", filter: ">" })).entries.length, 1);
+  await kv.put("b", "2");
+  contains(await kv.execute({ operation: "WATCH", filter: ">" }), { entries: [{ key: "b", revision: 3 }] });
   const error = await rejects(kv.update("a", "x", 9), "WRONG_REVISION");
   contains(JSON.parse(JSON.stringify(error)), { type: "io.nats.jetstream.api.v1.error_response", kind: "WRONG_REVISION", error: { code: 400, err_code: 10071 } });
 }
@@ -602,7 +605,7 @@ async function persist(write) {
   }
 }
 
-async function transitions({ nc, server, kv, url }) {
+async function transitions({ nc, server, url }) {
   const seen = [];
   const status = nc.status();
   const reading = (async () => {
@@ -614,13 +617,13 @@ async function transitions({ nc, server, kv, url }) {
   await eventually(() => seen.includes("reconnecting"), "reconnecting");
   await server.start();
   await eventually(() => seen.some((type) => type.startsWith("reconnect ")), "reconnect", 10_000);
-  await persist(() => kv.status());
+  await nc.flush();
   await nc.close();
   await reading;
   equal(seen, [`disconnect ${url}`, "reconnecting", `reconnect ${url}`, "close"]);
 }
 
-async function givingUp({ connect, server, kv }) {
+async function givingUp({ connect, server, nc: survivor }) {
   const nc = await connect({ maxReconnectAttempts: 2, reconnectTimeWait: 10 });
   const other = await connect({ reconnect: false });
   await server.kill();
@@ -628,7 +631,7 @@ async function givingUp({ connect, server, kv }) {
   ok(error instanceof Error && second instanceof Error, "closed() gives the error");
   ok(nc.isClosed() && other.isClosed());
   await server.start();
-  await persist(() => kv.put("a", "1"));
+  await persist(() => survivor.flush());
 }
 
 async function noFree({ natskv, nc, kvm, kv }) {
