@@ -1,6 +1,6 @@
 //! What goes in and out of the client beside commands and bytes: names, actions, events, and what they carry.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 use core::time::Duration;
 
 use crate::{
@@ -38,11 +38,26 @@ pub enum TlsMode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Dial; answer with `transport_open` or `transport_closed`. Any earlier transport is to be dropped.
-    Connect { conn: ConnId, server: Server, tls: TlsMode },
+    Connect {
+        /// The new transport's name.
+        conn: ConnId,
+        /// Where to.
+        server: Server,
+        /// When TLS starts.
+        tls: TlsMode,
+    },
     /// Start TLS on the open transport, checking the certificate for `server_name`; answer with `transport_secured` or `transport_closed`.
-    StartTls { conn: ConnId, server_name: String },
+    StartTls {
+        /// The transport.
+        conn: ConnId,
+        /// The name that the certificate must carry.
+        server_name: String,
+    },
     /// Write what was handed out for this transport, then close it (or give up dialling). No answer is needed.
-    Disconnect { conn: ConnId },
+    Disconnect {
+        /// The transport.
+        conn: ConnId,
+    },
 }
 
 /// Why a transport is gone, in the binding's words.
@@ -66,9 +81,19 @@ pub enum Lost {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// The operation is over. Comes exactly once for every OpId.
-    Done { op: OpId, result: Result<Outcome, Error> },
+    Done {
+        /// Which.
+        op: OpId,
+        /// How it ended.
+        result: Result<Outcome, Error>,
+    },
     /// The watch is established on the server, or failed for good. Comes exactly once for every WatchId that is not stopped before.
-    WatchOpen { watch: WatchId, result: Result<(), Error> },
+    WatchOpen {
+        /// Which.
+        watch: WatchId,
+        /// After an error the watch is gone.
+        result: Result<(), Error>,
+    },
     /// `watch_next` has something; comes again only after it gave None.
     WatchReady(WatchId),
     /// The connection changed.
@@ -123,9 +148,9 @@ pub enum Outcome {
     /// keys, bucket_names: sorted, each once.
     Names(Vec<String>),
     /// open, create_bucket, update_bucket, create_or_update_bucket.
-    Opened(BucketId, BucketStatus),
+    Opened(BucketId, Box<BucketStatus>),
     /// status.
-    Status(BucketStatus),
+    Status(Box<BucketStatus>),
     /// bucket_list.
     Statuses(Vec<BucketStatus>),
     /// purge_deletes: markers removed.

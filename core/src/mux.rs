@@ -38,7 +38,10 @@ pub(crate) enum Owner {
 /// What comes back for a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Answer<'a> {
-    Reply { headers: Headers<'a>, payload: &'a [u8] },
+    Reply {
+        headers: Headers<'a>,
+        payload: &'a [u8],
+    },
     /// Status 503: nobody listens on that subject now.
     NoResponders,
     /// It cannot be answered any more: denied, or the connection broke over a write.
@@ -96,7 +99,13 @@ pub(crate) struct Net {
 }
 
 impl Net {
-    pub(crate) fn new(session: Session, mut rng: Rng, api_prefix: String, inbox_prefix: String, waiting_limit: usize) -> Self {
+    pub(crate) fn new(
+        session: Session,
+        mut rng: Rng,
+        api_prefix: String,
+        inbox_prefix: String,
+        waiting_limit: usize,
+    ) -> Self {
         let inbox = format!("{inbox_prefix}.{}.", rng.token(22));
         Self {
             session,
@@ -134,7 +143,8 @@ impl Net {
         let max_payload = self.session.max_payload();
         let mut result = encode::publish(&mut frame, subject, &reply, ask.headers, ask.payload, max_payload);
         if result.is_ok() && !self.session.is_ready() && self.waiting_bytes + frame.len() > self.waiting_limit {
-            let text = format!("{} bytes of requests already wait for a connection (pending_limit)", self.waiting_bytes);
+            let text =
+                format!("{} bytes of requests already wait for a connection (pending_limit)", self.waiting_bytes);
             result = Err(Error::new(ErrorCode::BufferFull, text));
         }
         if let Err(error) = result {

@@ -35,7 +35,7 @@ impl Add<Duration> for Instant {
 }
 
 /// `2026-11-23T03:37:44.767241297Z`, always with nine fractional digits cut to what is needed.
-pub fn to_rfc3339(unix_ns: i64) -> String {
+pub(crate) fn to_rfc3339(unix_ns: i64) -> String {
     let (seconds, nanos) = (unix_ns.div_euclid(1_000_000_000), unix_ns.rem_euclid(1_000_000_000));
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let (year, month, day) = civil_from_days(days);
@@ -52,12 +52,17 @@ pub fn to_rfc3339(unix_ns: i64) -> String {
 
 /// Nanoseconds since 1970 of an RFC 3339 time, or of the form `2022-08-06 00:29:27.587861324 +0000 UTC` that servers
 /// before 2.10 wrote into direct-get replies. None when it is neither, or does not fit 64 bits.
-pub fn from_rfc3339(text: &[u8]) -> Option<i64> {
+pub(crate) fn from_rfc3339(text: &[u8]) -> Option<i64> {
     let number = |at: usize, len: usize| -> Option<i64> {
         text.get(at..at + len)?.iter().try_fold(0_i64, |n, &b| b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0')))
     };
     let punctuation = |at: usize, allowed: &[u8]| text.get(at).is_some_and(|b| allowed.contains(b));
-    if !(punctuation(4, b"-") && punctuation(7, b"-") && punctuation(10, b"Tt ") && punctuation(13, b":") && punctuation(16, b":")) {
+    if !(punctuation(4, b"-")
+        && punctuation(7, b"-")
+        && punctuation(10, b"Tt ")
+        && punctuation(13, b":")
+        && punctuation(16, b":"))
+    {
         return None;
     }
     let (year, month, day) = (number(0, 4)?, number(5, 2)?, number(8, 2)?);

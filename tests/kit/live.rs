@@ -7,7 +7,9 @@ use std::{
     time::{Duration, Instant as Clock},
 };
 
-use natskv_core::{Action, Client, Config, ConnId, Error, Event, Instant, Lost, OpId, Outcome, State, WatchId, WatchItem};
+use natskv_core::{
+    Action, Client, Config, ConnId, Error, Event, Instant, Lost, OpId, Outcome, State, WatchId, WatchItem,
+};
 
 /// A client with its socket, its clock, and the results that arrived.
 #[derive(Debug)]
@@ -25,7 +27,9 @@ impl Live {
     /// A client of the server on this port, connected.
     pub fn connect(port: u16, config: Config) -> Result<Self, Error> {
         let config = Config { servers: vec![format!("nats://127.0.0.1:{port}")], ..config };
-        let entropy = std::array::from_fn(|i| (port as usize * 31 + i * 17 + Clock::now().elapsed().subsec_nanos() as usize) as u8);
+        let entropy = std::array::from_fn(|i| {
+            (port as usize * 31 + i * 17 + Clock::now().elapsed().subsec_nanos() as usize) as u8
+        });
         let mut live = Self {
             client: Client::new(config, entropy, Instant::default())?,
             start: Clock::now(),
@@ -153,7 +157,9 @@ impl Live {
                 }
                 Err(_) => self.client.transport_closed(conn, Lost::Refused, now),
             },
-            Action::StartTls { conn, .. } => self.client.transport_closed(conn, Lost::Tls("no TLS in the tests' kit".into()), now),
+            Action::StartTls { conn, .. } => {
+                self.client.transport_closed(conn, Lost::Tls("no TLS in the tests' kit".into()), now)
+            }
             Action::Disconnect { conn } => {
                 if let Some((_, stream)) = self.stream.take_if(|(own, _)| *own == conn) {
                     let _ = stream.shutdown(Shutdown::Both);

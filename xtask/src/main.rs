@@ -1,1 +1,82 @@
-fn main() {}
+//! `cargo xtask`: the tool that sets up, builds, tests and shows natskv.
+
+mod build;
+mod demo;
+mod dev;
+mod header;
+mod imports;
+mod lane;
+mod lint;
+mod outcome;
+mod run;
+mod server;
+mod setup;
+mod suites;
+mod wasm;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use dev::Dev;
+use setup::Need;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Sets up, builds, tests and shows natskv", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Install what the tests need into target/dev: Python and npm packages, nats-server, the wasm target, a browser
+    Setup,
+    /// Python, C and a page in a browser on one bucket of a real server, live
+    Demo {
+        /// Keep server and page running afterwards, until Ctrl-C
+        #[arg(long)]
+        stay: bool,
+    },
+    /// Make bindings-c/include/natskv.h from the Rust sources
+    Header {
+        /// Only tell whether the file is as the sources would make it
+        #[arg(long)]
+        check: bool,
+    },
+    /// Run the fast lane, or the suites that are named
+    Test {
+        /// Suites to run; all when none is named
+        suites: Vec<String>,
+        /// Only tell which suites there are
+        #[arg(long)]
+        list: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().verb) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: Verb) -> Result<bool> {
+    let dev = Dev::new();
+    match verb {
+        Verb::Setup => Ok(setup::setup(&dev, &Need::ALL).is_empty()),
+        Verb::Demo { stay } => demo::demo(&dev, stay),
+        Verb::Header { check: true } => build::header_is_fresh(&dev).map(|()| true),
+        Verb::Header { check: false } => build::header(&dev).map(|()| true),
+        Verb::Test { list: true, .. } => {
+            suites::list();
+            Ok(true)
+        }
+        Verb::Test { suites, .. } => suites::test(&dev, &suites),
+    }
+}

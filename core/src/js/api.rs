@@ -53,6 +53,16 @@ impl ApiError {
         )
     }
 
+    /// What a refused consumer create means for its watch.
+    pub fn create_failure(&self) -> CreateFailure {
+        match self.err_code {
+            10138 => CreateFailure::FiltersCross,
+            10014 => CreateFailure::Retry,
+            _ if self.is_retryable() => CreateFailure::Retry,
+            _ => CreateFailure::Final,
+        }
+    }
+
     /// The kind that users see. Create tells KEY_EXISTS from WRONG_REVISION itself, having looked for a marker.
     pub fn to_error(&self) -> Error {
         let says_full = self.description.contains("maximum bytes exceeded");
@@ -78,6 +88,17 @@ impl ApiError {
             ..own
         }
     }
+}
+
+/// What to do about a consumer that could not be created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CreateFailure {
+    /// Try again after a while.
+    Retry,
+    /// Servers before 2.14 refuse filters that match a common subject: ask for more and choose here.
+    FiltersCross,
+    /// It cannot work.
+    Final,
 }
 
 /// The fields of an API answer, or its error.

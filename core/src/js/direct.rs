@@ -63,13 +63,16 @@ impl StoredMessage {
         Some(Self {
             subject: message.get("subject")?.as_str()?.into(),
             sequence: message.get("seq")?.as_u64()?,
-            created_ns: message.get("time").and_then(Value::as_str).and_then(|time| from_rfc3339(time.as_bytes())).unwrap_or_default(),
+            created_ns: message
+                .get("time")
+                .and_then(Value::as_str)
+                .and_then(|time| from_rfc3339(time.as_bytes()))
+                .unwrap_or_default(),
             headers: decoded("hdrs")?,
             payload: decoded("data")?,
         })
     }
 }
-
 
 /// What a delivery's reply subject says: `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,4 +4,5 @@ pub(crate) mod api;
 pub(crate) mod direct;
 pub(crate) mod ordered;
 pub(crate) mod puback;
+pub(crate) mod status;
 pub(crate) mod tracker;

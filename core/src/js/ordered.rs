@@ -16,8 +16,9 @@ use serde_json::{Map, Value, json};
 use crate::{
     error::{Error, ErrorCode},
     js::{
-        api::{self, ApiFailure},
+        api::{self, ApiFailure, CreateFailure},
         direct::AckMeta,
+        status::{Context, Meaning, meaning},
         tracker::{Policy, Tracker, Verdict},
     },
     mux::{Answer, Ask, Net, Owner},
@@ -110,7 +111,8 @@ impl Ordered {
     /// Subscribes and asks for the consumer, now or when there is a connection.
     pub(crate) fn start(id: u64, plan: Plan, net: &mut Net, now: Instant) -> Result<Self, Error> {
         let tracker = Tracker::new(plan.policy, plan.has_single_revisions);
-        let filters = if plan.filters.len() > plan.max_filters { covering(&plan.filters) } else { plan.filters.clone() };
+        let filters =
+            if plan.filters.len() > plan.max_filters { covering(&plan.filters) } else { plan.filters.clone() };
         let mut ordered = Self {
             id,
             plan,
@@ -161,7 +163,8 @@ impl Ordered {
         if self.filters == self.plan.filters {
             return true;
         }
-        core::str::from_utf8(subject).is_ok_and(|subject| self.plan.filters.iter().any(|filter| subject::covers(filter, subject)))
+        core::str::from_utf8(subject)
+            .is_ok_and(|subject| self.plan.filters.iter().any(|filter| subject::covers(filter, subject)))
     }
 
     // ── inputs
@@ -188,8 +191,12 @@ impl Ordered {
 
     pub(crate) fn on_message<'a>(&mut self, message: &Message<'a>, net: &mut Net, now: Instant) -> Step<'a> {
         self.last_activity = now;
-        if message.headers.status() == Some(100) {
-            return self.on_control(message, net, now);
+        if let Some(status) = message.headers.status() {
+            return match meaning(status, message.headers.description(), message.reply.is_some(), Context::Push) {
+                Meaning::FlowControl => message.reply.map_or(Step::Nothing, |reply| Step::FlowControl(text(reply))),
+                Meaning::Heartbeat => self.on_heartbeat(message, net, now),
+                _ => Step::Nothing,
+            };
         }
         let Some(meta) = message.reply.and_then(AckMeta::parse) else { return Step::Nothing };
         match self.tracker.on_message(meta.stream_seq, meta.consumer_seq, meta.pending) {
@@ -200,20 +207,24 @@ impl Ordered {
         }
     }
 
-    fn on_control<'a>(&mut self, message: &Message<'a>, net: &mut Net, now: Instant) -> Step<'a> {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        if let Some(reply) = message.reply {
-            return Step::FlowControl(text(reply));
-        }
+    fn on_heartbeat<'a>(&mut self, message: &Message<'a>, net: &mut Net, now: Instant) -> Step<'a> {
         let stalled = message.headers.last("Nats-Consumer-Stalled");
         match self.tracker.on_heartbeat(message.headers.last_u64("Nats-Last-Consumer"), stalled.is_some()) {
             Verdict::Lost(why) => self.recreate(why, net, now),
             Verdict::Skip { caught_up: true } => Step::CaughtUp,
-            Verdict::Skip { .. } | Verdict::Deliver { .. } => stalled.map_or(Step::Nothing, |reply| Step::FlowControl(text(reply))),
+            Verdict::Skip { .. } | Verdict::Deliver { .. } => {
+                stalled.map_or(Step::Nothing, |reply| Step::FlowControl(text(reply)))
+            }
         }
     }
 
-    pub(crate) fn on_answer(&mut self, request: u64, answer: &Answer<'_>, net: &mut Net, now: Instant) -> Step<'static> {
+    pub(crate) fn on_answer(
+        &mut self,
+        request: u64,
+        answer: &Answer<'_>,
+        net: &mut Net,
+        now: Instant,
+    ) -> Step<'static> {
         match self.state {
             State::Creating { request: own } if own == request => self.on_created(answer, net, now),
             State::Probing { request: own } if own == request => self.on_probed(answer, net, now),
@@ -262,7 +273,7 @@ impl Ordered {
             return;
         }
         net.unsubscribe(self.sid);
-        net.signal(&[&self.plan.api_prefix, ".CONSUMER.DELETE.", &self.plan.stream, ".", &self.name], true);
+        net.signal(&delete_subject(&self.plan.api_prefix, &self.plan.stream, &self.name), true);
         self.sid = 0;
     }
 
@@ -317,12 +328,8 @@ impl Ordered {
         self.tracker.restart();
         net.subscribe(&self.inbox, self.sid);
         let body = self.create_request().to_string();
-        let (api, stream, name) = (&self.plan.api_prefix, &self.plan.stream, &self.name);
         let ask = Ask { payload: body.as_bytes(), is_repeatable: false, headers: &[] };
-        let mut subject = Vec::from([api.as_str(), ".CONSUMER.CREATE.", stream, ".", name]);
-        if let [filter] = &self.filters[..] {
-            subject.extend([".", filter]);
-        }
+        let subject = create_subject(&self.plan.api_prefix, &self.plan.stream, &self.name, &self.filters);
         let request = net.request(Owner::Consumer(self.id), &subject, ask)?;
         self.enter(State::Creating { request }, self.plan.request_timeout, net, now);
         Ok(())
@@ -370,17 +377,20 @@ impl Ordered {
         };
         let fields = match fields {
             Ok(fields) => fields,
-            Err(ApiFailure::Refused(error)) if error.err_code == 10138 && self.filters.len() > 1 => {
-                // Servers before 2.14 refuse filters that cross: take all, choose here.
-                self.filters = covering(&self.plan.filters);
-                self.leave(net);
-                return self.create(net, now).map_or_else(Step::Failed, |()| Step::Nothing);
-            }
-            Err(ApiFailure::Refused(error)) if error.is_retryable() || error.err_code == 10014 => return self.retry(net, now),
+            Err(ApiFailure::Refused(error)) => match error.create_failure() {
+                CreateFailure::Retry => return self.retry(net, now),
+                CreateFailure::FiltersCross if self.filters.len() > 1 => {
+                    self.filters = covering(&self.plan.filters);
+                    self.leave(net);
+                    return self.create(net, now).map_or_else(Step::Failed, |()| Step::Nothing);
+                }
+                CreateFailure::FiltersCross | CreateFailure::Final => return Step::Failed(error.to_error()),
+            },
             Err(failure) => return Step::Failed(failure.to_error()),
         };
         let pending = fields.get("num_pending").and_then(Value::as_u64).unwrap_or_default();
-        let delivered = fields.get("delivered").and_then(|delivered| delivered.get("stream_seq")).and_then(Value::as_u64);
+        let delivered =
+            fields.get("delivered").and_then(|delivered| delivered.get("stream_seq")).and_then(Value::as_u64);
         self.failures = 0;
         self.last_activity = now;
         self.enter(State::Active, self.plan.heartbeat * MISSED_HEARTBEATS, net, now);
@@ -448,6 +458,28 @@ impl Ordered {
     pub(crate) fn timeout_error(&self) -> Error {
         Error::new(ErrorCode::Timeout, format!("the consumer on {} was not created in time", self.plan.stream))
     }
+}
+
+/// A single filter stands in the subject too, where permissions can see it.
+pub(crate) fn create_subject<'a>(
+    api_prefix: &'a str,
+    stream: &'a str,
+    name: &'a str,
+    filters: &'a [String],
+) -> Vec<&'a str> {
+    let mut subject = Vec::from([api_prefix, ".CONSUMER.CREATE.", stream, ".", name]);
+    if let [filter] = filters {
+        subject.extend([".", filter]);
+    }
+    subject
+}
+
+pub(crate) const fn delete_subject<'a>(api_prefix: &'a str, stream: &'a str, name: &'a str) -> [&'a str; 5] {
+    [api_prefix, ".CONSUMER.DELETE.", stream, ".", name]
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// One filter that matches all that `filters` match: their common first tokens, then `>`.

@@ -2,6 +2,8 @@
 //!
 //! The common form is read by hand; any other goes through the JSON parser and means the same.
 
+use alloc::string::{String, ToString};
+
 use serde_json::Value;
 
 use crate::{
@@ -10,37 +12,72 @@ use crate::{
     proto::headers::parse_u64,
 };
 
-/// What came back for a publish.
+/// What came back for a publish into a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PubAck {
-    /// Stored at this sequence; `duplicate`: it had been there before.
-    Stored {
-        /// The sequence: the revision.
-        seq: u64,
-        /// The same `Nats-Msg-Id` was stored already; `seq` is the earlier one.
-        duplicate: bool,
-    },
-    /// The stream said no.
+    /// It is stored.
+    Stored(Ack),
+    /// It is not.
     Refused(ApiError),
+    /// A message of an atomic batch arrived; the batch is still open (an empty answer, server 2.12+).
+    InBatch,
 }
 
-/// Reads an acknowledgement that must come from `stream`: any other responder on the subject could answer.
-pub fn parse(payload: &[u8], stream: &str) -> Result<PubAck, Error> {
+/// A message was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ack {
+    /// The stream that stored it.
+    pub stream: String,
+    /// The sequence: the revision.
+    pub seq: u64,
+    /// The same `Nats-Msg-Id` was stored already; `seq` is the earlier one.
+    pub duplicate: bool,
+    /// The stream's domain, where it is another one.
+    pub domain: Option<String>,
+    /// A counter's value after the increment.
+    pub value: Option<String>,
+}
+
+/// The revision of a write that `stream` must have stored: any other responder on the subject could answer.
+pub(crate) fn parse(payload: &[u8], stream: &str) -> Result<Result<u64, ApiError>, Error> {
     if let Some(seq) = fast(payload, stream) {
-        return Ok(PubAck::Stored { seq, duplicate: false });
+        return Ok(Ok(seq));
     }
-    let invalid = || Error::new(ErrorCode::Protocol, "the answer to a write is not a publish acknowledgement");
+    let ack = match read(payload)? {
+        PubAck::Stored(ack) => ack,
+        PubAck::Refused(error) => return Ok(Err(error)),
+        PubAck::InBatch => return Err(invalid()),
+    };
+    if ack.stream != stream {
+        let text = alloc::format!("stream {:?} acknowledged a write meant for {stream:?}", ack.stream);
+        return Err(Error::new(ErrorCode::Protocol, text));
+    }
+    Ok(Ok(ack.seq))
+}
+
+/// Any acknowledgement: stored, or refused.
+pub(crate) fn read(payload: &[u8]) -> Result<PubAck, Error> {
+    if payload.is_empty() {
+        return Ok(PubAck::InBatch);
+    }
     let Ok(Value::Object(fields)) = serde_json::from_slice(payload) else { return Err(invalid()) };
     if let Some(error) = ApiError::of(&fields) {
         return Ok(PubAck::Refused(error));
     }
     let seq = fields.get("seq").and_then(Value::as_u64).filter(|seq| *seq > 0).ok_or_else(invalid)?;
-    let name = fields.get("stream").and_then(Value::as_str).ok_or_else(invalid)?;
-    if name != stream {
-        let text = alloc::format!("stream {name:?} acknowledged a write meant for {stream:?}");
-        return Err(Error::new(ErrorCode::Protocol, text));
-    }
-    Ok(PubAck::Stored { seq, duplicate: fields.get("duplicate").and_then(Value::as_bool).unwrap_or(false) })
+    let text = |name: &str| fields.get(name).and_then(Value::as_str).map(ToString::to_string);
+    let duplicate = fields.get("duplicate").and_then(Value::as_bool).unwrap_or(false);
+    Ok(PubAck::Stored(Ack {
+        stream: text("stream").ok_or_else(invalid)?,
+        seq,
+        duplicate,
+        domain: text("domain"),
+        value: text("val"),
+    }))
+}
+
+fn invalid() -> Error {
+    Error::new(ErrorCode::Protocol, "the answer to a write is not a publish acknowledgement")
 }
 
 /// `{"stream":"<stream>","seq":<digits>}`, with the space that servers before 2.11 put behind the comma.

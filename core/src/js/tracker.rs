@@ -132,14 +132,9 @@ impl Tracker {
         Verdict::Skip { caught_up: !is_stalled && self.initial.is_some() && self.catch_up() }
     }
 
-    /// Messages of the initial values still expected, as far as known.
+    /// Stream sequence of the last message handed out.
     pub fn position(&self) -> u64 {
         self.position
-    }
-
-    /// All initial values were handed out.
-    pub fn is_caught_up(&self) -> bool {
-        self.is_caught_up
     }
 
     fn catch_up(&mut self) -> bool {

@@ -1,6 +1,7 @@
 //! Buckets as a whole: open, create, update, delete, names, list, status.
 
 use alloc::{
+    boxed::Box,
     format,
     string::{String, ToString},
     vec::Vec,
@@ -9,8 +10,8 @@ use alloc::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    event::{BucketId, Compare, Outcome},
     error::{Error, ErrorCode},
+    event::{BucketId, Compare, Outcome},
     js::api::{self, ApiError, ApiFailure},
     kv::{
         bucket::Bucket,
@@ -71,12 +72,12 @@ impl Admin {
             Task::Delete => Step::Delete,
             Task::Names { .. } | Task::List { .. } => Step::Page,
         };
-        let mut admin = Self { task, bucket: bucket.into(), step, tries: Tries::default(), offset: 0 };
+        let admin = Self { task, bucket: bucket.into(), step, tries: Tries::default(), offset: 0 };
         admin.send(cx)?;
         Ok(admin)
     }
 
-    fn send(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+    fn send(&self, cx: &mut Cx<'_>) -> Result<(), Error> {
         let api = cx.net.api_prefix.clone();
         let stream = format!("KV_{}", self.bucket);
         let body = |value: Value| value.to_string();
@@ -87,7 +88,9 @@ impl Admin {
                 let (Task::Create { config, .. } | Task::Update { config, .. }) = &self.task else { return Ok(()) };
                 cx.query(&api, ".STREAM.CREATE.", &stream, body(Value::Object(config.to_stream())).as_bytes())
             }
-            Step::Update(config) => cx.query(&api, ".STREAM.UPDATE.", &stream, body(Value::Object(config.clone())).as_bytes()),
+            Step::Update(config) => {
+                cx.query(&api, ".STREAM.UPDATE.", &stream, body(Value::Object(config.clone())).as_bytes())
+            }
             Step::Delete => cx.query(&api, ".STREAM.DELETE.", &stream, &[]),
             Step::Page => {
                 let endpoint = if matches!(self.task, Task::List { .. }) { ".STREAM.LIST" } else { ".STREAM.NAMES" };
@@ -102,7 +105,7 @@ impl Admin {
         self.send(cx).map_or_else(Progress::from, |()| Progress::Pending)
     }
 
-    pub(crate) fn on_retry(&mut self, cx: &mut Cx<'_>) -> Progress {
+    pub(crate) fn on_retry(&self, cx: &mut Cx<'_>) -> Progress {
         self.send(cx).map_or_else(Progress::from, |()| Progress::Pending)
     }
 
@@ -110,8 +113,14 @@ impl Admin {
         let fields = match answer {
             Answer::Failed(error) => return error.clone().into(),
             Answer::NoResponders => {
-                let text = format!("no responders on {}.>: JetStream is not enabled here, or has no leader", cx.net.api_prefix);
-                return self.tries.again(|| Error::new(ErrorCode::NoResponders, text)).map_or_else(Progress::from, Progress::Later);
+                let text = format!(
+                    "no responders on {}.>: JetStream is not enabled here, or has no leader",
+                    cx.net.api_prefix
+                );
+                return self
+                    .tries
+                    .again(|| Error::new(ErrorCode::NoResponders, text))
+                    .map_or_else(Progress::from, Progress::Later);
             }
             Answer::Reply { payload, .. } => match api::answer(payload) {
                 Ok(fields) => fields,
@@ -121,7 +130,8 @@ impl Admin {
         };
         match self.step {
             Step::Level => {
-                let level = fields.get("api").and_then(|api| api.get("level")).and_then(Value::as_u64).unwrap_or_default();
+                let level =
+                    fields.get("api").and_then(|api| api.get("level")).and_then(Value::as_u64).unwrap_or_default();
                 if level < 1 { limit_markers_unsupported().into() } else { self.go(cx, Step::Create) }
             }
             Step::Info => self.on_info(cx, &fields),
@@ -152,7 +162,7 @@ impl Admin {
 
     fn on_info(&mut self, cx: &mut Cx<'_>, info: &Map<String, Value>) -> Progress {
         match &self.task {
-            Task::Status => Progress::Done(Ok(Outcome::Status(BucketStatus::of_info(&self.bucket, info)))),
+            Task::Status => Progress::Done(Ok(Outcome::Status(Box::new(BucketStatus::of_info(&self.bucket, info))))),
             Task::Update { config, .. } => {
                 let Some(existing) = info.get("config").and_then(Value::as_object) else {
                     return Error::protocol("STREAM.INFO has no config").into();
@@ -165,14 +175,15 @@ impl Admin {
         }
     }
 
-    fn on_existing(&mut self, cx: &mut Cx<'_>, info: &Map<String, Value>) -> Progress {
+    fn on_existing(&self, cx: &mut Cx<'_>, info: &Map<String, Value>) -> Progress {
         let Task::Create { config, compare } = &self.task else { return self.opened(cx, info) };
         let existing = info.get("config").and_then(Value::as_object).cloned().unwrap_or_default();
         let differences = config.differences(&existing, *compare == Compare::Given);
         if differences.is_empty() {
             return self.opened(cx, info);
         }
-        let text = format!("bucket {:?} exists with a different configuration: {}", self.bucket, differences.join(", "));
+        let text =
+            format!("bucket {:?} exists with a different configuration: {}", self.bucket, differences.join(", "));
         Error::new(ErrorCode::BucketExists, text).into()
     }
 
@@ -201,7 +212,8 @@ impl Admin {
                 Some(BucketStatus::of_info(name, info))
             })),
             Task::Names { found } => {
-                found.extend(page.iter().filter_map(|name| name.as_str()?.strip_prefix("KV_").map(ToString::to_string)));
+                found
+                    .extend(page.iter().filter_map(|name| name.as_str()?.strip_prefix("KV_").map(ToString::to_string)));
             }
             Task::Open | Task::Status | Task::Create { .. } | Task::Update { .. } | Task::Delete => {}
         }
@@ -223,7 +235,7 @@ impl Admin {
 }
 
 fn done(cx: &mut Cx<'_>, bucket: Bucket, info: &Map<String, Value>) -> Progress {
-    let status = BucketStatus::of_info(&bucket.name, info);
+    let status = Box::new(BucketStatus::of_info(&bucket.name, info));
     cx.buckets.push(bucket);
     Progress::Done(Ok(Outcome::Opened(BucketId(cx.buckets.len() as u32 - 1), status)))
 }

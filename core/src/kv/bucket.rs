@@ -40,7 +40,8 @@ impl Bucket {
     pub(crate) fn bound(name: &str, api_prefix: &str) -> Self {
         let read_prefix = format!("$KV.{name}.");
         // Writes into another domain or account go through its API prefix, reads and filters never do.
-        let write_prefix = if api_prefix == DEFAULT_API { read_prefix.clone() } else { format!("{api_prefix}.{read_prefix}") };
+        let write_prefix =
+            if api_prefix == DEFAULT_API { read_prefix.clone() } else { format!("{api_prefix}.{read_prefix}") };
         let stream = format!("KV_{name}");
         Self {
             name: name.into(),
@@ -81,7 +82,7 @@ impl Bucket {
     }
 
     /// A mirror's messages keep the origin's subjects, and writes go to the origin (PROTOCOL 4.4).
-    fn mirrors(&mut self, mirror: &Map<String, Value>) {
+    pub(crate) fn mirrors(&mut self, mirror: &Map<String, Value>) {
         let Some(origin_stream) = mirror.get("name").and_then(Value::as_str) else { return };
         let origin = origin_stream.strip_prefix("KV_").unwrap_or(origin_stream);
         self.read_prefix = format!("$KV.{origin}.");
@@ -91,6 +92,16 @@ impl Bucket {
             _ => self.read_prefix.clone(),
         };
         self.ack_stream = origin_stream.into();
+    }
+
+    /// Where a key is written, in pieces.
+    pub(crate) fn write_subject<'a>(&'a self, key: &'a str) -> [&'a str; 2] {
+        [&self.write_prefix, key]
+    }
+
+    /// Where a key is asked for, in pieces.
+    pub(crate) fn get_subject<'a>(&'a self, key: &'a str) -> [&'a str; 6] {
+        [&self.api_prefix, ".DIRECT.GET.", &self.stream, ".", &self.read_prefix, key]
     }
 
     /// The key of a stored subject; the whole subject where a transform took the prefix away.
@@ -105,7 +116,10 @@ impl Bucket {
     /// What a message of this size in this bucket would be refused for, as far as known. The server counts headers too.
     pub(crate) fn check_size(&self, size: usize) -> Result<(), Error> {
         let Some(limit) = self.max_value_size.filter(|limit| size as u64 > *limit) else { return Ok(()) };
-        let text = format!("the message has {size} bytes with its headers, bucket {:?} takes {limit} (max_value_size)", self.name);
+        let text = format!(
+            "the message has {size} bytes with its headers, bucket {:?} takes {limit} (max_value_size)",
+            self.name
+        );
         Err(Error::new(ErrorCode::TooLarge, text))
     }
 }

@@ -11,8 +11,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use crate::{
-    event::Outcome,
     error::Error,
+    event::Outcome,
     kv::{config::Fields, entry::Entry},
     time::to_rfc3339,
 };
@@ -43,7 +43,8 @@ pub(crate) enum ReplyForm {
 impl Operation {
     /// Reads SPEC.md's object. `value` is padded standard base64; `value_text` may stand instead.
     pub(crate) fn parse(json: &str) -> Result<Self, Error> {
-        let value = serde_json::from_str(json).map_err(|error| Error::argument(format!("operation: not JSON: {error}")))?;
+        let value =
+            serde_json::from_str(json).map_err(|error| Error::argument(format!("operation: not JSON: {error}")))?;
         let mut fields = Fields::new("operation", value)?;
         let name = fields.string("operation")?.ok_or_else(|| Error::argument("operation: `operation` is missing"))?;
         let operation = match name.as_str() {
@@ -52,11 +53,17 @@ impl Operation {
                 Some(revision) => Self::Update { key: key(&mut fields)?, value: content(&mut fields)?, revision },
             },
             "GET" => Self::Get { key: key(&mut fields)?, revision: fields.unsigned("revision")? },
-            "CREATE" => Self::Create { key: key(&mut fields)?, value: content(&mut fields)?, ttl: fields.nanos("ttl")?.filter(|ttl| !ttl.is_zero()) },
+            "CREATE" => Self::Create {
+                key: key(&mut fields)?,
+                value: content(&mut fields)?,
+                ttl: fields.nanos("ttl")?.filter(|ttl| !ttl.is_zero()),
+            },
             "UPDATE" => Self::Update {
                 key: key(&mut fields)?,
                 value: content(&mut fields)?,
-                revision: fields.unsigned("revision")?.ok_or_else(|| Error::argument("operation: UPDATE needs `revision`"))?,
+                revision: fields
+                    .unsigned("revision")?
+                    .ok_or_else(|| Error::argument("operation: UPDATE needs `revision`"))?,
             },
             "DELETE" => Self::Delete { key: key(&mut fields)?, revision: fields.unsigned("revision")? },
             "PURGE" => Self::Purge {
@@ -64,7 +71,10 @@ impl Operation {
                 revision: fields.unsigned("revision")?,
                 ttl: fields.nanos("ttl")?.filter(|ttl| !ttl.is_zero()),
             },
-            "HISTORY" => Self::History { key: key(&mut fields)?, include_deleted: fields.boolean("include_deleted")?.unwrap_or(false) },
+            "HISTORY" => Self::History {
+                key: key(&mut fields)?,
+                include_deleted: fields.boolean("include_deleted")?.unwrap_or(false),
+            },
             "LIST" => Self::List { filters: filters(&mut fields)? },
             "WATCH" => Self::Watch { filters: filters(&mut fields)? },
             other => {
@@ -108,14 +118,18 @@ fn content(fields: &mut Fields) -> Result<Vec<u8>, Error> {
     let Some(text) = fields.string("value")? else {
         return Err(Error::argument("operation: `value` (base64) or `value_text` is missing"));
     };
-    STANDARD.decode(&text).map_err(|_| fields.wrong("value", &format!("{text:?} is not padded standard base64; `value_text` takes text")))
+    STANDARD
+        .decode(&text)
+        .map_err(|_| fields.wrong("value", &format!("{text:?} is not padded standard base64; `value_text` takes text")))
 }
 
 /// The reply's text.
 pub(crate) fn reply(bucket: &str, form: &ReplyForm, result: Result<Outcome, Error>) -> String {
     let value = match (form, result) {
         (_, Err(error)) => error.to_value(),
-        (ReplyForm::Written { key }, Ok(Outcome::Revision(revision))) => json!({"bucket": bucket, "key": key, "revision": revision}),
+        (ReplyForm::Written { key }, Ok(Outcome::Revision(revision))) => {
+            json!({"bucket": bucket, "key": key, "revision": revision})
+        }
         (_, Ok(Outcome::Entry(entry))) => entry_value(bucket, &entry),
         (ReplyForm::Entries { with_markers }, Ok(Outcome::Entries(entries))) => {
             let shown = entries.iter().filter(|entry| *with_markers || !entry.is_marker());
@@ -134,7 +148,7 @@ fn entry_value(bucket: &str, entry: &Entry) -> Value {
         "key": entry.key(),
         "value": STANDARD.encode(entry.value()),
         "revision": entry.revision,
-        "created": to_rfc3339(entry.created_ns).to_string(),
+        "created": to_rfc3339(entry.created_ns),
         "delta": entry.delta,
         "operation": entry.operation.name(),
     })

@@ -132,7 +132,8 @@ impl BucketConfig {
     /// `limit_marker_ttl` (ns). `null` is not given. An unknown field, a wrong type or a value out of range is an error that names
     /// the field.
     pub fn from_json(json: &str) -> Result<Self, Error> {
-        let value = serde_json::from_str(json).map_err(|error| Error::argument(format!("config: not JSON: {error}")))?;
+        let value =
+            serde_json::from_str(json).map_err(|error| Error::argument(format!("config: not JSON: {error}")))?;
         Self::from_value(value)
     }
 
@@ -155,7 +156,9 @@ impl BucketConfig {
                 None => None,
                 Some("file") => Some(Storage::File),
                 Some("memory") => Some(Storage::Memory),
-                Some(other) => return Err(fields.wrong("storage", &format!("{other:?} is neither \"file\" nor \"memory\""))),
+                Some(other) => {
+                    return Err(fields.wrong("storage", &format!("{other:?} is neither \"file\" nor \"memory\"")));
+                }
             },
             replicas: match fields.integer("num_replicas", 0, 5)? {
                 Some(replicas) => Some(replicas as u8),
@@ -166,7 +169,9 @@ impl BucketConfig {
                 Some(Value::Bool(compression)) => Some(compression),
                 Some(Value::String(name)) if name == "s2" => Some(true),
                 Some(Value::String(name)) if name == "none" => Some(false),
-                Some(other) => return Err(fields.wrong("compression", &format!("{other} is not \"s2\", \"none\", true or false"))),
+                Some(other) => {
+                    return Err(fields.wrong("compression", &format!("{other} is not \"s2\", \"none\", true or false")));
+                }
             },
             metadata: fields.take("metadata").map(metadata).transpose()?,
             placement: fields.take("placement").map(placement).transpose()?,
@@ -207,7 +212,10 @@ impl BucketConfig {
         put("storage", self.storage.map(|storage| storage.name().into()));
         put("num_replicas", self.replicas.map(Value::from));
         put("compression", self.compression.map(|on| if on { "s2".into() } else { "none".into() }));
-        put("metadata", self.metadata.as_ref().map(|map| map.iter().map(|(k, v)| (k.clone(), Value::from(v.as_str()))).collect()));
+        put(
+            "metadata",
+            self.metadata.as_ref().map(|map| map.iter().map(|(k, v)| (k.clone(), Value::from(v.as_str()))).collect()),
+        );
         put("placement", self.placement.as_ref().map(placement_value));
         put("republish", self.republish.as_ref().map(republish_value));
         put("mirror", self.mirror.as_ref().map(StreamSource::to_value));
@@ -226,7 +234,9 @@ impl BucketConfig {
             return Err(Error::argument(format!("num_replicas: {replicas} is not between 1 and 5")));
         }
         let too_short = |name: &str, ttl: Option<Duration>, least: Duration| match ttl {
-            Some(ttl) if !ttl.is_zero() && ttl < least => Err(Error::argument(format!("{name}: {ttl:?} is below the least, {least:?}"))),
+            Some(ttl) if !ttl.is_zero() && ttl < least => {
+                Err(Error::argument(format!("{name}: {ttl:?} is below the least, {least:?}")))
+            }
             Some(ttl) if ttl > MAX_DURATION => Err(Error::argument(format!("{name}: {ttl:?} is over 100 years"))),
             _ => Ok(()),
         };
@@ -234,7 +244,9 @@ impl BucketConfig {
         too_short("limit_marker_ttl", self.limit_marker_ttl, Duration::from_secs(1))?;
         for name in self.metadata.iter().flat_map(BTreeMap::keys) {
             if name.starts_with("_nats.") {
-                return Err(Error::argument(format!("metadata: {name:?}: names that begin with `_nats.` are the server's")));
+                return Err(Error::argument(format!(
+                    "metadata: {name:?}: names that begin with `_nats.` are the server's"
+                )));
             }
         }
         if self.mirror.is_some() && self.sources.as_ref().is_some_and(|sources| !sources.is_empty()) {
@@ -345,13 +357,23 @@ impl BucketConfig {
             history: Some(integer("max_msgs_per_subject").and_then(|n| u8::try_from(n).ok()).unwrap_or(u8::MAX)),
             ttl: Some(duration("max_age")),
             max_bytes: Some(integer("max_bytes").unwrap_or(-1)),
-            storage: Some(if stream.get("storage").is_some_and(|s| s == "memory") { Storage::Memory } else { Storage::File }),
+            storage: Some(if stream.get("storage").is_some_and(|s| s == "memory") {
+                Storage::Memory
+            } else {
+                Storage::File
+            }),
             replicas: Some(integer("num_replicas").and_then(|n| u8::try_from(n).ok()).unwrap_or(1)),
             compression: Some(stream.get("compression").is_some_and(|compression| compression == "s2")),
             metadata: Some(own_metadata(stream)),
             placement: stream.get("placement").map(|placement| Placement {
                 cluster: text(placement, "cluster"),
-                tags: placement.get("tags").and_then(Value::as_array).into_iter().flatten().filter_map(|t| t.as_str().map(String::from)).collect(),
+                tags: placement
+                    .get("tags")
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|t| t.as_str().map(String::from))
+                    .collect(),
             }),
             republish: stream.get("republish").map(|republish| Republish {
                 src: text(republish, "src"),
@@ -359,7 +381,10 @@ impl BucketConfig {
                 headers_only: republish.get("headers_only").and_then(Value::as_bool).unwrap_or(false),
             }),
             mirror: stream.get("mirror").map(StreamSource::of_stream),
-            sources: stream.get("sources").and_then(Value::as_array).map(|sources| sources.iter().map(StreamSource::of_stream).collect()),
+            sources: stream
+                .get("sources")
+                .and_then(Value::as_array)
+                .map(|sources| sources.iter().map(StreamSource::of_stream).collect()),
             limit_marker_ttl: Some(duration("subject_delete_marker_ttl")),
         }
     }
@@ -390,7 +415,8 @@ impl BucketConfig {
             ("subject_delete_marker_ttl", "limit_marker_ttl"),
         ];
         let mut existing = existing.clone();
-        existing.insert("metadata".into(), own_metadata(&existing).into_iter().map(|(k, v)| (k, Value::from(v))).collect());
+        existing
+            .insert("metadata".into(), own_metadata(&existing).into_iter().map(|(k, v)| (k, Value::from(v))).collect());
         let mut differing = Vec::new();
         for (stream_name, name) in COMPARED {
             let (wanted, found) = (wanted.get(*stream_name), existing.get(*stream_name));
@@ -414,7 +440,8 @@ fn normal(value: Option<&Value>) -> Value {
         Some(Value::Array(items)) if items.is_empty() => Value::Null,
         Some(Value::Array(items)) => items.iter().map(|item| normal(Some(item))).collect(),
         Some(Value::Object(fields)) => {
-            let kept = fields.iter().map(|(name, value)| (name.clone(), normal(Some(value)))).filter(|(_, v)| !v.is_null());
+            let kept =
+                fields.iter().map(|(name, value)| (name.clone(), normal(Some(value)))).filter(|(_, v)| !v.is_null());
             let kept: Map<String, Value> = kept.collect();
             if kept.is_empty() { Value::Null } else { Value::Object(kept) }
         }
@@ -435,7 +462,8 @@ pub(crate) fn for_update(stream: &Map<String, Value>) -> Map<String, Value> {
     let metadata = own_metadata(&stream);
     stream.remove("metadata");
     if !metadata.is_empty() {
-        stream.insert("metadata".into(), metadata.into_iter().map(|(name, value)| (name, Value::from(value))).collect());
+        stream
+            .insert("metadata".into(), metadata.into_iter().map(|(name, value)| (name, Value::from(value))).collect());
     }
     stream
 }
@@ -529,7 +557,9 @@ impl BucketStatus {
     pub(crate) fn of_info(bucket: &str, info: &Map<String, Value>) -> Self {
         let empty = Map::new();
         let stream = info.get("config").and_then(Value::as_object).unwrap_or(&empty);
-        let state = |name: &str| info.get("state").and_then(|state| state.get(name)).and_then(Value::as_u64).unwrap_or_default();
+        let state = |name: &str| {
+            info.get("state").and_then(|state| state.get(name)).and_then(Value::as_u64).unwrap_or_default()
+        };
         let config = BucketConfig::of_stream(bucket, stream);
         Self {
             bucket: bucket.into(),
@@ -593,7 +623,10 @@ fn check_republish(bucket: &str, republish: &Republish) -> Result<(), Error> {
 }
 
 fn history_too_large(history: i64) -> Error {
-    Error::new(ErrorCode::HistoryTooLarge, format!("history: {history} is too much, at most {MAX_HISTORY} revisions are kept"))
+    Error::new(
+        ErrorCode::HistoryTooLarge,
+        format!("history: {history} is too much, at most {MAX_HISTORY} revisions are kept"),
+    )
 }
 
 fn nanos_value(duration: Duration) -> Value {
@@ -717,7 +750,9 @@ impl Fields {
 
     pub(crate) fn strings(&mut self, name: &str) -> Result<Vec<String>, Error> {
         let Some(value) = self.take(name) else { return Ok(Vec::new()) };
-        let items = value.as_array().map(|items| items.iter().map(|item| item.as_str().map(String::from)).collect::<Option<Vec<_>>>());
+        let items = value
+            .as_array()
+            .map(|items| items.iter().map(|item| item.as_str().map(String::from)).collect::<Option<Vec<_>>>());
         items.flatten().ok_or_else(|| self.wrong(name, &format!("{value} is not a list of strings")))
     }
 

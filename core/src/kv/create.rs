@@ -10,12 +10,13 @@ use core::time::Duration;
 use serde_json::json;
 
 use crate::{
-    event::Outcome,
     error::{Error, ErrorCode},
+    event::Outcome,
     js::{
         api::{self, ApiFailure},
         direct::{DirectMeta, StoredMessage},
-        puback::{self, PubAck},
+        puback,
+        status::{Context, Meaning, meaning},
     },
     kv::{
         bucket::Bucket,
@@ -47,7 +48,9 @@ enum Step {
     Gating,
     Publishing,
     /// The key has a revision: is it a marker?
-    ReadingMarker { by_leader: bool },
+    ReadingMarker {
+        by_leader: bool,
+    },
     /// Nobody answered: is there a bucket?
     Checking,
 }
@@ -65,9 +68,16 @@ impl Create {
         self.bucket
     }
 
-    pub(crate) fn start(cx: &mut Cx<'_>, bucket: usize, key: &str, value: &[u8], ttl: Option<Duration>) -> Result<Self, Error> {
+    pub(crate) fn start(
+        cx: &mut Cx<'_>,
+        bucket: usize,
+        key: &str,
+        value: &[u8],
+        ttl: Option<Duration>,
+    ) -> Result<Self, Error> {
         let ttl = ttl.map(ttl::header).transpose()?;
-        let mut create = Self { bucket, value_len: value.len(), ttl, step: Step::Publishing, rounds: 0, tries: Tries::default() };
+        let mut create =
+            Self { bucket, value_len: value.len(), ttl, step: Step::Publishing, rounds: 0, tries: Tries::default() };
         create.prepare(cx, key, value, 0)?;
         if create.ttl.is_some() && !write::gate(cx, bucket)? {
             create.step = Step::Gating;
@@ -85,7 +95,7 @@ impl Create {
         let bucket = &cx.buckets[self.bucket];
         bucket.check_size(block_len(headers) + value.len())?;
         let ask = Ask { headers, payload: value, is_repeatable: false };
-        cx.slots.held = cx.net.prepare(Owner::Op(cx.op), &[&bucket.write_prefix, key], ask)?;
+        cx.slots.held = cx.net.prepare(Owner::Op(cx.op), &bucket.write_subject(key), ask)?;
         Ok(())
     }
 
@@ -141,8 +151,8 @@ impl Create {
 
     fn on_ack(&mut self, cx: &mut Cx<'_>, request: u64, payload: &[u8]) -> Progress {
         let refused = match puback::parse(payload, &cx.buckets[self.bucket].ack_stream) {
-            Ok(PubAck::Stored { seq, .. }) => return Progress::Done(Ok(Outcome::Revision(seq))),
-            Ok(PubAck::Refused(refused)) => refused,
+            Ok(Ok(seq)) => return Progress::Done(Ok(Outcome::Revision(seq))),
+            Ok(Err(refused)) => refused,
             Err(error) => return error.maybe_applied(true).into(),
         };
         cx.hold(request);
@@ -164,7 +174,8 @@ impl Create {
         let Bucket { api_prefix, stream, read_prefix, .. } = cx.buckets[self.bucket].clone();
         let body = json!({"last_by_subj": format!("{read_prefix}{}", self.key(cx))});
         let endpoint = if by_leader { ".STREAM.MSG.GET." } else { ".DIRECT.GET." };
-        cx.query(&api_prefix, endpoint, &stream, format!("{body}").as_bytes()).map_or_else(Progress::from, |()| Progress::Pending)
+        cx.query(&api_prefix, endpoint, &stream, format!("{body}").as_bytes())
+            .map_or_else(Progress::from, |()| Progress::Pending)
     }
 
     fn on_last(&mut self, cx: &mut Cx<'_>, last: Last) -> Progress {
@@ -186,7 +197,9 @@ impl Create {
 
     fn exists(&self, cx: &Cx<'_>, revision: Option<u64>) -> Error {
         let text = match revision {
-            Some(revision) => format!("key exists: {:?} at revision {revision} (wrong last sequence: {revision})", self.key(cx)),
+            Some(revision) => {
+                format!("key exists: {:?} at revision {revision} (wrong last sequence: {revision})", self.key(cx))
+            }
             None => format!("key exists: {:?} (wrong last sequence)", self.key(cx)),
         };
         Error { revision, ..Error::new(ErrorCode::KeyExists, text) }
@@ -206,16 +219,20 @@ fn leader_last(payload: &[u8]) -> Result<Last, Option<Error>> {
         Err(ApiFailure::Refused(error)) if error.is_retryable() => return Err(None),
         Err(failure) => return Err(Some(failure.to_error())),
     };
-    let stored = StoredMessage::of(&fields).ok_or_else(|| Some(Error::protocol("the answer of STREAM.MSG.GET has no message")))?;
+    let stored = StoredMessage::of(&fields)
+        .ok_or_else(|| Some(Error::protocol("the answer of STREAM.MSG.GET has no message")))?;
     Ok(classify(&Headers::parse(&stored.headers), stored.sequence))
 }
 
 fn direct_last(headers: &Headers<'_>) -> Result<Last, Option<Error>> {
     match headers.status() {
-        Some(404) => Ok(Last::Nothing),
-        Some(_) => Err(None),
+        Some(status) => match meaning(status, headers.description(), false, Context::DirectGet) {
+            Meaning::NotFound => Ok(Last::Nothing),
+            _ => Err(None),
+        },
         None => {
-            let meta = DirectMeta::of(headers).ok_or_else(|| Some(Error::protocol("the answer to a direct get has no metadata")))?;
+            let meta = DirectMeta::of(headers)
+                .ok_or_else(|| Some(Error::protocol("the answer to a direct get has no metadata")))?;
             Ok(classify(&meta.stored, meta.sequence))
         }
     }

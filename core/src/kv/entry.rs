@@ -61,7 +61,14 @@ pub struct Entry {
 }
 
 impl Entry {
-    pub(crate) fn new(key: &[u8], headers: &Headers<'_>, value: &[u8], revision: u64, created_ns: i64, delta: u64) -> Self {
+    pub(crate) fn new(
+        key: &[u8],
+        headers: &Headers<'_>,
+        value: &[u8],
+        revision: u64,
+        created_ns: i64,
+        delta: u64,
+    ) -> Self {
         let block = headers.block();
         let key = String::from_utf8_lossy(key); // borrows unless some writer's key is not UTF-8
         let mut bytes = Vec::with_capacity(key.len() + block.len() + value.len());
@@ -119,6 +126,12 @@ impl Entry {
 
 impl core::fmt::Debug for Entry {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(&format!("Entry({} {:?} @{} {} bytes)", self.operation.name(), self.key(), self.revision, self.length))
+        f.write_str(&format!(
+            "Entry({} {:?} @{} {} bytes)",
+            self.operation.name(),
+            self.key(),
+            self.revision,
+            self.length
+        ))
     }
 }

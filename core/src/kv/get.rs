@@ -11,11 +11,12 @@ use alloc::{
 use serde_json::json;
 
 use crate::{
-    event::Outcome,
     error::{Error, ErrorCode},
+    event::Outcome,
     js::{
         api::{self, ApiFailure},
         direct::{DirectMeta, StoredMessage},
+        status::{Context, Meaning, meaning},
     },
     kv::{
         bucket::Bucket,
@@ -23,7 +24,7 @@ use crate::{
         missing::{self, Tries},
         op::{Cx, Progress},
     },
-    mux::{Answer, Ask},
+    mux::{Answer, Ask, Owner},
     proto::headers::Headers,
 };
 
@@ -63,11 +64,10 @@ impl Get {
         takes_markers: bool,
     ) -> Result<Self, Error> {
         let mut get = Self { bucket, key: None, revision, takes_markers, step: Step::Direct, tries: Tries::default() };
-        let Bucket { api_prefix, stream, read_prefix, allows_direct, .. } = &cx.buckets[bucket];
-        if *allows_direct && revision.is_none() && key.len() <= MAX_KEY_IN_SUBJECT {
-            let subject = [api_prefix, ".DIRECT.GET.", stream, ".", read_prefix, key];
-            let request = cx.net.request(crate::mux::Owner::Op(cx.op), &subject, Ask { is_repeatable: true, ..Ask::default() })?;
-            cx.slots.current = request;
+        let opened = &cx.buckets[bucket];
+        if opened.allows_direct && revision.is_none() && key.len() <= MAX_KEY_IN_SUBJECT {
+            let ask = Ask { is_repeatable: true, ..Ask::default() };
+            cx.slots.current = cx.net.request(Owner::Op(cx.op), &opened.get_subject(key), ask)?;
             return Ok(get);
         }
         get.key = Some(key.into());
@@ -93,12 +93,14 @@ impl Get {
             (_, Answer::Failed(error)) => error.clone().into(),
             (Step::Direct, Answer::Reply { headers, payload }) => match headers.status() {
                 None => self.finish(cx, request, headers, payload),
-                Some(404) => self.not_found(cx, request).into(),
-                Some(500 | 503) => self.retry(cx, request),
-                Some(status) => {
-                    let text = format!("direct get: {status} {}", String::from_utf8_lossy(headers.description()));
-                    Error::new(if status == 412 { ErrorCode::Unsupported } else { ErrorCode::Protocol }, text).into()
-                }
+                Some(status) => match meaning(status, headers.description(), false, Context::DirectGet) {
+                    Meaning::NotFound => self.not_found(cx, request).into(),
+                    Meaning::NotSupported => {
+                        let text = format!("direct get: {status} {}", String::from_utf8_lossy(headers.description()));
+                        Error::new(ErrorCode::Unsupported, text).into()
+                    }
+                    _ => self.retry(cx, request),
+                },
             },
             (Step::Direct | Step::Leader, Answer::NoResponders) => {
                 self.remember_key(cx, request);
@@ -137,8 +139,7 @@ impl Get {
         match &self.key {
             Some(key) => key,
             None => {
-                let Bucket { api_prefix, stream, read_prefix, .. } = &cx.buckets[self.bucket];
-                let prefix = api_prefix.len() + ".DIRECT.GET.".len() + stream.len() + ".".len() + read_prefix.len();
+                let prefix = cx.buckets[self.bucket].get_subject("").iter().map(|part| part.len()).sum::<usize>();
                 cx.net.subject(request).get(prefix..).unwrap_or_default()
             }
         }

@@ -76,7 +76,9 @@ const fn is_key_char(c: char) -> bool {
 fn advice(c: char, at: usize, is_filter: bool) -> String {
     let rule = "allowed are A-Z a-z 0-9 - / _ = and . between tokens";
     match c {
-        '*' | '>' if is_filter => format!("wildcard {c:?} at byte {at}: `*` stands for a whole token, `>` for all tokens at the end"),
+        '*' | '>' if is_filter => {
+            format!("wildcard {c:?} at byte {at}: `*` stands for a whole token, `>` for all tokens at the end")
+        }
         '*' | '>' => format!("wildcard {c:?} at byte {at}: a key names one key"),
         ':' => format!("character ':' at byte {at}; {rule}: write user.12345 for user:12345"),
         _ => format!("character {c:?} at byte {at}; {rule}"),

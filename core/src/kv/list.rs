@@ -6,8 +6,8 @@
 use alloc::{boxed::Box, string::String, vec::Vec};
 
 use crate::{
-    event::Outcome,
     error::Error,
+    event::Outcome,
     js::{
         ordered::{Ordered, Plan, Step},
         tracker::Policy,
@@ -95,7 +95,14 @@ impl List {
             self.names.push(Name { key: String::from_utf8_lossy(key).into(), revision: meta.stream_seq, is_live });
             return;
         }
-        self.entries.push(Entry::new(key, &message.headers, message.payload, meta.stream_seq, meta.timestamp_ns, meta.pending));
+        self.entries.push(Entry::new(
+            key,
+            &message.headers,
+            message.payload,
+            meta.stream_seq,
+            meta.timestamp_ns,
+            meta.pending,
+        ));
     }
 
     fn finish(&mut self) -> Progress {

@@ -59,5 +59,8 @@ pub(crate) fn judge(cx: &mut Cx<'_>, bucket: usize, answer: &Answer<'_>) -> Resu
 
 /// The end of the tries.
 pub(crate) fn no_responders(subject: &str) -> Error {
-    Error::new(ErrorCode::NoResponders, format!("no responders on {subject:?}: no stream leader, or JetStream is not enabled here"))
+    Error::new(
+        ErrorCode::NoResponders,
+        format!("no responders on {subject:?}: no stream leader, or JetStream is not enabled here"),
+    )
 }

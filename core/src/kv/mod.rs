@@ -3,11 +3,11 @@
 pub(crate) mod admin;
 pub(crate) mod bucket;
 pub(crate) mod command;
-pub mod config;
+pub(crate) mod config;
 pub(crate) mod create;
-pub mod entry;
+pub(crate) mod entry;
 pub(crate) mod get;
-pub mod key;
+pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod missing;
 pub(crate) mod op;

@@ -4,11 +4,12 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::{
-    event::Outcome,
     error::Error,
+    event::Outcome,
     js::ordered::{Ordered, Plan, Step},
     kv::{
-        admin::Admin, bucket::Bucket, command::ReplyForm, create::Create, get::Get, list::List, purge_deletes::PurgeDeletes, write::Write,
+        admin::Admin, bucket::Bucket, command::ReplyForm, create::Create, get::Get, list::List,
+        purge_deletes::PurgeDeletes, write::Write,
     },
     mux::{Answer, Ask, Net, Owner},
     proto::parser::Message,
@@ -37,7 +38,9 @@ pub(crate) enum Verb {
     /// Waits for a connection.
     Ready,
     /// Waits for a PONG; not sent yet while there is no connection.
-    Flush { is_sent: bool },
+    Flush {
+        is_sent: bool,
+    },
     Get(Get),
     Write(Write),
     Create(Create),
@@ -116,12 +119,6 @@ impl Cx<'_> {
         Ok(())
     }
 
-    /// Encodes a request to be sent by `send_held`.
-    pub(crate) fn prepare(&mut self, subject: &[&str], ask: Ask<'_>) -> Result<(), Error> {
-        self.slots.held = self.net.prepare(Owner::Op(self.op), subject, ask)?;
-        Ok(())
-    }
-
     /// Keeps the request that was just answered.
     pub(crate) fn hold(&mut self, request: u64) {
         self.net.hold(request);
@@ -192,7 +189,9 @@ impl Verb {
         match self {
             Self::List(list) => list.on_step(cx, step, message),
             Self::PurgeDeletes(purge) => purge.on_step(cx, step, message),
-            Self::Ready | Self::Flush { .. } | Self::Get(_) | Self::Write(_) | Self::Create(_) | Self::Admin(_) => Progress::Pending,
+            Self::Ready | Self::Flush { .. } | Self::Get(_) | Self::Write(_) | Self::Create(_) | Self::Admin(_) => {
+                Progress::Pending
+            }
         }
     }
 }

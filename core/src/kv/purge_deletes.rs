@@ -9,8 +9,8 @@ use core::time::Duration;
 use serde_json::{Value, json};
 
 use crate::{
-    event::Outcome,
     error::Error,
+    event::Outcome,
     js::{
         api::{self, ApiFailure},
         ordered::{Ordered, Step},
@@ -42,7 +42,9 @@ pub(crate) struct PurgeDeletes {
 enum Phase {
     /// What time is it at the server?
     Dating,
-    Listing { now_ns: i64 },
+    Listing {
+        now_ns: i64,
+    },
     Purging,
 }
 
@@ -80,7 +82,8 @@ impl PurgeDeletes {
         };
         if self.step == Phase::Dating {
             let time = fields.get("ts").or_else(|| fields.get("state").and_then(|state| state.get("last_ts")));
-            let now_ns = time.and_then(Value::as_str).and_then(|time| from_rfc3339(time.as_bytes())).unwrap_or(i64::MAX);
+            let now_ns =
+                time.and_then(Value::as_str).and_then(|time| from_rfc3339(time.as_bytes())).unwrap_or(i64::MAX);
             self.step = Phase::Listing { now_ns };
             let mut plan = list::plan(cx, self.bucket, &[String::from(">")]);
             plan.is_headers_only = true;
@@ -102,7 +105,11 @@ impl PurgeDeletes {
                     // A young marker stays; with one revision a key there is nothing under it.
                     if is_old || cx.buckets[self.bucket].history != Some(1) {
                         let subject = String::from_utf8_lossy(message.subject).into_owned();
-                        self.markers.push(Marker { subject, before: purge_before(meta.stream_seq, is_old), is_removed: is_old });
+                        self.markers.push(Marker {
+                            subject,
+                            before: purge_before(meta.stream_seq, is_old),
+                            is_removed: is_old,
+                        });
                     }
                 }
                 if caught_up { self.start_purging(cx) } else { Progress::Pending }

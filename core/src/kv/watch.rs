@@ -6,8 +6,8 @@
 use alloc::{collections::VecDeque, string::String};
 
 use crate::{
-    event::{Notice, WatchId, WatchItem, WatchOptions},
     error::Error,
+    event::{WatchItem, WatchOptions},
     js::{
         ordered::{Ordered, Step},
         tracker::Policy,
@@ -51,7 +51,12 @@ pub(crate) enum Told {
     Ready,
     Opened,
     OpenFailed(Error),
-    Noticed(Notice),
+    /// A new consumer replaces the old one, for this reason.
+    Resumed(&'static str),
+    /// The unread was dropped and is asked for again.
+    Overflow,
+    /// The bucket is another one now.
+    Reset,
 }
 
 /// Where the consumer starts.
@@ -111,7 +116,6 @@ impl Watch {
     /// Takes in what the consumer has to say.
     pub(crate) fn on_step(
         &mut self,
-        id: WatchId,
         bucket: &Bucket,
         step: Step<'_>,
         message: Option<&Message<'_>>,
@@ -127,7 +131,14 @@ impl Watch {
                     && !(self.ignore_deletes && Operation::of(&message.headers) != Operation::Put)
                 {
                     let key = bucket.key_of(message.subject);
-                    let entry = Entry::new(key, &message.headers, message.payload, meta.stream_seq, meta.timestamp_ns, meta.pending);
+                    let entry = Entry::new(
+                        key,
+                        &message.headers,
+                        message.payload,
+                        meta.stream_seq,
+                        meta.timestamp_ns,
+                        meta.pending,
+                    );
                     self.bytes += entry.size();
                     self.push(WatchItem::Entry(entry));
                 }
@@ -136,7 +147,7 @@ impl Watch {
                 }
                 if self.bytes > self.limit {
                     self.overflow(ordered, net, now);
-                    return Told::Noticed(Notice::WatchOverflow(id));
+                    return Told::Overflow;
                 }
             }
             Step::CaughtUp => self.push(WatchItem::CaughtUp),
@@ -147,9 +158,9 @@ impl Watch {
             Step::FlowControl(reply) => self.queue_flow_control(reply),
             Step::Reset => {
                 self.push(WatchItem::Reset);
-                return Told::Noticed(Notice::WatchReset(id));
+                return Told::Reset;
             }
-            Step::Resumed(why) => return Told::Noticed(Notice::WatchResumed(id, why)),
+            Step::Resumed(why) => return Told::Resumed(why),
             Step::Opened { caught_up } => {
                 self.open_deadline = None;
                 if caught_up {
@@ -182,7 +193,12 @@ impl Watch {
 
     /// The server repeats the request in each heartbeat while it waits: one of them is enough.
     fn queue_flow_control(&mut self, reply: String) {
-        let is_queued = self.queue.iter().rev().take(64).any(|queued| matches!(queued, Queued::FlowControl(other) if *other == reply));
+        let is_queued = self
+            .queue
+            .iter()
+            .rev()
+            .take(64)
+            .any(|queued| matches!(queued, Queued::FlowControl(other) if *other == reply));
         if !is_queued {
             self.queue.push_back(Queued::FlowControl(reply));
         }

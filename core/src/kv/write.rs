@@ -6,16 +6,16 @@ use alloc::{format, string::String};
 use core::time::Duration;
 
 use crate::{
-    event::Outcome,
     error::{Error, ErrorCode},
-    js::puback::{self, PubAck},
+    event::Outcome,
+    js::puback,
     kv::{
         bucket::Bucket,
         missing::{self, Tries},
         op::{Cx, Progress},
         ttl,
     },
-    mux::{Answer, Ask},
+    mux::{Answer, Ask, Owner},
     proto::encode::block_len,
 };
 
@@ -84,14 +84,12 @@ impl Write {
             push("Nats-TTL", ttl);
         }
         let mut write = Self { bucket, step: Step::Publishing, tries: Tries::default() };
-        let Bucket { write_prefix, .. } = &cx.buckets[bucket];
         let headers = &headers[..count];
         if what.kind == Kind::Put {
             cx.buckets[bucket].check_size(block_len(headers) + what.value.len())?;
         }
         let ask = Ask { headers, payload: what.value, is_repeatable: false };
-        let request = cx.net.prepare(crate::mux::Owner::Op(cx.op), &[write_prefix, what.key], ask)?;
-        cx.slots.held = request;
+        cx.slots.held = cx.net.prepare(Owner::Op(cx.op), &cx.buckets[bucket].write_subject(what.key), ask)?;
         if ttl_text.is_some() && !gate(cx, bucket)? {
             write.step = Step::Gating;
             return Ok(write);
@@ -131,7 +129,7 @@ impl Write {
         }
     }
 
-    pub(crate) fn on_retry(&mut self, cx: &mut Cx<'_>) -> Progress {
+    pub(crate) fn on_retry(&self, cx: &mut Cx<'_>) -> Progress {
         cx.send_held();
         Progress::Pending
     }
@@ -139,13 +137,13 @@ impl Write {
     fn on_ack(&mut self, cx: &mut Cx<'_>, request: u64, payload: &[u8]) -> Progress {
         let Bucket { ack_stream, write_prefix, .. } = &cx.buckets[self.bucket];
         match puback::parse(payload, ack_stream) {
-            Ok(PubAck::Stored { seq, .. }) => Progress::Done(Ok(Outcome::Revision(seq))),
-            Ok(PubAck::Refused(error)) if error.is_retryable() => {
+            Ok(Ok(seq)) => Progress::Done(Ok(Outcome::Revision(seq))),
+            Ok(Err(error)) if error.is_retryable() => {
                 let refusal = error.to_error();
                 cx.hold(request);
                 self.tries.again(|| refusal).map_or_else(Progress::from, Progress::Later)
             }
-            Ok(PubAck::Refused(error)) => {
+            Ok(Err(error)) => {
                 let key = cx.net.subject(request).get(write_prefix.len()..).unwrap_or_default();
                 about(key, error.to_error()).into()
             }
@@ -182,6 +180,7 @@ pub(crate) fn on_gate(cx: &mut Cx<'_>, bucket: usize, answer: &Answer<'_>) -> Re
 }
 
 fn ttl_unsupported(bucket: &str) -> Error {
-    let text: String = format!("ttl: bucket {bucket:?} does not allow one; it needs limit_marker_ttl, and a server of 2.11 or later");
+    let text: String =
+        format!("ttl: bucket {bucket:?} does not allow one; it needs limit_marker_ttl, and a server of 2.11 or later");
     Error::new(ErrorCode::Unsupported, text)
 }

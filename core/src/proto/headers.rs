@@ -74,7 +74,11 @@ impl<'a> Headers<'a> {
     /// The headers before this offset of the block; the empty block when there are none.
     pub(crate) fn before(&self, offset: usize) -> Self {
         let first = self.block.len() - self.lines.len();
-        if offset <= first { Self::default() } else { Self { block: &self.block[..offset], lines: &self.block[first..offset], ..*self } }
+        if offset <= first {
+            Self::default()
+        } else {
+            Self { block: &self.block[..offset], lines: &self.block[first..offset], ..*self }
+        }
     }
 
     /// The value of the last line with exactly this name: for names that the server appends, the one it vouches for.

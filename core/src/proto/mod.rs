@@ -1,7 +1,7 @@
 //! The client protocol's codec: bytes to frames and back, no state beyond a frame that is not whole yet.
 
 pub(crate) mod encode;
-pub mod headers;
+pub(crate) mod headers;
 pub(crate) mod info;
 pub(crate) mod parser;
 pub(crate) mod server_error;

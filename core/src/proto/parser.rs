@@ -262,10 +262,19 @@ fn parse_line(bytes: &[u8], end: usize, max_message: usize) -> Result<Line, Erro
     if verb.eq_ignore_ascii_case(b"-ERR") {
         return Ok(Line::Err(rest));
     }
-    Err(Error::protocol(format!("unknown operation {:?}", alloc::string::String::from_utf8_lossy(&verb[..verb.len().min(32)]))))
+    Err(Error::protocol(format!(
+        "unknown operation {:?}",
+        alloc::string::String::from_utf8_lossy(&verb[..verb.len().min(32)])
+    )))
 }
 
-fn message_line(line: &[u8], verb_end: usize, has_headers: bool, max_message: usize, bytes: &[u8]) -> Result<Line, Error> {
+fn message_line(
+    line: &[u8],
+    verb_end: usize,
+    has_headers: bool,
+    max_message: usize,
+    bytes: &[u8],
+) -> Result<Line, Error> {
     let mut fields: [Range<usize>; 5] = [const { 0..0 }; 5];
     let mut count = 0;
     let mut at = verb_end;
@@ -309,7 +318,10 @@ fn message_line(line: &[u8], verb_end: usize, has_headers: bool, max_message: us
 }
 
 fn bad_line(line: &[u8]) -> Error {
-    Error::protocol(format!("malformed line {:?}", alloc::string::String::from_utf8_lossy(&line[..line.len().min(128)])))
+    Error::protocol(format!(
+        "malformed line {:?}",
+        alloc::string::String::from_utf8_lossy(&line[..line.len().min(128)])
+    ))
 }
 
 fn too_long() -> Error {
@@ -370,7 +382,15 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_nats() {
-        for bad in ["FOO\r\n", "MSG a 1 2\r\nabcPING\r\n", "MSG a 1 99999999\r\n", "MSG a 1 x\r\n", "HMSG a 1 9 3\r\n", "MSG a\r\n", "\r\n"] {
+        for bad in [
+            "FOO\r\n",
+            "MSG a 1 2\r\nabcPING\r\n",
+            "MSG a 1 99999999\r\n",
+            "MSG a 1 x\r\n",
+            "HMSG a 1 9 3\r\n",
+            "MSG a\r\n",
+            "\r\n",
+        ] {
             let seen = frames(&[bad.as_bytes()]);
             assert_eq!(seen.len(), 1, "{bad:?}");
             let bytes: Vec<&[u8]> = bad.as_bytes().chunks(1).collect();

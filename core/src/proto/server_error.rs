@@ -1,9 +1,6 @@
 //! The texts of `-ERR`, and what each means. Matched by prefix, without regard to case; a server that closes does so by itself.
 
-use alloc::{
-    format,
-    string::{String, ToString},
-};
+use alloc::{format, string::String};
 
 use crate::error::{Error, ErrorCode};
 
@@ -91,7 +88,11 @@ impl ServerError {
     pub fn closes(&self) -> bool {
         !matches!(
             self,
-            Self::PublishDenied { .. } | Self::SubscribeDenied { .. } | Self::MaxSubscriptions | Self::InvalidSubject | Self::Unknown
+            Self::PublishDenied { .. }
+                | Self::SubscribeDenied { .. }
+                | Self::MaxSubscriptions
+                | Self::InvalidSubject
+                | Self::Unknown
         )
     }
 
@@ -107,7 +108,7 @@ impl ServerError {
             Self::Protocol | Self::InvalidSubject | Self::MaxSubscriptions => ErrorCode::Protocol,
             Self::PublishDenied { .. } | Self::SubscribeDenied { .. } => ErrorCode::Permission,
         };
-        Error::new(code, format!("the server says: {}", text.to_string()))
+        Error::new(code, format!("the server says: {text}"))
     }
 }
 

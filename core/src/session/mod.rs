@@ -9,9 +9,9 @@ use alloc::{collections::VecDeque, format, string::String, vec::Vec};
 use core::time::Duration;
 
 use crate::{
-    event::{Action, ConnId, Lost, State, Stats, TlsMode},
     config::Config,
     error::{Error, ErrorCode},
+    event::{Action, ConnId, Lost, State, Stats, TlsMode},
     proto::{
         info::{ConnectOptions, Credentials, DEFAULT_MAX_PAYLOAD, ServerInfo, connect_json},
         parser::Parser,
@@ -270,7 +270,9 @@ impl Session {
             return self.abandon(error, rng, now);
         }
         match server_error {
-            ServerError::PublishDenied { .. } | ServerError::SubscribeDenied { .. } => Change::Denied(server_error, error),
+            ServerError::PublishDenied { .. } | ServerError::SubscribeDenied { .. } => {
+                Change::Denied(server_error, error)
+            }
             _ if !self.is_ready() => self.abandon(error, rng, now),
             _ => Change::Noted(text.into_owned()),
         }
@@ -280,7 +282,9 @@ impl Session {
         let server = self.server_url();
         let error = match (self.is_ready(), why) {
             (_, Lost::Tls(text)) => Error::new(ErrorCode::Tls, format!("{server}: TLS: {text}")),
-            (true, why) => Error::new(ErrorCode::Disconnected, format!("connection to {server} lost: {}", lost_text(&why))),
+            (true, why) => {
+                Error::new(ErrorCode::Disconnected, format!("connection to {server} lost: {}", lost_text(&why)))
+            }
             (false, why) => Error::new(ErrorCode::ConnectFailed, format!("{server}: {}", lost_text(&why))),
         };
         self.on_lost(error, rng, now)
@@ -335,8 +339,10 @@ impl Session {
     fn on_greeting(&mut self, rng: &mut Rng, now: Instant) -> Change {
         let member = self.pool.current();
         let wants_tls = self.config.tls || member.server.scheme == Scheme::Tls;
-        let (is_required, is_offered) =
-            self.info.as_ref().map_or((false, false), |info| (info.is_tls_required, info.is_tls_required || info.is_tls_available));
+        let (is_required, is_offered) = self
+            .info
+            .as_ref()
+            .map_or((false, false), |info| (info.is_tls_required, info.is_tls_required || info.is_tls_available));
         if self.is_secured || member.server.scheme.is_websocket() || !(is_required || wants_tls) {
             self.send_connect();
             return Change::Nothing;
@@ -396,9 +402,15 @@ impl Session {
         let is_refused_twice = is_auth && core::mem::replace(&mut self.pool.current_mut().is_refused, is_auth);
         let round = self.pool.len() as u32;
         let is_first_round_over = !self.was_connected && !self.config.retry_first_connect && self.failures + 1 >= round;
-        let is_used_up = !was_ready && self.was_connected && self.config.max_reconnects.is_some_and(|max| self.failures + 1 >= max);
+        let is_used_up =
+            !was_ready && self.was_connected && self.config.max_reconnects.is_some_and(|max| self.failures + 1 >= max);
         let is_final = error.code == ErrorCode::InvalidArgument;
-        if is_refused_twice || is_first_round_over || is_used_up || is_final || self.was_connected && !self.config.reconnect {
+        if is_refused_twice
+            || is_first_round_over
+            || is_used_up
+            || is_final
+            || self.was_connected && !self.config.reconnect
+        {
             self.phase = Phase::Closed;
             return Change::Closed(error);
         }
@@ -418,10 +430,11 @@ impl Session {
     /// No wait within the first round over the pool; then `reconnect_wait` doubling at each round, jitter ±25 %.
     fn next_wait(&self, rng: &mut Rng) -> Duration {
         let round = (self.failures + 1) / self.pool.len() as u32;
-        if (self.failures + 1) % self.pool.len() as u32 != 0 {
+        if !(self.failures + 1).is_multiple_of(self.pool.len() as u32) {
             return Duration::ZERO;
         }
-        let base = self.config.reconnect_wait.saturating_mul(1 << (round - 1).min(20)).min(self.config.max_reconnect_wait);
+        let base =
+            self.config.reconnect_wait.saturating_mul(1 << (round - 1).min(20)).min(self.config.max_reconnect_wait);
         base * 3 / 4 + base.saturating_mul(rng.below(1024) as u32) / 2048
     }
 }

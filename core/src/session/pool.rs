@@ -178,7 +178,9 @@ pub(crate) fn parse_url(url: &str) -> Result<(Server, Credentials), Error> {
     if scheme.is_websocket() && path.len() > 1 {
         server.path = path.to_string();
     }
-    let credentials = match userinfo.map(|info| info.split_once(':').map_or((info, None), |(user, password)| (user, Some(password)))) {
+    let credentials = match userinfo
+        .map(|info| info.split_once(':').map_or((info, None), |(user, password)| (user, Some(password))))
+    {
         None | Some(("", None)) => Credentials::None,
         Some((user, Some(password))) => {
             Credentials::User { user: decode(user).map_err(wrong)?, password: decode(password).map_err(wrong)? }
@@ -221,7 +223,9 @@ fn decode(text: &str) -> Result<String, &'static str> {
             continue;
         }
         let digits = tail.get(..2).and_then(|hex| core::str::from_utf8(hex).ok());
-        bytes.push(digits.and_then(|hex| u8::from_str_radix(hex, 16).ok()).ok_or("bad percent-encoding in the credentials")?);
+        bytes.push(
+            digits.and_then(|hex| u8::from_str_radix(hex, 16).ok()).ok_or("bad percent-encoding in the credentials")?,
+        );
         rest = &tail[2..];
     }
     String::from_utf8(bytes).map_err(|_| "the credentials are not UTF-8")

@@ -37,13 +37,20 @@ fn writes_and_reads() {
         let error = live.run(|c, now| c.get(b, "a", None, None, now)).expect_err("deleted");
         assert_eq!(error.code, ErrorCode::KeyNotFound);
         assert_eq!(revision(live.run(|c, now| c.create(b, "a", b"4", None, None, now)).expect("over marker")), 4);
-        let Outcome::Entries(history) = live.run(|c, now| c.history(b, "a", None, now)).expect("history") else { panic!() };
+        let Outcome::Entries(history) = live.run(|c, now| c.history(b, "a", None, now)).expect("history") else {
+            panic!()
+        };
         assert_eq!(history.iter().map(|e| e.operation).collect::<Vec<_>>()[2], Operation::Delete);
-        let Outcome::Entry(old) = live.run(|c, now| c.get(b, "a", Some(2), None, now)).expect("get at") else { panic!() };
+        let Outcome::Entry(old) = live.run(|c, now| c.get(b, "a", Some(2), None, now)).expect("get at") else {
+            panic!()
+        };
         assert_eq!(old.value(), b"2");
         assert_eq!((old.revision, old.created_ns), (history[1].revision, history[1].created_ns));
         assert_eq!(live.run(|c, now| c.keys(b, &[], None, now)).expect("keys"), Outcome::Names(vec!["a".into()]));
-        assert_eq!(live.run(|c, now| c.purge_deletes(b, Duration::ZERO, None, now)).expect("purge_deletes"), Outcome::Purged(0));
+        assert_eq!(
+            live.run(|c, now| c.purge_deletes(b, Duration::ZERO, None, now)).expect("purge_deletes"),
+            Outcome::Purged(0)
+        );
         assert!(matches!(live.run(|c, now| c.flush(None, now)), Ok(Outcome::RoundTrip(_))));
     });
 }
@@ -67,7 +74,9 @@ fn a_watch_outlives_its_server() {
                     Err(error) => assert!(error.code == ErrorCode::Disconnected && error.maybe_applied, "{error}"),
                 }
             };
-            let Some(WatchItem::Entry(entry)) = live.next(watch, Duration::from_secs(20)) else { panic!("nothing after restart") };
+            let Some(WatchItem::Entry(entry)) = live.next(watch, Duration::from_secs(20)) else {
+                panic!("nothing after restart")
+            };
             assert_eq!((entry.key(), entry.revision), (key.as_str(), written));
         }
         let now = live.now();

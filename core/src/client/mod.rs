@@ -1,6 +1,8 @@
 //! The only public door of core. It routes: commands to the verb's file, bytes to the request or consumer they answer, time to
 //! whoever armed a timer. It decides nothing itself.
 
+mod route;
+
 use alloc::{
     boxed::Box,
     collections::{BTreeMap, VecDeque},
@@ -14,29 +16,27 @@ use crate::{
     config::Config,
     error::{Error, ErrorCode},
     event::{
-        Action, BucketId, Compare, ConnId, Event, Lost, Notice, OpId, Outcome, State, Stats, WatchId, WatchItem, WatchOptions,
+        Action, BucketId, Compare, ConnId, Event, Lost, OpId, Outcome, State, Stats, WatchId, WatchItem, WatchOptions,
     },
-    js::ordered::{Plan, Step},
+    js::ordered::Plan,
     kv::{
-        admin::{Admin, Task},
+        admin::Task,
         bucket::{Bucket, DEFAULT_API},
-        command::{self, Operation},
+        command::Operation,
         config::BucketConfig,
         create::Create,
         get::Get,
         key,
-        list::{List, What},
-        op::{Cx, Limits, Listener, Op, Progress, Slots, Subscription, Verb, subscribe},
+        list::What,
+        op::{Limits, Listener, Op, Subscription, Verb, subscribe},
         purge_deletes::PurgeDeletes,
-        watch::{self, Told, Watch},
-        write::{Kind, What as Written, Write},
+        watch::{self, Watch},
+        write::{Kind, What as Written},
     },
-    mux::{Answer, INBOX_SID, Net, Owner},
+    mux::Net,
     proto::{
-        headers::parse_u64,
         info::ServerInfo,
-        parser::{Frame, Message, Parser},
-        server_error::ServerError,
+        parser::{Frame, Parser},
         subject,
     },
     rng::Rng,
@@ -81,7 +81,8 @@ impl Client {
             max_filters: config.max_filters.max(1),
         };
         let (max_operations, watch_limit) = (config.max_operations.min(Slab::<Op>::MAX / 4), config.watch_limit);
-        let (pending_limit, drain_timeout, inbox_prefix) = (config.pending_limit, config.drain_timeout, config.inbox_prefix.clone());
+        let (pending_limit, drain_timeout, inbox_prefix) =
+            (config.pending_limit, config.drain_timeout, config.inbox_prefix.clone());
         // The inbox's name is drawn first, from entropy nobody has seen a part of.
         let inbox_rng = Rng::new(&entropy);
         for _ in 0..64 {
@@ -144,19 +145,35 @@ impl Client {
     }
 
     /// Done (Opened). An existing bucket that is equal (by `compare`) is opened; BUCKET_EXISTS names the fields that differ.
-    pub fn create_bucket(&mut self, config: &BucketConfig, compare: Compare, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+    pub fn create_bucket(
+        &mut self,
+        config: &BucketConfig,
+        compare: Compare,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
         config.check()?;
         self.admin(&config.bucket, Task::Create { config: config.clone(), compare }, timeout, now)
     }
 
     /// Changes the fields that are given. Done (Opened), or BUCKET_NOT_FOUND.
-    pub fn update_bucket(&mut self, config: &BucketConfig, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+    pub fn update_bucket(
+        &mut self,
+        config: &BucketConfig,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
         config.check()?;
         self.admin(&config.bucket, Task::Update { config: config.clone(), creates: false }, timeout, now)
     }
 
     /// Updates, or creates where there is none. Done (Opened).
-    pub fn create_or_update_bucket(&mut self, config: &BucketConfig, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+    pub fn create_or_update_bucket(
+        &mut self,
+        config: &BucketConfig,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
         config.check()?;
         self.admin(&config.bucket, Task::Update { config: config.clone(), creates: true }, timeout, now)
     }
@@ -184,7 +201,14 @@ impl Client {
     }
 
     /// The live value, or the one at `revision`. Done (Entry), or KEY_NOT_FOUND (also for markers).
-    pub fn get(&mut self, bucket: BucketId, key: &str, revision: Option<u64>, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+    pub fn get(
+        &mut self,
+        bucket: BucketId,
+        key: &str,
+        revision: Option<u64>,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
         key::check_key(key)?;
         check_revision(revision)?;
         let index = self.index(bucket)?;
@@ -192,14 +216,27 @@ impl Client {
     }
 
     /// The newest entry, marker or not. Done (Entry), or KEY_NOT_FOUND.
-    pub fn entry(&mut self, bucket: BucketId, key: &str, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+    pub fn entry(
+        &mut self,
+        bucket: BucketId,
+        key: &str,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
         key::check_key(key)?;
         let index = self.index(bucket)?;
         self.start(timeout, now, |cx| Get::start(cx, index, key, None, true).map(Verb::Get))
     }
 
     /// Done (Revision).
-    pub fn put(&mut self, bucket: BucketId, key: &str, value: &[u8], timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+    pub fn put(
+        &mut self,
+        bucket: BucketId,
+        key: &str,
+        value: &[u8],
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
         self.write(bucket, Written { kind: Kind::Put, key, value, expected: None, ttl: None }, timeout, now)
     }
 
@@ -235,7 +272,14 @@ impl Client {
     }
 
     /// Done (Revision of the marker), or WRONG_REVISION when `expected` is given.
-    pub fn delete(&mut self, bucket: BucketId, key: &str, expected: Option<u64>, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+    pub fn delete(
+        &mut self,
+        bucket: BucketId,
+        key: &str,
+        expected: Option<u64>,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
         check_revision(expected)?;
         self.write(bucket, Written { kind: Kind::Delete, key, value: &[], expected, ttl: None }, timeout, now)
     }
@@ -255,27 +299,52 @@ impl Client {
     }
 
     /// All kept revisions, oldest first, markers included. Done (Entries), or KEY_NOT_FOUND. `timeout` is the longest silence.
-    pub fn history(&mut self, bucket: BucketId, key: &str, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+    pub fn history(
+        &mut self,
+        bucket: BucketId,
+        key: &str,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
         key::check_key(key)?;
         self.list(bucket, What::History(key.into()), &[key], timeout, now)
     }
 
     /// Live keys that match any filter (none given: all), sorted. Done (Names). `timeout` is the longest silence.
-    pub fn keys(&mut self, bucket: BucketId, filters: &[&str], timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+    pub fn keys(
+        &mut self,
+        bucket: BucketId,
+        filters: &[&str],
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
         self.list(bucket, What::Keys, filters, timeout, now)
     }
 
     /// Removes markers older than `older_than` with all that is under them, never anything newer. Of younger markers only what is
     /// under them goes. Done (Purged). `timeout` is the longest silence.
-    pub fn purge_deletes(&mut self, bucket: BucketId, older_than: Duration, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+    pub fn purge_deletes(
+        &mut self,
+        bucket: BucketId,
+        older_than: Duration,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
         let index = self.index(bucket)?;
-        let op = self.start(timeout, now, |cx| Ok(Verb::PurgeDeletes(Box::new(PurgeDeletes::start(cx, index, older_than)?))))?;
+        let op = self
+            .start(timeout, now, |cx| Ok(Verb::PurgeDeletes(Box::new(PurgeDeletes::start(cx, index, older_than)?))))?;
         self.set_silence(op, timeout);
         Ok(op)
     }
 
     /// SPEC.md's JSON operation. Done (Json), whose text is the reply, also where the operation failed or its object is wrong.
-    pub fn execute(&mut self, bucket: BucketId, operation: &str, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+    pub fn execute(
+        &mut self,
+        bucket: BucketId,
+        operation: &str,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
         self.index(bucket)?;
         let started = Operation::parse(operation).and_then(|operation| {
             let op = self.dispatch(bucket, &operation, timeout, now)?;
@@ -294,7 +363,13 @@ impl Client {
         }
     }
 
-    fn dispatch(&mut self, bucket: BucketId, operation: &Operation, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+    fn dispatch(
+        &mut self,
+        bucket: BucketId,
+        operation: &Operation,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
         match operation {
             Operation::Put { key, value } => self.put(bucket, key, value, timeout, now),
             Operation::Get { key, revision } => self.get(bucket, key, *revision, timeout, now),
@@ -316,7 +391,13 @@ impl Client {
     }
 
     /// Starts a watch on the keys that match any filter (none given: all).
-    pub fn watch(&mut self, bucket: BucketId, filters: &[&str], options: WatchOptions, now: Instant) -> Result<WatchId, Error> {
+    pub fn watch(
+        &mut self,
+        bucket: BucketId,
+        filters: &[&str],
+        options: WatchOptions,
+        now: Instant,
+    ) -> Result<WatchId, Error> {
         self.advance(now);
         self.check_open()?;
         let policy = watch::policy(&options)?;
@@ -522,442 +603,25 @@ impl Client {
     pub fn bucket_name(&self, bucket: BucketId) -> &str {
         self.buckets.get(bucket.0 as usize).map_or("", |bucket| &bucket.name)
     }
-
-    // ── operations
-
-    fn bucket(&self, id: BucketId) -> Result<&Bucket, Error> {
-        self.buckets.get(id.0 as usize).ok_or_else(|| Error::argument("the bucket handle belongs to another client"))
-    }
-
-    fn index(&self, id: BucketId) -> Result<usize, Error> {
-        self.bucket(id).map(|_| id.0 as usize)
-    }
-
-    fn write(&mut self, bucket: BucketId, what: Written<'_>, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
-        key::check_writable(what.key)?;
-        let index = self.index(bucket)?;
-        self.start(timeout, now, |cx| Write::start(cx, index, what).map(Verb::Write))
-    }
-
-    fn list(&mut self, bucket: BucketId, what: What, filters: &[&str], timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
-        let keys = key::reduce(filters)?;
-        let index = self.index(bucket)?;
-        let op = self.start(timeout, now, |cx| Ok(Verb::List(Box::new(List::start(cx, index, what, &keys)?))))?;
-        self.set_silence(op, timeout);
-        if let Some(consumer) = self.op_mut(op.0).map(|op| op.slots.consumer) {
-            self.index_sid(consumer, 0);
-        }
-        Ok(op)
-    }
-
-    fn admin(&mut self, bucket: &str, task: Task, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
-        self.start(timeout, now, |cx| Ok(Verb::Admin(Box::new(Admin::start(cx, bucket, task)?))))
-    }
-
-    /// Makes an operation of what `begin` returns, with a deadline.
-    fn start(
-        &mut self,
-        timeout: Option<Duration>,
-        now: Instant,
-        begin: impl FnOnce(&mut Cx<'_>) -> Result<Verb, Error>,
-    ) -> Result<OpId, Error> {
-        self.advance(now);
-        self.check_open()?;
-        let timeout = check_timeout(timeout)?.unwrap_or(self.limits.request_timeout);
-        if self.ops.len() >= self.max_operations {
-            return Err(too_many(self.max_operations));
-        }
-        let id = self.ops.insert(None);
-        let mut slots = Slots::default();
-        let begun = begin(&mut self.cx(&mut slots, id));
-        match begun {
-            Ok(verb) => {
-                let deadline = self.now + timeout;
-                self.net.timers.arm(deadline, Timer::Op(id));
-                if let Some(slot) = self.ops.get_mut(id) {
-                    *slot = Some(Op { verb, slots, deadline, retry_at: None, silence: None, reply_form: None });
-                }
-                Ok(OpId(id))
-            }
-            Err(error) => {
-                self.ops.remove(id);
-                self.release(&slots);
-                Err(error)
-            }
-        }
-    }
-
-    fn cx<'a>(&'a mut self, slots: &'a mut Slots, op: u64) -> Cx<'a> {
-        Cx {
-            net: &mut self.net,
-            buckets: &mut self.buckets,
-            consumers: &mut self.consumers,
-            limits: self.limits,
-            slots,
-            op,
-            now: self.now,
-        }
-    }
-
-    fn op_mut(&mut self, id: u64) -> Option<&mut Op> {
-        self.ops.get_mut(id)?.as_mut()
-    }
-
-    fn set_silence(&mut self, op: OpId, timeout: Option<Duration>) {
-        let silence = timeout.unwrap_or(self.limits.request_timeout);
-        if let Some(op) = self.op_mut(op.0) {
-            op.silence = Some(silence);
-        }
-    }
-
-    /// Lets the operation's verb react, and does what follows from it.
-    fn drive(&mut self, id: u64, react: impl FnOnce(&mut Verb, &mut Cx<'_>) -> Progress) {
-        let Some(mut op) = self.ops.get_mut(id).and_then(Option::take) else { return };
-        if let Some(silence) = op.silence {
-            op.deadline = self.now + silence; // the timer that is armed earlier looks here
-        }
-        let consumer = op.slots.consumer;
-        let progress = react(&mut op.verb, &mut self.cx(&mut op.slots, id));
-        if op.slots.consumer != consumer {
-            self.index_sid(op.slots.consumer, 0);
-        }
-        if let Progress::Later(wait) = progress {
-            op.retry_at = Some(self.now + wait);
-            self.net.timers.arm(self.now + wait, Timer::Op(id));
-        }
-        if let Some(slot) = self.ops.get_mut(id) {
-            *slot = Some(op);
-        }
-        if let Progress::Done(result) = progress {
-            self.finish(id, result);
-        }
-    }
-
-    /// The one place where an operation ends.
-    fn finish(&mut self, id: u64, result: Result<Outcome, Error>) {
-        let Some(Some(op)) = self.ops.remove(id) else { return };
-        self.release(&op.slots);
-        let result = match (&op.reply_form, &op.verb) {
-            (Some(form), verb) => Ok(Outcome::Json(command::reply(self.name_of(verb), form, result))),
-            (None, _) => result,
-        };
-        self.events.push_back(Event::Done { op: OpId(id), result });
-    }
-
-    fn name_of(&self, verb: &Verb) -> &str {
-        let index = match verb {
-            Verb::Get(get) => get.bucket(),
-            Verb::Write(write) => write.bucket(),
-            Verb::Create(create) => create.bucket(),
-            Verb::List(list) => list.bucket(),
-            Verb::Ready | Verb::Flush { .. } | Verb::Admin(_) | Verb::PurgeDeletes(_) => return "",
-        };
-        &self.buckets[index].name
-    }
-
-    /// Frees what an operation holds.
-    fn release(&mut self, slots: &Slots) {
-        for request in slots.others.iter().chain([&slots.current, &slots.held]) {
-            self.net.forget(*request);
-        }
-        self.stop_consumer(slots.consumer);
-    }
-
-    fn is_exposed(&self, id: u64) -> bool {
-        let op = self.ops.get(id).and_then(Option::as_ref);
-        op.is_some_and(|op| self.net.is_exposed_write(op.slots.current))
-    }
-
-    fn on_op_timer(&mut self, id: u64) {
-        let now = self.now;
-        let Some(op) = self.op_mut(id) else { return };
-        if op.deadline <= now {
-            let is_write = self.is_exposed(id);
-            let text = if self.net.session.is_ready() { "timed out" } else { "timed out: not connected" };
-            self.finish(id, Err(Error::new(ErrorCode::Timeout, text).maybe_applied(is_write)));
-            return;
-        }
-        if op.retry_at.is_some_and(|at| at <= now) {
-            op.retry_at = None;
-            self.drive(id, Verb::on_retry);
-            return;
-        }
-        if op.silence.is_some() {
-            let deadline = op.deadline;
-            self.net.timers.arm(deadline, Timer::Op(id));
-        }
-    }
-
-    // ── messages
-
-    fn on_message(&mut self, message: &Message<'_>) {
-        self.net.session.stats.in_msgs += 1;
-        let Some(sid) = parse_u64(message.sid) else { return };
-        if sid == INBOX_SID {
-            if let Some((request, owner, answer)) = self.net.on_message(message) {
-                self.answer(request, owner, &answer);
-            }
-            return;
-        }
-        if let Some(consumer) = self.sids.get(&sid).copied() {
-            self.with_consumer(consumer, Some(message), |subscription, net, now| subscription.ordered.on_message(message, net, now));
-        }
-    }
-
-    fn answer(&mut self, request: u64, owner: Owner, answer: &Answer<'_>) {
-        match owner {
-            Owner::Op(op) => self.drive(op, |verb, cx| verb.on_answer(cx, request, answer)),
-            Owner::Consumer(consumer) => {
-                self.with_consumer(consumer, None, |subscription, net, now| subscription.ordered.on_answer(request, answer, net, now));
-            }
-        }
-        self.net.release(request);
-    }
-
-    /// Lets a consumer react, and hands what it says to its listener.
-    fn with_consumer<'m>(
-        &mut self,
-        id: u64,
-        message: Option<&Message<'m>>,
-        react: impl FnOnce(&mut Subscription, &mut Net, Instant) -> Step<'m>,
-    ) {
-        let Some(Some(subscription)) = self.consumers.get_mut(id) else { return };
-        let listener = subscription.listener;
-        let old_sid = subscription.ordered.sid();
-        let step = react(subscription, &mut self.net, self.now);
-        if matches!(step, Step::Nothing) {
-            self.index_sid(id, old_sid);
-            return;
-        }
-        match listener {
-            Listener::Op(op) => {
-                self.index_sid(id, old_sid);
-                self.drive(op, |verb, cx| verb.on_step(cx, step, message));
-            }
-            Listener::Watch(watch_id) => {
-                let Some(watch) = self.watches.get_mut(watch_id) else { return };
-                let bucket = &self.buckets[watch.bucket];
-                let told =
-                    watch.on_step(WatchId(watch_id), bucket, step, message, &mut subscription.ordered, &mut self.net, self.now);
-                self.index_sid(id, old_sid);
-                self.tell(watch_id, told);
-            }
-        }
-    }
-
-    fn tell(&mut self, id: u64, told: Told) {
-        let watch = WatchId(id);
-        match told {
-            Told::Nothing => {}
-            Told::Ready => self.events.push_back(Event::WatchReady(watch)),
-            Told::Opened => {
-                self.events.push_back(Event::WatchOpen { watch, result: Ok(()) });
-                if let Some(Told::Ready) = self.watches.get_mut(id).map(Watch::tell) {
-                    self.events.push_back(Event::WatchReady(watch));
-                }
-            }
-            Told::OpenFailed(error) => {
-                self.events.push_back(Event::WatchOpen { watch, result: Err(error) });
-                if let Some(watch) = self.watches.remove(id) {
-                    self.stop_consumer(watch.consumer);
-                }
-            }
-            Told::Noticed(notice) => {
-                self.events.push_back(Event::Notice(notice));
-                if let Some(Told::Ready) = self.watches.get_mut(id).map(Watch::tell) {
-                    self.events.push_back(Event::WatchReady(watch));
-                }
-            }
-        }
-    }
-
-    /// A consumer's subscription may have changed: messages find it by its number.
-    fn index_sid(&mut self, consumer: u64, old_sid: u64) {
-        let Some(Some(subscription)) = self.consumers.get(consumer) else { return };
-        let sid = subscription.ordered.sid();
-        if sid == old_sid {
-            return;
-        }
-        self.sids.remove(&old_sid);
-        if sid != 0 {
-            self.sids.insert(sid, consumer);
-        }
-    }
-
-    fn stop_consumer(&mut self, id: u64) {
-        let Some(Some(mut subscription)) = self.consumers.remove(id) else { return };
-        self.sids.remove(&subscription.ordered.sid());
-        subscription.ordered.stop(&mut self.net);
-    }
-
-    fn on_consumer_timer(&mut self, id: u64) {
-        let Some(Some(subscription)) = self.consumers.get(id) else { return };
-        if let Listener::Watch(watch_id) = subscription.listener
-            && let Some(watch) = self.watches.get_mut(watch_id)
-            && watch.open_deadline.is_some_and(|deadline| deadline <= self.now)
-        {
-            let told = watch.end(subscription.ordered.timeout_error());
-            self.tell(watch_id, told);
-            return;
-        }
-        self.with_consumer(id, None, |subscription, net, now| subscription.ordered.on_timer(net, now));
-    }
-
-    // ── the connection
-
-    /// Does what follows from a change of the session.
-    fn apply(&mut self, change: Change) {
-        self.tell_states();
-        match change {
-            Change::Nothing => {}
-            Change::Connected => self.on_connected(),
-            Change::Lost(error) => self.on_lost(&error),
-            Change::Closed(error) => {
-                self.on_lost(&error);
-                self.end(Some(error));
-            }
-            Change::Flushed { op, sent } => {
-                let trip = self.now.since(sent);
-                self.finish(op, Ok(Outcome::RoundTrip(trip)));
-            }
-            Change::Denied(what, error) => self.on_denied(&what, &error),
-            Change::Noted(text) => self.events.push_back(Event::Notice(Notice::ServerError(text))),
-            Change::LameDuck => self.events.push_back(Event::Notice(Notice::LameDuck)),
-        }
-    }
-
-    fn on_connected(&mut self) {
-        for id in self.consumers.keys() {
-            self.with_consumer(id, None, |subscription, net, now| subscription.ordered.on_connected(net, now));
-        }
-        self.net.on_connected();
-        for id in self.ops.keys() {
-            let now = self.now;
-            let Some(op) = self.op_mut(id) else { continue };
-            match &mut op.verb {
-                Verb::Ready => self.finish(id, Ok(Outcome::Unit)),
-                Verb::Flush { is_sent } => {
-                    *is_sent = true;
-                    self.net.session.flush(id, now);
-                }
-                Verb::Get(_) | Verb::Write(_) | Verb::Create(_) | Verb::Admin(_) | Verb::List(_) | Verb::PurgeDeletes(_) => {}
-            }
-        }
-    }
-
-    /// Consumers wait, reads will be sent again, writes that may have arrived end.
-    fn on_lost(&mut self, error: &Error) {
-        for id in self.consumers.keys() {
-            if let Some(Some(subscription)) = self.consumers.get_mut(id) {
-                subscription.ordered.on_lost(&mut self.net);
-            }
-        }
-        let handed = self.net.session.handed();
-        let lost = Error { code: ErrorCode::Disconnected, ..error.clone() }.maybe_applied(true);
-        for (request, owner) in self.net.on_lost(handed) {
-            self.answer(request, owner, &Answer::Failed(lost.clone()));
-        }
-    }
-
-    /// Permissions refuse a publish without an answer: whoever waits for one is told.
-    fn on_denied(&mut self, what: &ServerError, error: &Error) {
-        let hit = match what {
-            ServerError::PublishDenied { subject } => self.net.denied(subject),
-            ServerError::SubscribeDenied { subject, .. } if self.net.is_inbox(subject) => self.net.all_written(),
-            ServerError::SubscribeDenied { .. } => Vec::new(),
-            _ => return,
-        };
-        if hit.is_empty() {
-            self.events.push_back(Event::Notice(Notice::ServerError(error.message.clone().into_owned())));
-        }
-        for (request, owner) in hit {
-            self.answer(request, owner, &Answer::Failed(error.clone()));
-        }
-    }
-
-    /// The end of everything, asked for or not.
-    fn end(&mut self, error: Option<Error>) {
-        if matches!(self.state, State::Closed(_)) {
-            return;
-        }
-        let reason = error.clone().unwrap_or_else(|| Error::from_code(ErrorCode::Closed));
-        for id in self.ops.keys() {
-            let exposed = self.is_exposed(id);
-            self.finish(id, Err(reason.clone().maybe_applied(exposed)));
-        }
-        self.end_watches(&reason);
-        self.net.session.close();
-        self.drain_deadline = None;
-        self.set_state(State::Closed(error));
-        self.sweep();
-    }
-
-    /// Each watch says its end; what it queued before stays to be read.
-    fn end_watches(&mut self, error: &Error) {
-        for id in self.watches.keys() {
-            let Some(watch) = self.watches.get_mut(id) else { continue };
-            let consumer = core::mem::take(&mut watch.consumer);
-            let told = watch.end(error.clone());
-            self.tell(id, told);
-            self.stop_consumer(consumer);
-        }
-    }
-
-    fn close_if_drained(&mut self) {
-        if self.drain_deadline.is_some() && self.ops.len() == 0 {
-            self.end(None);
-        }
-    }
-
-    fn tell_states(&mut self) {
-        while let Some(state) = self.net.session.states.pop_front() {
-            if !matches!(self.state, State::Draining) {
-                self.set_state(state);
-            }
-        }
-    }
-
-    fn set_state(&mut self, state: State) {
-        self.state = state.clone();
-        self.events.push_back(Event::State(state));
-    }
-
-    fn check_open(&self) -> Result<(), Error> {
-        match &self.state {
-            State::Closed(Some(error)) => {
-                Err(Error::new(ErrorCode::Closed, format!("the client is closed: {}", error.message)))
-            }
-            State::Closed(None) => Err(Error::new(ErrorCode::Closed, "the client is closed")),
-            State::Draining => Err(Error::new(ErrorCode::Closed, "the client is draining")),
-            State::Connecting | State::Connected | State::Disconnected(_) | State::Reconnecting => Ok(()),
-        }
-    }
-
-    fn advance(&mut self, now: Instant) {
-        self.now = self.now.max(now);
-    }
-
-    fn sweep(&mut self) {
-        let Self { net, ops, consumers, .. } = self;
-        net.timers.sweep(|timer| match timer {
-            Timer::Op(op) => ops.get(op).is_some(),
-            Timer::Consumer(consumer) => consumers.get(consumer).is_some(),
-        });
-    }
 }
 
 /// Checks what can be wrong with a configuration; returns the API prefix.
 fn check(config: &Config) -> Result<String, Error> {
     subject::check_publish(&config.inbox_prefix)?;
     if config.watch_heartbeat < Duration::from_millis(100) {
-        return Err(Error::argument(format!("watch_heartbeat: {:?} is below the server's least, 100 ms", config.watch_heartbeat)));
+        return Err(Error::argument(format!(
+            "watch_heartbeat: {:?} is below the server's least, 100 ms",
+            config.watch_heartbeat
+        )));
     }
     for timeout in [config.connect_timeout, config.request_timeout, config.ping_interval, config.drain_timeout] {
         check_timeout(Some(timeout))?;
     }
     let prefix = match (&config.domain, &config.api_prefix) {
         (Some(_), Some(_)) => return Err(Error::argument("domain and api_prefix exclude each other")),
-        (Some(domain), None) if domain.contains('.') => return Err(Error::argument(format!("domain {domain:?}: one token, without dots"))),
+        (Some(domain), None) if domain.contains('.') => {
+            return Err(Error::argument(format!("domain {domain:?}: one token, without dots")));
+        }
         (Some(domain), None) => format!("$JS.{domain}.API"),
         (None, Some(prefix)) => prefix.trim_end_matches('.').into(),
         (None, None) => DEFAULT_API.into(),
@@ -969,7 +633,9 @@ fn check(config: &Config) -> Result<String, Error> {
 fn check_timeout(timeout: Option<Duration>) -> Result<Option<Duration>, Error> {
     match timeout {
         Some(Duration::ZERO) => Err(Error::argument("timeout: 0 leaves no time at all")),
-        Some(timeout) if timeout > MAX_TIMEOUT => Err(Error::argument(format!("timeout: {timeout:?} is over 100 years"))),
+        Some(timeout) if timeout > MAX_TIMEOUT => {
+            Err(Error::argument(format!("timeout: {timeout:?} is over 100 years")))
+        }
         timeout => Ok(timeout),
     }
 }

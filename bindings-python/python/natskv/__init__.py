@@ -1,0 +1,101 @@
+"""A NATS JetStream Key/Value client for asyncio; `natskv.sync` is the same for blocking code.
+
+async with natskv.connect("nats://127.0.0.1:4222") as client:
+    kv = await client.create_key_value("settings")
+    await kv.put("color", b"red")
+    print((await kv.get("color")).text())
+"""
+
+from ._common import Options
+from ._native import KeyValueEntry, __version__
+from .aio import Client, KeyHistory, KeyLister, KeyValue, KeyWatcher, connect
+from .errors import (
+    AuthenticationError,
+    BadBucketError,
+    BucketExistsError,
+    BucketFullError,
+    BucketNotFoundError,
+    ClosedError,
+    DisconnectedError,
+    HistoryTooLargeError,
+    InvalidArgumentError,
+    InvalidBucketNameError,
+    InvalidKeyError,
+    KeyExistsError,
+    KeyNotFoundError,
+    KeyValueError,
+    NatsConnectionError,
+    NoRespondersError,
+    PermissionDeniedError,
+    ProtocolError,
+    RequestTimeoutError,
+    ServerError,
+    TlsError,
+    UnsupportedError,
+    ValueTooLargeError,
+    WrongRevisionError,
+)
+from .types import (
+    ExternalStream,
+    KeyValueConfig,
+    KeyValueOp,
+    KeyValueStatus,
+    Placement,
+    Republish,
+    Stats,
+    StatusEvent,
+    StreamSource,
+    SubjectTransform,
+)
+
+__all__ = [
+    "AuthenticationError",
+    "BadBucketError",
+    "BucketExistsError",
+    "BucketFullError",
+    "BucketNotFoundError",
+    "Client",
+    "ClosedError",
+    "DisconnectedError",
+    "ExternalStream",
+    "HistoryTooLargeError",
+    "InvalidArgumentError",
+    "InvalidBucketNameError",
+    "InvalidKeyError",
+    "KeyExistsError",
+    "KeyHistory",
+    "KeyLister",
+    "KeyNotFoundError",
+    "KeyValue",
+    "KeyValueConfig",
+    "KeyValueEntry",
+    "KeyValueError",
+    "KeyValueOp",
+    "KeyValueStatus",
+    "KeyWatcher",
+    "NatsConnectionError",
+    "NoRespondersError",
+    "Options",
+    "PermissionDeniedError",
+    "Placement",
+    "ProtocolError",
+    "Republish",
+    "RequestTimeoutError",
+    "ServerError",
+    "Stats",
+    "StatusEvent",
+    "StreamSource",
+    "SubjectTransform",
+    "TlsError",
+    "UnsupportedError",
+    "ValueTooLargeError",
+    "WrongRevisionError",
+    "__version__",
+    "connect",
+    "version",
+]
+
+
+def version() -> str:
+    """The version of natskv, such as `"0.1.0"`."""
+    return __version__

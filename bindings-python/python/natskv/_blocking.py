@@ -1,0 +1,408 @@
+"""The driver of the blocking API: leader and followers over one socket.
+
+Whoever waits first leads: it writes, reads and keeps the time for all while it waits for its own end. The others
+follow: they sleep until their own end has come, or until the leader leaves and one of them takes over. So a program of
+one thread has no switch of threads in any call. When nobody has waited for a moment, a quiet thread, the keeper, leads
+until somebody comes: it answers pings, reconnects, and reads what watches get. Dialling, which can take long and
+cannot be waited for together with a socket, has a thread of its own that ends with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import ssl
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from . import _common, _native
+from ._common import Setup, logger
+from .errors import KeyValueError
+
+_IDLE = 0.05
+"""Seconds without anybody waiting after which the keeper leads."""
+
+_GRACE = 1.0
+"""Seconds that a closing socket gets to write what it has, and a thread to end."""
+
+
+class Waiter:
+    """What one thread waits for."""
+
+    __slots__ = ("error", "event", "is_done", "result")
+
+    def __init__(self) -> None:
+        self.is_done = False
+        self.result: Any = None
+        self.error: KeyValueError | None = None
+        self.event: threading.Event | None = None
+
+    def set(self) -> None:
+        """Ends the wait."""
+        self.is_done = True
+        if self.event is not None:
+            self.event.set()
+
+
+_DONE = Waiter()
+_DONE.set()
+
+
+class Driver:
+    """Moves bytes and time between an engine and a socket, and ends to the threads that wait for them."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.engine = setup.engine
+        self.is_closing = False
+        self._setup = setup
+        self._leader = threading.Lock()
+        self._led_by: int | None = None
+        self._left = 0.0
+        self._followers: deque[Waiter] = deque()
+        self._closing: deque[Waiter] = deque()
+        self._calls: deque[Callable[[], None]] = deque()
+        self._is_closed = False
+
+        self._conn = 0
+        self._socket: socket.socket | None = None
+        self._unsent = memoryview(b"")
+        self._wants_write = False
+        self._buffer = bytearray(128 << 10)
+
+        self._selector = selectors.DefaultSelector()
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._wake_read.setblocking(False)
+        self._wake_write.setblocking(False)
+        self._selector.register(self._wake_read, selectors.EVENT_READ)
+        self._is_woken = False
+
+        self._end = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, name="natskv", daemon=True)
+        self._keeper.start()
+
+    def run(self, verb: Callable[..., int], *args: Any) -> Any:
+        """Every operation: ask core, register who waits, then move bytes until its end has come."""
+        self._refuse_callback()
+        waiter = Waiter()
+        op = verb(waiter, *args)
+        try:
+            self.wait(waiter)
+        except BaseException:  # Ctrl-C
+            self.engine.cancel(op)
+            self.wake()
+            raise
+        if waiter.error is not None:
+            raise waiter.error
+        return waiter.result
+
+    def wait(self, waiter: Waiter, until: float | None = None) -> None:
+        """Returns when `waiter` is done, or at `until` (on the clock of `time.monotonic`)."""
+        self._refuse_callback()
+        try:
+            while not (waiter.is_done or (until is not None and time.monotonic() >= until)):
+                if self._leader.acquire(blocking=False):
+                    self._lead(waiter, until)
+                elif waiter.event is None:  # from here on the leader knows of us: look once more whether there is one
+                    waiter.event = threading.Event()
+                    self._followers.append(waiter)
+                    self.wake()
+                else:
+                    waiter.event.wait(1.0 if until is None else min(1.0, max(0.0, until - time.monotonic())))
+                    waiter.event.clear()
+        finally:
+            if waiter.event is not None:
+                self._followers.remove(waiter)
+                if not self._leader.locked():
+                    self._promote()
+
+    def pump(self) -> None:
+        """Has the engine drained: by the leader, or here where nobody leads."""
+        if self._leader.acquire(blocking=False):
+            self._lead(_DONE, None)
+        else:
+            self.wake()
+
+    def wake(self) -> None:
+        """Has the leader look again. Takes no lock, so finalizers may call it."""
+        if not self._is_woken:
+            self._is_woken = True
+            with contextlib.suppress(OSError):  # full: it wakes anyway; closed: nobody to wake
+                self._wake_write.send(b"\0")
+
+    def close(self) -> None:
+        """Closes, and returns when socket and threads are gone."""
+        self._refuse_callback()
+        self.is_closing = True
+        self.engine.close()
+        self._wait_closed()
+
+    def drain(self) -> None:
+        """Drains, then the same."""
+        self._refuse_callback()
+        self.is_closing = True
+        self.engine.drain()
+        self._wait_closed()
+
+    def _wait_closed(self) -> None:
+        waiter = Waiter()
+        self._closing.append(waiter)
+        if not self._is_closed:
+            self.wait(waiter)
+        self._end.set()
+        self.wake()
+        if self._keeper is not threading.current_thread():
+            self._keeper.join(_GRACE)
+        with self._leader:
+            self._hang_up()
+            self._selector.close()
+            self._wake_read.close()
+            self._wake_write.close()
+
+    def _refuse_callback(self) -> None:
+        if self._led_by == threading.get_ident():
+            raise _native.error("WOULD_DEADLOCK", "a blocking call inside on_status of the same client")
+
+    # ── leading
+
+    def _lead(self, waiter: Waiter, until: float | None) -> None:
+        """Does everybody's work until our own end has come. The lock is ours, and given back."""
+        self._led_by = threading.get_ident()
+        try:
+            self._pump()
+            while not (waiter.is_done or (until is not None and time.monotonic() >= until)):
+                self._turn(until)
+        finally:
+            self._left = time.monotonic()
+            self._led_by = None
+            self._leader.release()
+            self._promote()
+
+    def _promote(self) -> None:
+        with contextlib.suppress(IndexError):  # nobody follows
+            follower = self._followers[0]
+            if follower.event is not None:
+                follower.event.set()
+
+    def _keep(self) -> None:
+        """The keeper's life: leads while nobody else wants to."""
+        while not self._end.wait(_IDLE) and not self._is_closed:
+            with self._leader:
+                if time.monotonic() - self._left < _IDLE:
+                    continue
+                self._led_by = threading.get_ident()
+                try:
+                    self._pump()
+                    while not (self._followers or self._is_closed or self._end.is_set()):
+                        self._turn(None)
+                except Exception:
+                    logger.exception("the connection is made anew after an unexpected error")
+                finally:
+                    self._led_by = None
+            self._promote()
+
+    def _turn(self, until: float | None) -> None:
+        """One round: wait for bytes, for the deadline or for a wake-up; then move what there is."""
+        due = self.engine.deadline()
+        wake_at = min((at for at in (due, until) if at is not None), default=None)
+        ready = self._selector.select(None if wake_at is None else max(0.0, wake_at - time.monotonic()))
+        try:
+            for key, events in ready:
+                if key.fileobj is self._wake_read:
+                    self._wake_read.recv(4096)
+                    self._is_woken = False
+                elif events & selectors.EVENT_READ:
+                    self._read()
+            if due is not None and time.monotonic() >= due:
+                self.engine.handle_timeout()
+        except BaseException:
+            self._break_off()
+            raise
+        self._pump()
+
+    def _pump(self) -> None:
+        """Drains the engine: bytes to the socket, actions to the world, ends to the waiters."""
+        try:
+            while self._calls:
+                self._calls.popleft()()
+            self._write()
+            while action := self.engine.poll_action():
+                match action:
+                    case ("connect", conn, host, port, tls_first, is_web):
+                        self._conn = conn
+                        self._spawn(self._dial, conn, host, port, tls_first, is_web)
+                    case ("start_tls", conn, name):
+                        self._start_tls(conn, name)
+                    case ("disconnect", conn):
+                        self._disconnect(conn)
+            done, ready, told = self.engine.poll_events()
+            for waiter, result, error in done:
+                waiter.result, waiter.error = result, error
+                waiter.set()
+            for watcher in ready:
+                watcher.set()
+            if told:
+                self._tell(told)
+        except BaseException:
+            self._break_off()
+            raise
+
+    def _break_off(self) -> None:
+        """An interrupt came in the middle: bytes and ends may be lost, so all starts anew with a new connection."""
+        self._on_lost(self._conn, InterruptedError("interrupted"))
+        for waiter in list(self._followers):
+            waiter.error = _native.error(
+                "DISCONNECTED", "connection lost: a thread that moved its bytes was interrupted"
+            )
+            waiter.error.maybe_applied = True
+            waiter.set()
+        self.wake()
+
+    def _tell(self, told: list[Any]) -> None:
+        for event in _common.tell(told):
+            if event.name == "closed":
+                self._is_closed = True
+                for waiter in list(self._closing):
+                    waiter.set()
+            if self._setup.on_status is not None:
+                try:
+                    self._setup.on_status(event)
+                except Exception:
+                    logger.exception("on_status failed")
+
+    # ── the socket, which only the leader touches
+
+    def _write(self) -> None:
+        while self._unsent or self._take():
+            if not self._send():
+                break
+        self._listen(bool(self._unsent))
+
+    def _take(self) -> bool:
+        """Takes what core wants to be written; what is for an older connection falls away."""
+        while transmit := self.engine.poll_transmit():
+            conn, data = transmit
+            if conn == self._conn and self._socket is not None:
+                self._unsent = memoryview(data)
+                return True
+        return False
+
+    def _send(self) -> bool:
+        assert self._socket is not None
+        try:
+            sent = self._socket.send(self._unsent)
+        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            return False
+        except OSError as error:
+            self._on_lost(self._conn, error)
+            return False
+        self._unsent = self._unsent[sent:]
+        return True
+
+    def _read(self) -> None:
+        sock, conn = self._socket, self._conn
+        while sock is not None and sock is self._socket:
+            try:
+                length = sock.recv_into(self._buffer)
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return
+            except OSError as error:
+                self._on_lost(conn, error)
+                return
+            if length == 0:
+                self._on_lost(conn, None)
+                return
+            self.engine.receive(conn, self._buffer, length)
+            if not isinstance(sock, ssl.SSLSocket) or not sock.pending():  # what TLS holds no selector sees
+                return
+
+    def _listen(self, for_room: bool) -> None:
+        if self._socket is not None and for_room != self._wants_write:
+            self._wants_write = for_room
+            events = selectors.EVENT_READ | (selectors.EVENT_WRITE if for_room else 0)
+            self._selector.modify(self._socket, events)
+
+    def _hang_up(self) -> None:
+        sock, self._socket = self._socket, None
+        self._unsent = memoryview(b"")
+        self._wants_write = False
+        if sock is not None:
+            self._selector.unregister(sock)
+            sock.close()
+
+    def _disconnect(self, conn: int) -> None:
+        if conn != self._conn:
+            return
+        if self._socket is not None and self._unsent:
+            self._socket.settimeout(_GRACE)
+            with contextlib.suppress(OSError):
+                self._socket.sendall(self._unsent)
+        self._hang_up()
+        self._conn = 0
+
+    # ── dialling: on a thread of its own, which hands what came of it to the leader
+
+    def _spawn(self, work: Callable[..., None], *args: Any) -> None:
+        threading.Thread(target=work, args=args, name="natskv-dial", daemon=True).start()
+
+    def _hand_over(self, call: Callable[[], None]) -> None:
+        self._calls.append(call)
+        self.wake()
+        if self._is_closed:
+            with self._leader:
+                while self._calls:
+                    self._calls.popleft()()
+
+    def _dial(self, conn: int, host: str, port: int, tls_first: bool, is_web: bool) -> None:
+        try:
+            if is_web:
+                raise _native.error("UNSUPPORTED", "no WebSocket in Python yet")
+            sock = socket.create_connection((host, port), timeout=self._setup.connect_timeout)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if tls_first:
+                sock = self._secure(sock, host)
+        except Exception as error:
+            self._hand_over(partial(self._on_lost, conn, error))
+        else:
+            self._hand_over(partial(self._on_open, conn, sock, self.engine.transport_open))
+
+    def _start_tls(self, conn: int, name: str) -> None:
+        sock, self._socket = self._socket, None
+        if sock is not None and conn == self._conn:
+            self._selector.unregister(sock)
+            self._spawn(self._shake_hands, conn, sock, name)
+
+    def _shake_hands(self, conn: int, sock: socket.socket, name: str) -> None:
+        try:
+            sock.settimeout(self._setup.connect_timeout)
+            secured = self._secure(sock, name)
+        except Exception as error:
+            self._hand_over(partial(self._on_lost, conn, error))
+        else:
+            self._hand_over(partial(self._on_open, conn, secured, self.engine.transport_secured))
+
+    def _secure(self, sock: socket.socket, name: str) -> ssl.SSLSocket:
+        try:
+            return self._setup.tls_context().wrap_socket(sock, server_hostname=self._setup.tls_hostname or name)
+        except BaseException:
+            sock.close()
+            raise
+
+    def _on_open(self, conn: int, sock: socket.socket, tell: Callable[[int], None]) -> None:
+        if conn != self._conn or self._is_closed:
+            sock.close()
+            return
+        sock.setblocking(False)
+        self._socket = sock
+        self._wants_write = False
+        self._selector.register(sock, selectors.EVENT_READ)
+        tell(conn)
+
+    def _on_lost(self, conn: int, error: BaseException | None) -> None:
+        if conn == self._conn:
+            self._hang_up()
+            self.engine.transport_closed(conn, *_common.lost(error))

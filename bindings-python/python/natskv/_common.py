@@ -1,0 +1,221 @@
+"""What both APIs share: options of `connect`, words for lost transports, the log, and the feed of a watch."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+import ssl
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Protocol, TypedDict
+
+from . import _native
+from ._native import Bucket, Engine, KeyValueEntry
+from .errors import KeyValueError
+from .types import StatusEvent
+
+logger = logging.getLogger("natskv")
+
+Seconds = float | timedelta
+"""A duration: seconds, or a timedelta."""
+
+Value = bytes | bytearray | memoryview | str
+"""What can be written: bytes, anything with the buffer protocol, or text, which is written as UTF-8."""
+
+WatchItem = KeyValueEntry | None | str | KeyValueError
+"""An entry; None for "all initial values were handed out"; `"reset"`; the error that ended the watch."""
+
+
+class Options(TypedDict, total=False):
+    """The keyword options of `connect`. All may be left out; durations are seconds or timedeltas."""
+
+    name: str
+    """The client's name in the server's monitoring. Default: none."""
+    user: str
+    """User name; `nats://user:password@host` in a URL wins. Default: none."""
+    password: str
+    """Password of `user`. Default: none."""
+    token: str
+    """Token, instead of user and password; `nats://token@host` in a URL wins. Default: none."""
+    tls: ssl.SSLContext | bool
+    """True, or a context: TLS must be used. Default: used when a URL or the server asks for it, with
+    `ssl.create_default_context()`."""
+    tls_hostname: str
+    """The name that the server's certificate must have. Default: the host in the URL."""
+    tls_first: bool
+    """TLS before the server's first line (`handshake_first` in its configuration). Default: False."""
+    connect_timeout: Seconds
+    """How long one server may take. Default: 5 s."""
+    request_timeout: Seconds
+    """How long a call may take that does not say `timeout`. Default: 5 s."""
+    ping_interval: Seconds
+    """How often the server is asked whether it lives. Default: 60 s."""
+    max_pings_out: int
+    """Unanswered pings after which the connection counts as lost. Default: 2."""
+    reconnect: bool
+    """Whether a lost connection is made anew. Default: True."""
+    max_reconnects: int | None
+    """Failed attempts in a row after which the client closes. Default: None, for ever."""
+    reconnect_wait: Seconds
+    """Wait after the second failed attempt (the first is tried at once); doubles each time. Default: 0.1 s."""
+    max_reconnect_wait: Seconds
+    """Longest wait between attempts. Default: 5 s."""
+    randomize_servers: bool
+    """Whether servers are tried in random order. Default: True."""
+    inbox_prefix: str
+    """First tokens of the reply subjects, for accounts whose permissions name one. Default: `_INBOX`."""
+    domain: str
+    """JetStream domain. Default: none."""
+    api_prefix: str
+    """Prefix of the JetStream API, for imported accounts; excludes `domain`. Default: `$JS.API`."""
+    pending_limit: int
+    """Bytes of requests kept while disconnected; beyond it calls fail. Default: 8 MiB."""
+    retry_writes: bool
+    """Whether writes cut off by a disconnect are sent again. Only False is supported yet."""
+    on_status: Callable[[StatusEvent], object]
+    """Called with each change of the connection, and with what the log is told. Default: none."""
+
+
+class Setup:
+    """An engine made from the options of `connect`, and the options that are not core's."""
+
+    def __init__(self, servers: str | Sequence[str], options: Mapping[str, Any]) -> None:
+        urls = [url.strip() for url in servers.split(",")] if isinstance(servers, str) else list(servers)
+        for url in urls:
+            if url.lower().startswith(("ws://", "wss://")):
+                raise _native.error("UNSUPPORTED", f"{url}: no WebSocket in Python yet; use nats:// or tls://")
+        core = dict(options, servers=urls)
+        if core.pop("retry_writes", False):
+            raise _native.error("UNSUPPORTED", "retry_writes is not supported yet")
+        tls: ssl.SSLContext | bool | None = core.pop("tls", None)
+        core["tls"] = tls is True or isinstance(tls, ssl.SSLContext)
+        self._context = tls if isinstance(tls, ssl.SSLContext) else None
+        self.tls_hostname: str | None = core.pop("tls_hostname", None)
+        self.on_status: Callable[[StatusEvent], object] | None = core.pop("on_status", None)
+        self.engine = Engine(core, os.urandom(32), time.monotonic())
+        self.connect_timeout = _native.nanoseconds(core.get("connect_timeout") or 5) / 1e9
+        self.ready_timeout = self.connect_timeout * max(1, len(urls)) + 1
+
+    def tls_context(self) -> ssl.SSLContext:
+        """The user's context, or a default one made when it is first needed."""
+        if self._context is None:
+            self._context = ssl.create_default_context()
+        return self._context
+
+
+def lost(error: BaseException | None) -> tuple[str, str]:
+    """Core's word for why a transport is gone, and the reason in words."""
+    match error:
+        case None:
+            return "eof", ""
+        case ssl.SSLError():
+            return "tls", str(error)
+        case ConnectionRefusedError():
+            return "refused", str(error)
+        case ConnectionResetError() | BrokenPipeError():
+            return "reset", str(error)
+        case socket.gaierror():
+            return "unreachable", str(error)
+        case OSError(errno=errno.EHOSTUNREACH | errno.ENETUNREACH):
+            return "unreachable", str(error)
+    return "other", str(error) or type(error).__name__
+
+
+def tell(told: Iterable[tuple[str, KeyValueError | None, str]]) -> list[StatusEvent]:
+    """Writes the log, and gives what `on_status` is to be called with."""
+    events = [StatusEvent(name, message, error) for name, error, message in told]
+    for event in events:
+        is_news = event.error is None and event.name in _QUIET
+        logger.log(logging.INFO if is_news else logging.WARNING, "%s", event.message)
+    return events
+
+
+_QUIET = {"connecting", "connected", "reconnecting", "draining", "closed", "watch_resumed"}
+
+
+def filters(keys: str | Sequence[str]) -> list[str]:
+    """One filter or several, as core takes them."""
+    return [keys] if isinstance(keys, str) else list(keys)
+
+
+class Driver(Protocol):
+    """What a feed needs of the two drivers."""
+
+    engine: Engine
+    is_closing: bool
+    """The user has asked for the end, so that a watch that ends is no error."""
+
+    def pump(self) -> None:
+        """Drains the engine."""
+
+
+class Feed:
+    """The items of one watch on their way from core: taken in batches, handed out one by one."""
+
+    def __init__(self, driver: Driver, bucket: Bucket, watch: int) -> None:
+        self.is_over = False
+        self.resets = 0
+        self._driver = driver
+        self._engine = driver.engine
+        self._bucket = bucket
+        self._watch = watch
+        self._items: deque[WatchItem] = deque()
+        self._is_caught_up = False
+
+    def take(self) -> KeyValueEntry | None:
+        """The next entry that is already here.
+
+        Raises:
+            KeyValueError: The watch has ended for this reason.
+        """
+        while self._items or self._pull():
+            entry = self._step()
+            if entry is not None:
+                return entry
+        return None
+
+    def take_initial(self) -> KeyValueEntry | None:
+        """The next initial entry that is already here; None also when all were handed out."""
+        while not self.is_caught_up() and self._items:
+            entry = self._step()
+            if entry is not None:
+                return entry
+        return None
+
+    def is_caught_up(self) -> bool:
+        """Whether all initial values were handed out: looks one item ahead, so it is true with the last of them."""
+        if not self._is_caught_up and (self._items or self._pull()) and self._items[0] is None:
+            self._step()
+        return self._is_caught_up
+
+    def stop(self) -> None:
+        """Ends the watch on the server and forgets what was not handed out. May be called from anywhere, twice too."""
+        if not self.is_over:
+            self.is_over = True
+            self._engine.watch_stop(self._watch)
+            self._items.clear()
+
+    def _pull(self) -> bool:
+        if not self.is_over:
+            self._items.extend(self._engine.watch_batch(self._watch, self._bucket))
+            if self._engine.pending_transmit():  # flow control was answered, and the server waits for it
+                self._driver.pump()
+        return bool(self._items)
+
+    def _step(self) -> KeyValueEntry | None:
+        item = self._items.popleft()
+        if isinstance(item, KeyValueEntry):
+            return item
+        if isinstance(item, KeyValueError):
+            self.stop()
+            if not self._driver.is_closing:
+                raise item
+            return None
+        self._is_caught_up = item is None
+        if item == "reset":
+            self.resets += 1
+        return None

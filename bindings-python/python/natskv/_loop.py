@@ -1,0 +1,261 @@
+"""The driver of the asyncio API: one engine, one transport and one timer on the user's loop. No threads.
+
+`run` starts an operation and waits for it; `pump` is the only place that drains the engine. The first operation of a
+tick schedules the pump, and what else is asked in the same tick rides along in one write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+from . import _common, _native
+from ._common import Setup
+
+_CORK = 64 << 10
+"""Bytes waiting for the tick's end beyond which they are written at once."""
+
+_GRACE = 1.0
+"""Seconds that a closing transport gets to write what it has."""
+
+
+class Driver:
+    """Moves bytes and time between an engine and a loop, and ends to those who wait for them."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.engine = setup.engine
+        self.is_closing = False
+        self._setup = setup
+        self._loop = asyncio.get_running_loop()
+        self._closed: asyncio.Future[None] = self._loop.create_future()
+        self._conn = 0
+        self._transport: asyncio.Transport | None = None
+        self._protocol: _Protocol | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self._is_scheduled = False
+
+    async def run(self, verb: Callable[..., int], *args: Any) -> Any:
+        """Every operation: ask core, register who waits, schedule the pump, wait. Cancelled with its caller."""
+        future = self._loop.create_future()
+        op = verb(future, *args)
+        self.poke()
+        try:
+            return await future
+        except asyncio.CancelledError:
+            self.engine.cancel(op)
+            self.poke()
+            raise
+
+    def future(self) -> asyncio.Future[None]:
+        """A future of this loop."""
+        return self._loop.create_future()
+
+    def poke(self) -> None:
+        """Has the engine drained at the end of this tick, or at once when much is waiting."""
+        if self.engine.pending_transmit() > _CORK:
+            self.pump()
+        elif not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self.pump)
+
+    def poke_threadsafe(self) -> None:
+        """The same from a finalizer, which may run on any thread and after the loop's end."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self.poke)
+
+    def pump(self) -> None:
+        """Drains the engine: bytes to the transport, actions to the loop, ends to the waiters, and sets the timer."""
+        self._is_scheduled = False
+        engine = self.engine
+        while not self._is_full() and (transmit := engine.poll_transmit()):
+            conn, data = transmit
+            if conn == self._conn and self._transport is not None:
+                self._transport.write(data)
+        while action := engine.poll_action():
+            match action:
+                case ("connect", conn, host, port, tls_first, is_web):
+                    self._conn = conn
+                    self._spawn(self._dial(conn, host, port, tls_first, is_web))
+                case ("start_tls", conn, name):
+                    self._spawn(self._start_tls(conn, name))
+                case ("disconnect", conn):
+                    self._disconnect(conn)
+        done, ready, told = engine.poll_events()
+        for waiter, result, error in done:
+            if waiter.done():  # cancelled in this tick
+                continue
+            if error is None:
+                waiter.set_result(result)
+            else:
+                waiter.set_exception(error)
+        for event in ready:
+            event.set()
+        if told:
+            self._tell(told)
+        self._arm(engine.deadline())
+
+    async def close(self) -> None:
+        """Closes, and returns when the transport is gone and no task or timer is left."""
+        self.is_closing = True
+        self.engine.close()
+        self.pump()
+        await self._ended()
+
+    async def drain(self) -> None:
+        """Drains, then the same."""
+        self.is_closing = True
+        self.engine.drain()
+        self.pump()
+        await self._ended()
+
+    async def _ended(self) -> None:
+        await asyncio.shield(self._closed)  # the engine's own deadline ends it
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        if self._protocol is not None:
+            await asyncio.wait([self._protocol.lost], timeout=_GRACE)
+            self._protocol.transport.abort()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_GRACE)
+
+    # ── what the transport and the loop tell: an older connection is none of ours
+
+    def on_open(self, protocol: _Protocol) -> None:
+        """The transport asked for is open."""
+        if protocol.conn != self._conn:
+            protocol.transport.abort()
+            return
+        self._protocol = protocol
+        self._transport = protocol.transport
+        self.engine.transport_open(protocol.conn)
+        self.pump()
+
+    def on_lost(self, conn: int, error: BaseException | None) -> None:
+        """The transport is gone, or could not be made."""
+        if conn == self._conn:
+            self._transport = None
+            self.engine.transport_closed(conn, *_common.lost(error))
+            self.pump()
+
+    def on_time(self) -> None:
+        """The deadline has come."""
+        self._timer = None
+        self.engine.handle_timeout()
+        self.pump()
+
+    # ── actions
+
+    async def _dial(self, conn: int, host: str, port: int, tls_first: bool, is_web: bool) -> None:
+        try:
+            if is_web:
+                raise _native.error("UNSUPPORTED", "no WebSocket in Python yet")
+            context = self._setup.tls_context() if tls_first else None
+            name = (self._setup.tls_hostname or host) if tls_first else None
+            await self._loop.create_connection(
+                lambda: _Protocol(self, conn), host, port, ssl=context, server_hostname=name
+            )
+        except Exception as error:
+            self.on_lost(conn, error)
+
+    async def _start_tls(self, conn: int, name: str) -> None:
+        protocol = self._protocol
+        if protocol is None or protocol.conn != conn:
+            return
+        try:
+            context, name = self._setup.tls_context(), self._setup.tls_hostname or name
+            transport = await self._loop.start_tls(protocol.transport, protocol, context, server_hostname=name)
+            if transport is None:
+                raise ConnectionResetError("closed during the TLS handshake")
+        except Exception as error:
+            protocol.transport.abort()
+            self.on_lost(conn, error)
+            return
+        protocol.transport = transport
+        if conn != self._conn:
+            transport.abort()
+            return
+        self._transport = transport
+        self.engine.transport_secured(conn)
+        self.pump()
+
+    def _disconnect(self, conn: int) -> None:
+        if conn != self._conn:
+            return
+        self._conn = 0
+        if self._transport is not None and self._protocol is not None:
+            self._protocol.close()
+            self._transport = None
+
+    def _spawn(self, work: Any) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _is_full(self) -> bool:
+        return self._protocol is not None and self._protocol.is_paused and self._protocol.conn == self._conn
+
+    def _tell(self, told: list[Any]) -> None:
+        for event in _common.tell(told):
+            if self._setup.on_status is not None:
+                self._loop.call_soon(self._setup.on_status, event)
+            if event.name == "closed" and not self._closed.done():
+                self._closed.set_result(None)
+
+    def _arm(self, deadline: float | None) -> None:
+        """Sets the timer when there is none or it is too late; one that is early does no harm."""
+        if deadline is None or (self._timer is not None and self._due <= deadline):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = deadline
+        self._timer = self._loop.call_later(max(0.0, deadline - time.monotonic()), self.on_time)
+
+
+class _Protocol(asyncio.BufferedProtocol):
+    """One transport: bytes are received into a buffer of ours, and parsed there."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, driver: Driver, conn: int) -> None:
+        self.conn = conn
+        self.is_paused = False
+        self.lost: asyncio.Future[None] = driver.future()
+        self._driver = driver
+        self._buffer = memoryview(bytearray(128 << 10))  # asyncio's TLS slices it, which must not copy
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self._driver.on_open(self)
+
+    def close(self) -> None:
+        """Writes what the transport has, for a while at most, and closes it."""
+        self.transport.close()
+        self._deadline = asyncio.get_running_loop().call_later(_GRACE, self.transport.abort)
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return cast(bytearray, self._buffer)  # any buffer will do
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._driver.engine.receive(self.conn, self._buffer, nbytes)
+        self._driver.pump()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost.set_result(None)
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._driver.on_lost(self.conn, exc)
+
+    def pause_writing(self) -> None:
+        self.is_paused = True
+
+    def resume_writing(self) -> None:
+        self.is_paused = False
+        self._driver.pump()

@@ -1,0 +1,206 @@
+//! Python values as core wants them, and core's results as Python wants them.
+
+use std::time::Duration;
+
+use natskv_core::{Action, Config, Lost, Notice, Outcome, Scheme, State, TlsMode};
+use pyo3::{
+    IntoPyObjectExt,
+    buffer::PyBuffer,
+    exceptions::PyTypeError,
+    prelude::*,
+    types::{PyBool, PyBytes, PyDict, PyString, PyTuple},
+};
+
+use crate::{engine::Bucket, entry::KeyValueEntry, errors};
+
+/// A value to write: `str` becomes UTF-8, anything else is taken through the buffer protocol.
+pub(crate) struct Value<'py>(Bound<'py, PyBytes>);
+
+impl std::ops::Deref for Value<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Value<'py> {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(bytes) = value.cast::<PyBytes>() {
+            return Ok(Self(bytes.to_owned()));
+        }
+        if let Ok(text) = value.cast::<PyString>() {
+            return Ok(Self(text.encode_utf8()?));
+        }
+        let py = value.py();
+        let Ok(buffer) = PyBuffer::<u8>::get(&value) else {
+            let kind = value.get_type().name()?;
+            return Err(PyTypeError::new_err(format!("a value is bytes, bytearray, memoryview or str, not {kind}")));
+        };
+        Ok(Self(PyBytes::new(py, &buffer.to_vec(py)?)))
+    }
+}
+
+/// Seconds as a number or a `timedelta`. `None` and 0 are "none given".
+pub(crate) struct Time(pub(crate) Option<Duration>);
+
+/// The longest time that is taken: longer ones are nearly always nanoseconds or milliseconds by mistake.
+const LONGEST: f64 = 100.0 * 365.25 * 86_400.0;
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Time {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        let py = value.py();
+        if value.is_none() {
+            return Ok(Self(None));
+        }
+        let wrong = || PyTypeError::new_err("a time is a number of seconds or a timedelta");
+        if value.is_instance_of::<PyBool>() {
+            return Err(wrong());
+        }
+        let seconds: f64 = match value.extract() {
+            Ok(seconds) => seconds,
+            Err(_) => value.call_method0("total_seconds").map_err(|_| wrong())?.extract()?,
+        };
+        if !(0.0..=LONGEST).contains(&seconds) {
+            let message = format!("time {seconds}: expected 0 to 100 years, in seconds");
+            return Err(errors::invalid(py, message));
+        }
+        Ok(Self(Some(Duration::from_secs_f64(seconds)).filter(|time| !time.is_zero())))
+    }
+}
+
+/// A revision: an integer of 64 bits without sign.
+#[derive(Clone, Copy)]
+pub(crate) struct Revision(pub(crate) u64);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Revision {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        if value.is_instance_of::<PyBool>() || !value.hasattr("__index__")? {
+            return Err(PyTypeError::new_err(format!("a revision is an int, not {}", value.get_type().name()?)));
+        }
+        let revision = value.extract().map(Self);
+        revision.map_err(|_| errors::invalid(value.py(), format!("revision {}: expected 1 to 2**64 - 1", &*value)))
+    }
+}
+
+/// Core's configuration from the options of `connect`: absent and `None` mean the default.
+pub(crate) fn config(options: &Bound<'_, PyDict>) -> PyResult<Config> {
+    let mut config = Config { lang: "python", ..Config::default() };
+    for (name, value) in options {
+        if value.is_none() {
+            continue;
+        }
+        let name: &str = name.extract()?;
+        match name {
+            "servers" => config.servers = value.extract()?,
+            "name" => config.name = value.extract()?,
+            "user" => config.user = value.extract()?,
+            "password" => config.password = value.extract()?,
+            "token" => config.token = value.extract()?,
+            "tls" => config.tls = value.extract()?,
+            "tls_first" => config.tls_first = value.extract()?,
+            "connect_timeout" => set_time(&mut config.connect_timeout, &value)?,
+            "request_timeout" => set_time(&mut config.request_timeout, &value)?,
+            "ping_interval" => set_time(&mut config.ping_interval, &value)?,
+            "max_pings_out" => config.max_pings_out = value.extract()?,
+            "reconnect" => config.reconnect = value.extract()?,
+            "max_reconnects" => config.max_reconnects = value.extract()?,
+            "reconnect_wait" => set_time(&mut config.reconnect_wait, &value)?,
+            "max_reconnect_wait" => set_time(&mut config.max_reconnect_wait, &value)?,
+            "randomize_servers" => config.randomize_servers = value.extract()?,
+            "inbox_prefix" => config.inbox_prefix = value.extract()?,
+            "domain" => config.domain = value.extract()?,
+            "api_prefix" => config.api_prefix = value.extract()?,
+            "pending_limit" => config.pending_limit = value.extract()?,
+            _ => return Err(PyTypeError::new_err(format!("unknown option {name:?}"))),
+        }
+    }
+    Ok(config)
+}
+
+fn set_time(field: &mut Duration, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    if let Some(time) = value.extract::<Time>()?.0 {
+        *field = time;
+    }
+    Ok(())
+}
+
+/// How an operation ended well; `bucket` is the one it was asked of, for entries.
+pub(crate) fn outcome(py: Python<'_>, outcome: Outcome, bucket: Option<&Py<PyString>>) -> PyResult<Py<PyAny>> {
+    let entry = |entry| KeyValueEntry::new(py, entry, bucket);
+    match outcome {
+        Outcome::Unit => Ok(py.None()),
+        Outcome::Revision(revision) => revision.into_py_any(py),
+        Outcome::Entry(found) => entry(found).into_py_any(py),
+        Outcome::Entries(entries) => entries.into_iter().map(entry).collect::<Vec<_>>().into_py_any(py),
+        Outcome::Names(names) => names.into_py_any(py),
+        Outcome::Opened(id, status) => (Bucket::new(py, id, &status.bucket), status.to_json()).into_py_any(py),
+        Outcome::Status(status) => status.to_json().into_py_any(py),
+        Outcome::Statuses(statuses) => statuses.iter().map(|s| s.to_json()).collect::<Vec<_>>().into_py_any(py),
+        Outcome::Purged(count) => count.into_py_any(py),
+        Outcome::RoundTrip(time) => time.as_secs_f64().into_py_any(py),
+        Outcome::Json(text) => text.into_py_any(py),
+    }
+}
+
+/// An action as a tuple that Python takes apart with `match`.
+pub(crate) fn action(py: Python<'_>, action: Action) -> PyResult<Bound<'_, PyTuple>> {
+    match action {
+        Action::Connect { conn, server, tls } => {
+            let is_web = matches!(server.scheme, Scheme::Ws | Scheme::Wss);
+            ("connect", conn.0, server.host, server.port, tls == TlsMode::First, is_web).into_pyobject(py)
+        }
+        Action::StartTls { conn, server_name } => ("start_tls", conn.0, server_name).into_pyobject(py),
+        Action::Disconnect { conn } => ("disconnect", conn.0).into_pyobject(py),
+    }
+}
+
+/// Why a transport is gone, from the word and the text that the transports give.
+pub(crate) fn lost(kind: &str, text: String) -> Lost {
+    match kind {
+        "refused" => Lost::Refused,
+        "unreachable" => Lost::Unreachable,
+        "eof" => Lost::Eof,
+        "reset" => Lost::Reset,
+        "tls" => Lost::Tls(text),
+        _ => Lost::Other(text),
+    }
+}
+
+/// The word for a state, and the error that it carries.
+pub(crate) fn state(state: &State) -> (&'static str, Option<&natskv_core::Error>) {
+    match state {
+        State::Connecting => ("connecting", None),
+        State::Connected => ("connected", None),
+        State::Disconnected(error) => ("disconnected", Some(error)),
+        State::Reconnecting => ("reconnecting", None),
+        State::Draining => ("draining", None),
+        State::Closed(error) => ("closed", error.as_ref()),
+    }
+}
+
+/// The word for a notice, and a sentence for the log.
+pub(crate) fn notice(notice: Notice) -> (&'static str, String) {
+    match notice {
+        Notice::ServerError(text) => ("server_error", format!("the server says: {text}")),
+        Notice::LameDuck => ("lame_duck", String::from("the server is about to shut down")),
+        Notice::WatchResumed(_, why) => ("watch_resumed", format!("a watch asked for its consumer anew: {why}")),
+        Notice::WatchOverflow(_) => {
+            ("watch_overflow", String::from("a watch's reader was too slow; what was unread is asked for again"))
+        }
+        Notice::WatchReset(_) => {
+            ("watch_reset", String::from("a bucket under a watch was deleted and created again; the watch starts anew"))
+        }
+    }
+}
+
+/// Filters as core takes them.
+pub(crate) fn as_strs(filters: &[String]) -> Vec<&str> {
+    filters.iter().map(String::as_str).collect()
+}

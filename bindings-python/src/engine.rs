@@ -1,0 +1,571 @@
+//! `Engine`: one core client behind a mutex. Both APIs drive it; it drives nothing itself.
+//!
+//! Every command takes the object that waits for its end (a future, or the blocking API's waiter) and gives it back
+//! from `poll_events` with the result, so no end can arrive before its waiter is known. Python code can run whenever
+//! a Python object is made or dropped, so under the lock none is: collect, release, convert.
+
+use std::{
+    collections::HashMap,
+    mem,
+    sync::{Mutex, MutexGuard},
+    time::Instant as Clock,
+};
+
+use natskv_core::{
+    BucketConfig, BucketId, Client, Compare, ConnId, Error, ErrorCode, Event, Instant, OpId, Outcome, WatchId,
+    WatchItem, WatchOptions,
+};
+use pyo3::{
+    buffer::PyBuffer,
+    prelude::*,
+    sync::MutexExt,
+    types::{PyBytes, PyDict, PyList, PyString, PyTuple},
+};
+
+use crate::{
+    convert::{self, Revision, Time, Value},
+    entry::KeyValueEntry,
+    errors,
+};
+
+/// An opened bucket: what every verb on keys names it by.
+#[pyclass(frozen, module = "natskv._native")]
+pub(crate) struct Bucket {
+    id: BucketId,
+    name: Py<PyString>,
+}
+
+impl Bucket {
+    pub(crate) fn new(py: Python<'_>, id: BucketId, name: &str) -> Self {
+        Self { id, name: PyString::new(py, name).unbind() }
+    }
+}
+
+#[pymethods]
+impl Bucket {
+    /// The bucket's name.
+    #[getter]
+    fn name(&self, py: Python<'_>) -> Py<PyString> {
+        self.name.clone_ref(py)
+    }
+}
+
+/// One client of core.
+#[pyclass(frozen, module = "natskv._native")]
+pub(crate) struct Engine {
+    inner: Mutex<Inner>,
+    clock: Clock,
+    /// What Python's `time.monotonic()` said when `clock` was started.
+    start: f64,
+}
+
+struct Inner {
+    client: Client,
+    /// Swapped with core's bytes by `poll_transmit`, so that its capacity is used again.
+    transmit: Vec<u8>,
+    waiters: HashMap<OpId, Waiter>,
+    watches: HashMap<WatchId, Watch>,
+}
+
+/// Who waits for an operation, and of which bucket the entries in its result are.
+struct Waiter {
+    object: Py<PyAny>,
+    bucket: Option<Py<PyString>>,
+}
+
+/// Who waits until a watch is established, and whom to tell that it has something.
+struct Watch {
+    opened: Option<Py<PyAny>>,
+    ready: Py<PyAny>,
+}
+
+/// An event of core together with whom it is for; converted when the lock is released.
+enum News {
+    Done(Waiter, Result<Outcome, Error>),
+    Opened(Py<PyAny>, Result<(), Error>),
+    Ready(Py<PyAny>),
+    Told(&'static str, Option<Error>, String),
+}
+
+#[pymethods]
+impl Engine {
+    /// A client with `options` (those of `connect`), 32 random bytes, and the present `time.monotonic()`.
+    #[new]
+    fn new(py: Python<'_>, options: &Bound<'_, PyDict>, entropy: [u8; 32], start: f64) -> PyResult<Self> {
+        let clock = Clock::now();
+        let client = Client::new(convert::config(options)?, entropy, Instant::from_nanos(0));
+        let client = client.map_err(|error| errors::raise(py, &error))?;
+        let inner = Inner { client, transmit: Vec::new(), waiters: HashMap::new(), watches: HashMap::new() };
+        Ok(Self { inner: Mutex::new(inner), clock, start })
+    }
+
+    // ── commands on the client: the waiter gets what is said after the arrow
+
+    /// → None, once connected.
+    fn ready(&self, py: Python<'_>, waiter: Py<PyAny>, timeout: Time) -> PyResult<u64> {
+        self.begin(py, waiter, None, |core, now| core.ready(timeout.0, now))
+    }
+
+    /// → float, seconds of the round trip.
+    fn flush(&self, py: Python<'_>, waiter: Py<PyAny>, timeout: Time) -> PyResult<u64> {
+        self.begin(py, waiter, None, |core, now| core.flush(timeout.0, now))
+    }
+
+    /// A bucket's handle without asking the server.
+    fn bind(&self, py: Python<'_>, bucket: &str) -> PyResult<Bucket> {
+        let id = self.lock(py)?.client.bind(bucket);
+        id.map(|id| Bucket::new(py, id, bucket)).map_err(|error| errors::raise(py, &error))
+    }
+
+    /// → (Bucket, status as JSON).
+    fn open(&self, py: Python<'_>, waiter: Py<PyAny>, bucket: &str, timeout: Time) -> PyResult<u64> {
+        self.begin(py, waiter, None, |core, now| core.open(bucket, timeout.0, now))
+    }
+
+    /// → (Bucket, status as JSON). An existing bucket must be equal in every field.
+    fn create_bucket(&self, py: Python<'_>, waiter: Py<PyAny>, config: &str, timeout: Time) -> PyResult<u64> {
+        self.begin(py, waiter, None, |core, now| {
+            core.create_bucket(&BucketConfig::from_json(config)?, Compare::All, timeout.0, now)
+        })
+    }
+
+    /// → (Bucket, status as JSON).
+    fn update_bucket(&self, py: Python<'_>, waiter: Py<PyAny>, config: &str, timeout: Time) -> PyResult<u64> {
+        self.begin(py, waiter, None, |core, now| core.update_bucket(&BucketConfig::from_json(config)?, timeout.0, now))
+    }
+
+    /// → (Bucket, status as JSON).
+    fn create_or_update_bucket(&self, py: Python<'_>, waiter: Py<PyAny>, config: &str, timeout: Time) -> PyResult<u64> {
+        self.begin(py, waiter, None, |core, now| {
+            core.create_or_update_bucket(&BucketConfig::from_json(config)?, timeout.0, now)
+        })
+    }
+
+    /// → None.
+    fn delete_bucket(&self, py: Python<'_>, waiter: Py<PyAny>, bucket: &str, timeout: Time) -> PyResult<u64> {
+        self.begin(py, waiter, None, |core, now| core.delete_bucket(bucket, timeout.0, now))
+    }
+
+    /// → list of names.
+    fn bucket_names(&self, py: Python<'_>, waiter: Py<PyAny>, timeout: Time) -> PyResult<u64> {
+        self.begin(py, waiter, None, |core, now| core.bucket_names(timeout.0, now))
+    }
+
+    /// → list of statuses as JSON.
+    fn bucket_list(&self, py: Python<'_>, waiter: Py<PyAny>, timeout: Time) -> PyResult<u64> {
+        self.begin(py, waiter, None, |core, now| core.bucket_list(timeout.0, now))
+    }
+
+    // ── commands on a bucket
+
+    /// → status as JSON.
+    fn status(&self, py: Python<'_>, waiter: Py<PyAny>, bucket: &Bucket, timeout: Time) -> PyResult<u64> {
+        self.begin(py, waiter, None, |core, now| core.status(bucket.id, timeout.0, now))
+    }
+
+    /// → KeyValueEntry.
+    fn get(
+        &self,
+        py: Python<'_>,
+        waiter: Py<PyAny>,
+        bucket: &Bucket,
+        key: &str,
+        revision: Option<Revision>,
+        timeout: Time,
+    ) -> PyResult<u64> {
+        let revision = revision.map(|r| r.0);
+        self.begin(py, waiter, Some(bucket), |core, now| core.get(bucket.id, key, revision, timeout.0, now))
+    }
+
+    /// → KeyValueEntry, markers too.
+    fn entry(&self, py: Python<'_>, waiter: Py<PyAny>, bucket: &Bucket, key: &str, timeout: Time) -> PyResult<u64> {
+        self.begin(py, waiter, Some(bucket), |core, now| core.entry(bucket.id, key, timeout.0, now))
+    }
+
+    /// → int, the revision.
+    fn put(
+        &self,
+        py: Python<'_>,
+        waiter: Py<PyAny>,
+        bucket: &Bucket,
+        key: &str,
+        value: Value<'_>,
+        timeout: Time,
+    ) -> PyResult<u64> {
+        self.begin(py, waiter, None, |core, now| core.put(bucket.id, key, &value, timeout.0, now))
+    }
+
+    /// → int, the revision.
+    #[expect(clippy::too_many_arguments, reason = "the verb's own")]
+    fn create(
+        &self,
+        py: Python<'_>,
+        waiter: Py<PyAny>,
+        bucket: &Bucket,
+        key: &str,
+        value: Value<'_>,
+        ttl: Time,
+        timeout: Time,
+    ) -> PyResult<u64> {
+        self.begin(py, waiter, None, |core, now| core.create(bucket.id, key, &value, ttl.0, timeout.0, now))
+    }
+
+    /// → int, the revision.
+    #[expect(clippy::too_many_arguments, reason = "the verb's own")]
+    fn update(
+        &self,
+        py: Python<'_>,
+        waiter: Py<PyAny>,
+        bucket: &Bucket,
+        key: &str,
+        value: Value<'_>,
+        revision: Revision,
+        timeout: Time,
+    ) -> PyResult<u64> {
+        self.begin(py, waiter, None, |core, now| core.update(bucket.id, key, &value, revision.0, timeout.0, now))
+    }
+
+    /// → int, the marker's revision.
+    fn delete(
+        &self,
+        py: Python<'_>,
+        waiter: Py<PyAny>,
+        bucket: &Bucket,
+        key: &str,
+        expected: Option<Revision>,
+        timeout: Time,
+    ) -> PyResult<u64> {
+        let expected = expected.map(|r| r.0);
+        self.begin(py, waiter, None, |core, now| core.delete(bucket.id, key, expected, timeout.0, now))
+    }
+
+    /// → int, the marker's revision.
+    #[expect(clippy::too_many_arguments, reason = "the verb's own")]
+    fn purge(
+        &self,
+        py: Python<'_>,
+        waiter: Py<PyAny>,
+        bucket: &Bucket,
+        key: &str,
+        expected: Option<Revision>,
+        ttl: Time,
+        timeout: Time,
+    ) -> PyResult<u64> {
+        let expected = expected.map(|r| r.0);
+        self.begin(py, waiter, None, |core, now| core.purge(bucket.id, key, expected, ttl.0, timeout.0, now))
+    }
+
+    /// → list of KeyValueEntry.
+    fn history(&self, py: Python<'_>, waiter: Py<PyAny>, bucket: &Bucket, key: &str, timeout: Time) -> PyResult<u64> {
+        self.begin(py, waiter, Some(bucket), |core, now| core.history(bucket.id, key, timeout.0, now))
+    }
+
+    /// → list of keys.
+    fn keys(
+        &self,
+        py: Python<'_>,
+        waiter: Py<PyAny>,
+        bucket: &Bucket,
+        filters: Vec<String>,
+        timeout: Time,
+    ) -> PyResult<u64> {
+        let filters = convert::as_strs(&filters);
+        self.begin(py, waiter, None, |core, now| core.keys(bucket.id, &filters, timeout.0, now))
+    }
+
+    /// → int, how many markers went.
+    fn purge_deletes(
+        &self,
+        py: Python<'_>,
+        waiter: Py<PyAny>,
+        bucket: &Bucket,
+        older_than: Time,
+        timeout: Time,
+    ) -> PyResult<u64> {
+        let older_than = older_than.0.unwrap_or_default();
+        self.begin(py, waiter, None, |core, now| core.purge_deletes(bucket.id, older_than, timeout.0, now))
+    }
+
+    /// → the reply's JSON text.
+    fn execute(
+        &self,
+        py: Python<'_>,
+        waiter: Py<PyAny>,
+        bucket: &Bucket,
+        operation: &str,
+        timeout: Time,
+    ) -> PyResult<u64> {
+        self.begin(py, waiter, None, |core, now| core.execute(bucket.id, operation, timeout.0, now))
+    }
+
+    /// Ends an operation; nobody is told.
+    fn cancel(&self, py: Python<'_>, op: u64) -> PyResult<()> {
+        let _waiter = self.with(py, |inner, now| {
+            inner.client.cancel(OpId(op), now);
+            inner.waiters.remove(&OpId(op))
+        })?;
+        Ok(())
+    }
+
+    /// Starts a watch: `opened` waits until it is established, `ready` is handed out whenever it has items again.
+    #[expect(clippy::too_many_arguments, reason = "the verb's own")]
+    fn watch(
+        &self,
+        py: Python<'_>,
+        opened: Py<PyAny>,
+        ready: Py<PyAny>,
+        bucket: &Bucket,
+        filters: Vec<String>,
+        include_history: bool,
+        ignore_deletes: bool,
+        meta_only: bool,
+        updates_only: bool,
+        resume_from_revision: Option<Revision>,
+        timeout: Time,
+    ) -> PyResult<u64> {
+        let filters = convert::as_strs(&filters);
+        let resume_from_revision = resume_from_revision.map(|r| r.0);
+        let timeout = timeout.0;
+        let options =
+            WatchOptions { include_history, ignore_deletes, meta_only, updates_only, resume_from_revision, timeout };
+        let watch = self.with(py, |inner, now| {
+            let watch = inner.client.watch(bucket.id, &filters, options, now)?;
+            inner.watches.insert(watch, Watch { opened: Some(opened), ready });
+            Ok(watch.0)
+        })?;
+        watch.map_err(|error| errors::raise(py, &error))
+    }
+
+    /// What a watch has, at most 256 items or 1 MiB of values: entries; None for "caught up"; `"reset"`; an exception
+    /// for its end. Taking items is what lets the server send more. After an empty list `ready` will be told.
+    fn watch_batch<'py>(&self, py: Python<'py>, watch: u64, bucket: &Bucket) -> PyResult<Bound<'py, PyList>> {
+        let items = self.with(py, |inner, now| {
+            let mut items = Vec::new();
+            let mut bytes = 0;
+            while items.len() < 256 && bytes < 1 << 20 {
+                let Some(item) = inner.client.watch_next(WatchId(watch), now) else { break };
+                if let WatchItem::Entry(entry) = &item {
+                    bytes += entry.value().len();
+                }
+                items.push(item);
+            }
+            items
+        })?;
+        let object = |item| match item {
+            WatchItem::Entry(entry) => Ok(Py::new(py, KeyValueEntry::new(py, entry, Some(&bucket.name)))?.into_any()),
+            WatchItem::CaughtUp => Ok(py.None()),
+            WatchItem::Reset => Ok(PyString::intern(py, "reset").into_any().unbind()),
+            WatchItem::Ended(error) => Ok(errors::instance(py, &error)?.unbind()),
+        };
+        PyList::new(py, items.into_iter().map(object).collect::<PyResult<Vec<_>>>()?)
+    }
+
+    /// Ends a watch and its consumer on the server.
+    fn watch_stop(&self, py: Python<'_>, watch: u64) -> PyResult<()> {
+        let _watch = self.with(py, |inner, now| {
+            inner.client.watch_stop(WatchId(watch), now);
+            inner.watches.remove(&WatchId(watch))
+        })?;
+        Ok(())
+    }
+
+    /// Finishes what is in flight, ends the watches, then closes.
+    fn drain(&self, py: Python<'_>) -> PyResult<()> {
+        self.with(py, |inner, now| inner.client.drain(now))
+    }
+
+    /// Ends everything now.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.with(py, |inner, now| inner.client.close(now))
+    }
+
+    // ── inputs: what the transport tells
+
+    /// The transport asked for is open.
+    fn transport_open(&self, py: Python<'_>, conn: u64) -> PyResult<()> {
+        self.with(py, |inner, now| inner.client.transport_open(ConnId(conn), now))
+    }
+
+    /// TLS is up.
+    fn transport_secured(&self, py: Python<'_>, conn: u64) -> PyResult<()> {
+        self.with(py, |inner, now| inner.client.transport_secured(ConnId(conn), now))
+    }
+
+    /// The first `length` bytes of `buffer` came from the server; they are parsed where they are.
+    fn receive(&self, py: Python<'_>, conn: u64, buffer: PyBuffer<u8>, length: usize) -> PyResult<()> {
+        let length = length.min(buffer.item_count());
+        if length == 0 || !buffer.is_c_contiguous() {
+            return Ok(());
+        }
+        // SAFETY: `buffer` is contiguous, at least `length` long, and not resized while this export lives. Nobody writes
+        // to it meanwhile: it belongs to the transport, which fills it only after this call has returned.
+        let bytes = unsafe { std::slice::from_raw_parts(buffer.buf_ptr().cast::<u8>().cast_const(), length) };
+        self.with(py, |inner, now| inner.client.receive(ConnId(conn), bytes, now))
+    }
+
+    /// The transport is gone: `"refused"`, `"unreachable"`, `"eof"`, `"reset"`, `"tls"` or `"other"`, and why in words.
+    fn transport_closed(&self, py: Python<'_>, conn: u64, kind: &str, text: String) -> PyResult<()> {
+        let why = convert::lost(kind, text);
+        self.with(py, |inner, now| inner.client.transport_closed(ConnId(conn), why, now))
+    }
+
+    /// The deadline may have passed.
+    fn handle_timeout(&self, py: Python<'_>) -> PyResult<()> {
+        self.with(py, |inner, now| inner.client.handle_timeout(now))
+    }
+
+    // ── outputs: drained by the pump, in this order
+
+    /// (connection, bytes to write on it), or None.
+    fn poll_transmit<'py>(&self, py: Python<'py>) -> PyResult<Option<(u64, Bound<'py, PyBytes>)>> {
+        let (conn, bytes) = self.with(py, |inner, _| {
+            let mut bytes = mem::take(&mut inner.transmit);
+            (inner.client.poll_transmit(&mut bytes), bytes)
+        })?;
+        let transmit = conn.map(|conn| (conn.0, PyBytes::new(py, &bytes)));
+        if bytes.capacity() <= 1 << 20 {
+            self.lock(py)?.transmit = bytes;
+        }
+        Ok(transmit)
+    }
+
+    /// ("connect", connection, host, port, TLS first, WebSocket), ("start_tls", connection, server name) or
+    /// ("disconnect", connection), or None.
+    fn poll_action<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        let action = self.with(py, |inner, _| inner.client.poll_action())?;
+        action.map(|action| convert::action(py, action)).transpose()
+    }
+
+    /// All events: ([(waiter, result, exception or None)], [ready], [(word, exception or None, sentence)]).
+    fn poll_events<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<(Bound<'py, PyList>, Bound<'py, PyList>, Bound<'py, PyList>)> {
+        let news = self.with(py, |inner, _| inner.news(py))?;
+        let (done, ready, told) = (PyList::empty(py), PyList::empty(py), PyList::empty(py));
+        for item in news {
+            match item {
+                News::Done(waiter, Ok(outcome)) => {
+                    let result = convert::outcome(py, outcome, waiter.bucket.as_ref())?;
+                    done.append((waiter.object, result, py.None()))?;
+                }
+                News::Done(Waiter { object, .. }, Err(error)) | News::Opened(object, Err(error)) => {
+                    done.append((object, py.None(), errors::instance(py, &error)?))?;
+                }
+                News::Opened(object, Ok(())) => done.append((object, py.None(), py.None()))?,
+                News::Ready(object) => ready.append(object)?,
+                News::Told(word, error, text) => {
+                    let error = error.map(|error| errors::instance(py, &error)).transpose()?;
+                    told.append((word, error, text))?;
+                }
+            }
+        }
+        Ok((done, ready, told))
+    }
+
+    /// When `handle_timeout` is due, on the clock of `time.monotonic()`.
+    fn deadline(&self, py: Python<'_>) -> PyResult<Option<f64>> {
+        let deadline = self.lock(py)?.client.deadline();
+        Ok(deadline.map(|at| self.start + at.as_nanos() as f64 / 1e9))
+    }
+
+    /// How many bytes `poll_transmit` would give.
+    fn pending_transmit(&self, py: Python<'_>) -> PyResult<usize> {
+        Ok(self.lock(py)?.client.pending_transmit())
+    }
+
+    // ── getters
+
+    /// The connection's state in a word.
+    #[getter]
+    fn state(&self, py: Python<'_>) -> PyResult<&'static str> {
+        Ok(convert::state(self.lock(py)?.client.state()).0)
+    }
+
+    /// The INFO of the connected server as JSON text.
+    #[getter]
+    fn server_info(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        Ok(self.lock(py)?.client.server_info().map(|info| info.json.clone()))
+    }
+
+    /// URL of the server in use or last used, without credentials.
+    #[getter]
+    fn connected_url(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(self.lock(py)?.client.connected_url())
+    }
+
+    /// (messages in, bytes in, messages out, bytes out, reconnects).
+    #[getter]
+    fn stats(&self, py: Python<'_>) -> PyResult<(u64, u64, u64, u64, u64)> {
+        let stats = self.lock(py)?.client.stats();
+        Ok((stats.in_msgs, stats.in_bytes, stats.out_msgs, stats.out_bytes, stats.reconnects))
+    }
+}
+
+impl Engine {
+    /// Every command: `command` is core's verb, which takes or refuses it now; what comes of it goes to `waiter`.
+    fn begin(
+        &self,
+        py: Python<'_>,
+        waiter: Py<PyAny>,
+        bucket: Option<&Bucket>,
+        command: impl FnOnce(&mut Client, Instant) -> Result<OpId, Error>,
+    ) -> PyResult<u64> {
+        let bucket = bucket.map(|bucket| bucket.name.clone_ref(py));
+        let waiter = Waiter { object: waiter, bucket };
+        let started = self.with(py, |inner, now| match command(&mut inner.client, now) {
+            Ok(op) => {
+                inner.waiters.insert(op, waiter);
+                Ok(op.0)
+            }
+            Err(error) => Err((error, waiter)), // dropped after the lock
+        })?;
+        started.map_err(|(error, _waiter)| errors::raise(py, &error))
+    }
+
+    fn with<T>(&self, py: Python<'_>, action: impl FnOnce(&mut Inner, Instant) -> T) -> PyResult<T> {
+        let mut inner = self.lock(py)?;
+        let now = Instant::from_nanos(self.clock.elapsed().as_nanos() as u64);
+        Ok(action(&mut inner, now))
+    }
+
+    /// Fails only after a panic inside core, which leaves nothing to go on with.
+    fn lock(&self, py: Python<'_>) -> PyResult<MutexGuard<'_, Inner>> {
+        self.inner.lock_py_attached(py).map_err(|_| {
+            let message = "an earlier panic made this client unusable; please report it";
+            errors::raise(py, &Error::new(ErrorCode::Internal, message))
+        })
+    }
+}
+
+impl Inner {
+    fn news(&mut self, py: Python<'_>) -> Vec<News> {
+        let mut news = Vec::new();
+        while let Some(event) = self.client.poll_event() {
+            match event {
+                Event::Done { op, result } => {
+                    let Some(waiter) = self.waiters.remove(&op) else { continue }; // cancelled
+                    news.push(News::Done(waiter, result));
+                }
+                Event::WatchOpen { watch, result } => {
+                    let opened = self.watches.get_mut(&watch).and_then(|watch| watch.opened.take());
+                    news.extend(opened.map(|opened| News::Opened(opened, result)));
+                }
+                Event::WatchReady(watch) => {
+                    let ready = self.watches.get(&watch).map(|watch| watch.ready.clone_ref(py));
+                    news.extend(ready.map(News::Ready));
+                }
+                Event::State(state) => {
+                    let (word, error) = convert::state(&state);
+                    let text = error.map_or_else(|| word.to_owned(), |error| format!("{word}: {error}"));
+                    news.push(News::Told(word, error.cloned(), text));
+                }
+                Event::Notice(notice) => {
+                    let (word, text) = convert::notice(notice);
+                    news.push(News::Told(word, None, text));
+                }
+            }
+        }
+        news
+    }
+}

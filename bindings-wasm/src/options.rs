@@ -1,0 +1,70 @@
+//! The options of `connect()` as core's Config.
+//!
+//! Names and units are those of `ConnectionOptions` in `ts/types.ts`. Names and types were checked in `ts/options.ts`,
+//! where it costs less to carry; what is absent here keeps core's default.
+
+use core::time::Duration;
+
+use natskv_core::{Config, Error, ErrorCode};
+use serde_json::{Map, Value};
+
+pub(crate) fn parse(json: &str) -> Result<Config, Error> {
+    let Ok(Value::Object(options)) = serde_json::from_str(json) else {
+        return Err(Error::new(ErrorCode::InvalidArgument, "connect options must be an object"));
+    };
+    let given = Given(&options);
+    let mut config = Config { lang: "javascript", ..Config::default() };
+    if let Some(servers) = options.get("servers").and_then(Value::as_array) {
+        config.servers = servers.iter().filter_map(Value::as_str).map(String::from).collect();
+    }
+    config.name = given.text("name");
+    config.user = given.text("user");
+    config.password = given.text("pass");
+    config.token = given.text("token");
+    config.domain = given.text("domain");
+    config.api_prefix = given.text("apiPrefix");
+    if let Some(prefix) = given.text("inboxPrefix") {
+        config.inbox_prefix = prefix;
+    }
+    given.duration("timeout", &mut config.connect_timeout);
+    given.duration("requestTimeout", &mut config.request_timeout);
+    given.duration("pingInterval", &mut config.ping_interval);
+    given.duration("reconnectTimeWait", &mut config.reconnect_wait);
+    given.duration("maxReconnectTimeWait", &mut config.max_reconnect_wait);
+    if let Some(most) = given.number("maxPingOut") {
+        config.max_pings_out = most as u32;
+    }
+    config.max_reconnects = given.number("maxReconnectAttempts").filter(|most| *most >= 0.0).map(|most| most as u32);
+    if let Some(limit) = given.number("pendingLimit") {
+        config.pending_limit = limit as usize;
+    }
+    if let Some(limit) = given.number("watchLimit") {
+        config.watch_limit = limit as usize;
+    }
+    config.reconnect = given.flag("reconnect", true);
+    config.retry_first_connect = given.flag("waitOnFirstConnect", false);
+    config.randomize_servers = !given.flag("noRandomize", false);
+    Ok(config)
+}
+
+struct Given<'a>(&'a Map<String, Value>);
+
+impl Given<'_> {
+    fn text(&self, name: &str) -> Option<String> {
+        self.0.get(name)?.as_str().map(String::from)
+    }
+
+    fn number(&self, name: &str) -> Option<f64> {
+        self.0.get(name)?.as_f64()
+    }
+
+    fn flag(&self, name: &str, default: bool) -> bool {
+        self.0.get(name).and_then(Value::as_bool).unwrap_or(default)
+    }
+
+    fn duration(&self, name: &str, to: &mut Duration) {
+        if let Some(millis) = self.number(name) {
+            *to = Duration::from_nanos((millis * 1e6) as u64);
+        }
+    }
+}

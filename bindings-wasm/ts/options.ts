@@ -1,0 +1,144 @@
+/** Options as users give them, in the JSON forms that core reads. */
+
+import { millis, nanos, text } from "./check.js";
+import { failure, invalid } from "./errors.js";
+import type { Platform } from "./transport/transport.js";
+import type { ConnectionOptions, Duration, KvOptions, KvStatus } from "./types.js";
+
+type Kind = "text" | "flag" | "count" | "duration";
+
+/** What goes to core, by the names of `src/options.rs`. */
+const CONNECT: Record<string, Kind> = {
+  name: "text",
+  user: "text",
+  pass: "text",
+  token: "text",
+  timeout: "duration",
+  requestTimeout: "duration",
+  pingInterval: "duration",
+  maxPingOut: "count",
+  reconnect: "flag",
+  maxReconnectAttempts: "count",
+  waitOnFirstConnect: "flag",
+  reconnectTimeWait: "duration",
+  maxReconnectTimeWait: "duration",
+  noRandomize: "flag",
+  inboxPrefix: "text",
+  domain: "text",
+  apiPrefix: "text",
+  pendingLimit: "count",
+  watchLimit: "count",
+};
+const LATER = ["authenticator", "creds", "tls"];
+const CONNECT_MS = 5000;
+const CENTURY_MS = 100 * 365 * 24 * 3_600_000;
+const NANOS_PER_MILLI = 1_000_000;
+
+/** Core's options, and how long `connect` may wait: every server has its own deadline, this one is only above them. */
+export async function engineOptions(options: ConnectionOptions, platform: Platform): Promise<{ json: string; patience: number }> {
+  const { signal: _signal, onWarning: _onWarning, servers, ...rest } = options;
+  const config: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(rest)) {
+    if (value !== undefined) {
+      config[name] = connectOption(name, value);
+    }
+  }
+  const given = typeof servers === "string" ? [servers] : (servers ?? []);
+  if (!Array.isArray(given) || !given.every((server) => typeof server === "string")) {
+    throw invalid('connect option "servers" must be a URL or a list of URLs');
+  }
+  const all = await platform.servers(given);
+  config["servers"] = all;
+  const one = (config["timeout"] as number | undefined) ?? CONNECT_MS;
+  const patience = options.waitOnFirstConnect ? CENTURY_MS : one * ((all?.length ?? 1) + 1);
+  return { json: JSON.stringify(config), patience };
+}
+
+function connectOption(name: string, value: unknown): unknown {
+  const what = `connect option "${name}"`;
+  if (LATER.includes(name)) {
+    throw failure("UNSUPPORTED", `${what} is not supported yet`);
+  }
+  const kind = CONNECT[name];
+  switch (kind) {
+    case "duration":
+      return millis(what, value as Duration);
+    case "text":
+      return text(what, value as string);
+    case "flag":
+      if (typeof value !== "boolean") {
+        throw invalid(`${what} must be true or false`);
+      }
+      return value;
+    case "count":
+      if (!Number.isInteger(value) || Math.abs(value as number) > 0xffff_ffff) {
+        throw invalid(`${what} must be a whole number`);
+      }
+      return value;
+    default:
+      throw invalid(`${what} is not known; these are: servers, ${Object.keys(CONNECT).join(", ")}, signal, onWarning`);
+  }
+}
+
+/** Options of the handle, not of the bucket. */
+const HANDLE = new Set(["timeout", "signal", "bindOnly"]);
+const RENAMED: Record<string, string> = { maxValueSize: "max_value_size", replicas: "num_replicas", markerTTL: "limit_marker_ttl" };
+
+/** SPEC.md's JSON of a bucket. Names that are not known go through as they are, and core refuses them by name. */
+export function bucketConfig(bucket: string, options: Partial<KvOptions>): string {
+  const config: Record<string, unknown> = { bucket };
+  for (const [name, value] of Object.entries(options)) {
+    if (name === "codec" && value !== undefined) {
+      throw failure("UNSUPPORTED", "codecs are not supported yet");
+    }
+    if (HANDLE.has(name) || value === undefined) {
+      continue;
+    }
+    const isDuration = name === "ttl" || name === "markerTTL";
+    config[RENAMED[name] ?? name] = isDuration ? nanos(name, value as Duration) : value;
+  }
+  return JSON.stringify(config);
+}
+
+/** A status as core gives it: see `BucketStatus::to_json` in core. */
+interface StatusJson {
+  bucket: string;
+  values: number;
+  history: number;
+  ttl: number;
+  bytes: number;
+  compressed: boolean;
+  limit_marker_ttl: number;
+  metadata?: Record<string, string>;
+  replicas: number;
+  storage: "file" | "memory";
+  config: Pick<KvStatus, "description" | "placement" | "republish" | "mirror" | "sources"> & {
+    max_bytes?: number;
+    max_bucket_size?: number;
+    max_value_size?: number;
+  };
+  stream_info: Record<string, unknown>;
+}
+
+export function bucketStatus(json: StatusJson): KvStatus {
+  const { config } = json;
+  const optional = { placement: config.placement, republish: config.republish, mirror: config.mirror, sources: config.sources };
+  return {
+    bucket: json.bucket,
+    values: json.values,
+    size: json.bytes,
+    description: config.description ?? "",
+    replicas: json.replicas,
+    history: json.history,
+    max_bytes: config.max_bytes ?? config.max_bucket_size ?? -1,
+    maxValueSize: config.max_value_size ?? -1,
+    ttl: json.ttl / NANOS_PER_MILLI,
+    markerTTL: json.limit_marker_ttl / NANOS_PER_MILLI,
+    storage: json.storage,
+    compression: json.compressed,
+    metadata: json.metadata ?? {},
+    ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined && value !== null)),
+    backingStore: "JetStream",
+    streamInfo: json.stream_info,
+  };
+}

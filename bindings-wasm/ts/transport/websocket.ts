@@ -1,0 +1,71 @@
+/** WebSocket, the browser's own or one with its interface. */
+
+import { type Address, authority, type Listener, type Transport } from "./transport.js";
+
+/** What is used of a WebSocket; `ws` has it too, and `terminate` beside. */
+export interface Socket {
+  binaryType: string;
+  readonly bufferedAmount: number;
+  onopen: ((event: never) => void) | null;
+  onmessage: ((event: never) => void) | null;
+  onclose: ((event: never) => void) | null;
+  onerror: ((event: never) => void) | null;
+  send(bytes: Uint8Array): void;
+  close(code?: number): void;
+  terminate?(): void;
+}
+
+export type SocketClass = new (url: string) => Socket;
+
+/** How long a socket without a closing handshake of its peer may linger (`ws` waits 30 s by itself). */
+const LINGER_MS = 1000;
+
+/** `isLazy`: this class may keep what it was given to send, instead of copying it at once as browsers do. */
+export function dialWebSocket(socketClass: SocketClass, address: Address, listener: Listener, isLazy: boolean): Transport {
+  const socket = new socketClass(`${address.scheme}://${authority(address)}${address.path}`);
+  let isOpen = false;
+  let trouble = "";
+  const silence = () => {
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.onerror = () => {}; // `ws` throws an error that nobody listens to
+  };
+  socket.binaryType = "arraybuffer";
+  socket.onopen = () => {
+    isOpen = true;
+    listener.opened();
+  };
+  socket.onmessage = (event: MessageEvent<ArrayBuffer | string>) => {
+    if (typeof event.data !== "string") {
+      listener.received(new Uint8Array(event.data));
+    }
+  };
+  socket.onerror = (event: Event & { message?: string }) => {
+    trouble = event.message ?? ""; // `close` follows; browsers do not say what went wrong
+  };
+  socket.onclose = (event: CloseEvent) => {
+    silence();
+    listener.closed(why(event, isOpen, trouble));
+  };
+  return {
+    get buffered() {
+      return socket.bufferedAmount;
+    },
+    send(bytes) {
+      socket.send(isLazy ? bytes.slice() : bytes);
+    },
+    close() {
+      silence();
+      socket.close(1000);
+      if (socket.terminate) {
+        setTimeout(() => socket.terminate?.(), LINGER_MS).unref();
+      }
+    },
+  };
+}
+
+function why(event: CloseEvent, isOpen: boolean, trouble: string): string {
+  if (isOpen) {
+    return event.wasClean ? "eof" : "reset";
+  }
+  return trouble || `no WebSocket could be opened (code ${event.code})`;
+}

@@ -1,0 +1,366 @@
+/** What users see: options, the connection, entries, iterators. Types only, no code but one table of names. */
+
+import type { KvError } from "./errors.js";
+
+/**
+ * Milliseconds as a number, or a Go duration string such as `"10s"`, `"1h30m"` or `"250ms"`.
+ * 0 means "none" (for a timeout: the default). At most 100 years.
+ */
+export type Duration = number | string;
+
+/** What a key's value is written from; a string is stored as UTF-8. */
+export type Payload = Uint8Array | string;
+
+/** What every call takes. */
+export interface CallOptions {
+  /**
+   * How long the call may take. Default: the bucket's `timeout`, else the connection's `requestTimeout` (5 s). For reads
+   * of unknown length (`keys`, `history`) it is the longest silence. Past it the call rejects with `TIMEOUT`.
+   */
+  timeout?: Duration;
+  /** Aborts the call, which then rejects with `signal.reason`. A write may have been stored all the same. */
+  signal?: AbortSignal;
+}
+
+/** Options of {@link connect}. */
+export interface ConnectionOptions {
+  /**
+   * Server URLs. In browsers `ws://` and `wss://`; in Node also `nats://`, which is what `host:port` means there.
+   * `user:password@` and `token@` in a URL win over the options below. Default: `nats://127.0.0.1:4222` in Node, none in browsers.
+   */
+  servers?: string | string[];
+  /** The client's name in the server's monitoring. Default: none. */
+  name?: string;
+  /** User name. Default: none. */
+  user?: string;
+  /** Password of `user`. Default: none. */
+  pass?: string;
+  /** Token, instead of user and password. Default: none. */
+  token?: string;
+  /** How long one server may take from dialling to being usable. Default: 5 s. */
+  timeout?: Duration;
+  /** How long an operation may take when its call does not say. Default: 5 s. */
+  requestTimeout?: Duration;
+  /** How often the server is asked whether it lives. Default: 60 s. */
+  pingInterval?: Duration;
+  /** Unanswered pings after which the connection counts as lost. Default: 2. */
+  maxPingOut?: number;
+  /** Whether a lost connection is made anew. Default: true. */
+  reconnect?: boolean;
+  /** Failed attempts in a row, over all servers, after which the connection closes; -1: for ever. Default: -1. */
+  maxReconnectAttempts?: number;
+  /** Whether a failing first connect is retried like a later one. Default: false. */
+  waitOnFirstConnect?: boolean;
+  /** The wait after the second failed attempt (the first is made at once); doubles, jitter ±25 %. Default: 100 ms. */
+  reconnectTimeWait?: Duration;
+  /** Upper end of the wait between attempts. Default: 5 s. */
+  maxReconnectTimeWait?: Duration;
+  /** Tries the servers in the order given. Default: false, random order. */
+  noRandomize?: boolean;
+  /** First tokens of the reply inbox. Default: `_INBOX`. */
+  inboxPrefix?: string;
+  /** JetStream domain. Default: none. */
+  domain?: string;
+  /** JetStream API prefix in full; excludes `domain`. Default: `$JS.API`. */
+  apiPrefix?: string;
+  /** Bytes of requests kept while disconnected; beyond it calls reject with `BUFFER_FULL`. Default: 8 MiB. */
+  pendingLimit?: number;
+  /** Unread bytes that one watch keeps before it drops them and asks the server again. Default: 32 MiB. */
+  watchLimit?: number;
+  /** Aborts connecting; `connect` then rejects with `signal.reason`. Does nothing once connected. */
+  signal?: AbortSignal;
+  /** Told in plain words about what went wrong and was dealt with (a watch resumed, a server's complaint). Default: nobody. */
+  onWarning?: (message: string) => void;
+}
+
+/** One change of the connection; see {@link NatsConnection.status}. */
+export type Status =
+  /** The connection was lost. */
+  | { type: "disconnect"; server: string; error: KvError }
+  /** A new connection is being made. */
+  | { type: "reconnecting" }
+  /** Connected again. */
+  | { type: "reconnect"; server: string }
+  /** No new calls; what is in flight is finished. */
+  | { type: "draining" }
+  /** The server is about to shut down. */
+  | { type: "ldm"; server: string }
+  /** The server complained about something that belongs to no call. */
+  | { type: "error"; error: KvError }
+  /** The end. Has an error when it was not asked for. */
+  | { type: "close"; error?: KvError };
+
+/** What the server says of itself; other fields as the server sends them. */
+export interface ServerInfo {
+  server_id: string;
+  server_name: string;
+  version: string;
+  max_payload: number;
+  [field: string]: unknown;
+}
+
+/** Counters since {@link connect}. */
+export interface Stats {
+  inMsgs: number;
+  inBytes: number;
+  outMsgs: number;
+  outBytes: number;
+  /** Connections made after the first. */
+  reconnects: number;
+}
+
+/** A connection to a server of the pool, made again when it is lost. */
+export interface NatsConnection extends AsyncDisposable {
+  /** What the connected (or last) server said of itself. */
+  readonly info: ServerInfo | undefined;
+  /** Ends everything now. Calls in flight reject with `CLOSED`, watches end. */
+  close(): Promise<void>;
+  /** Refuses new calls, finishes those in flight, ends the watches, then closes. At most 30 s. */
+  drain(): Promise<void>;
+  /** Resolves at the end: with nothing when it was asked for, else with the error. Never rejects. */
+  closed(): Promise<void | Error>;
+  /** Whether the end has come. */
+  isClosed(): boolean;
+  /** One item per change from now on; ends after `close`. The newest 1,000 unread ones are kept. */
+  status(): QueuedIterator<Status>;
+  /** Counters. */
+  stats(): Stats;
+  /** URL of the server in use or last used, without credentials. */
+  getServer(): string;
+  /** Resolves when everything sent before has reached the server. */
+  flush(options?: CallOptions): Promise<void>;
+  /** The round trip to the server, in milliseconds. */
+  rtt(options?: CallOptions): Promise<number>;
+  /** `close()`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * Items that arrive over time. `break` out of `for await` stops it (a watch then ends on the server too); so does
+ * leaving the block of `await using`.
+ */
+export interface QueuedIterator<T> extends AsyncIterableIterator<T>, AsyncDisposable {
+  next(): Promise<IteratorResult<T, undefined>>;
+  return(): Promise<IteratorResult<T, undefined>>;
+  /** Ends the iteration without waiting; with an error, the iteration throws it. */
+  stop(error?: Error): void;
+  /** Items that arrived here. */
+  getReceived(): number;
+  /** Items that arrived and were not handed out yet. */
+  getPending(): number;
+  /** Items handed out. */
+  getProcessed(): number;
+  /** The same items as a stream that reads ahead nothing; cancelling it stops the iteration. */
+  readable(): ReadableStream<T>;
+  [Symbol.asyncIterator](): this;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** A list asked for when it is first read: iterate it, or `await lister.next()` for all of it (then for an empty list). */
+export interface Lister<T> extends AsyncIterable<T> {
+  next(): Promise<T[]>;
+}
+
+/** One revision of a key: a plain object, yours to keep. */
+export interface KvEntry {
+  readonly bucket: string;
+  readonly key: string;
+  /** The key as it is in the bucket's subjects. */
+  readonly rawKey: string;
+  /** The value, in a buffer of its own; empty for markers and where only headers were asked for. */
+  readonly value: Uint8Array;
+  /** When the server stored it, to the millisecond. */
+  readonly created: Date;
+  /** When the server stored it, in nanoseconds since 1970. */
+  readonly createdNs: string;
+  /** Unique in the bucket, and rising. */
+  readonly revision: number;
+  /** How many further entries matched when this one was delivered; 0 for the newest and for every `get`. */
+  readonly delta: number;
+  readonly operation: "PUT" | "DEL" | "PURGE";
+  /** Length of the value, also where only headers were asked for. */
+  readonly length: number;
+  /** The value as UTF-8 text. */
+  string(): string;
+  /** The value as JSON. Throws SyntaxError where it is none. */
+  json<T = unknown>(): T;
+}
+
+/** An entry of a watch. */
+export interface KvWatchEntry extends KvEntry {
+  /** False for the initial values, true for what came after them. */
+  readonly isUpdate: boolean;
+}
+
+/** Which servers of a cluster hold a bucket. */
+export interface Placement {
+  cluster?: string;
+  tags?: string[];
+}
+
+/** Publishing of every accepted write under another subject. */
+export interface Republish {
+  /** Which of the bucket's subjects, such as `$KV.<bucket>.>`. */
+  src: string;
+  /** Where to, such as `kv.copy.>`. */
+  dest: string;
+  headers_only?: boolean;
+}
+
+/** A bucket (or stream) to mirror or to source from. */
+export interface StreamSource {
+  name: string;
+  opt_start_seq?: number;
+  /** RFC 3339. */
+  opt_start_time?: string;
+  filter_subject?: string;
+  subject_transforms?: { src: string; dest: string }[];
+  external?: { api: string; deliver?: string };
+}
+
+/** A bucket's configuration. */
+export interface KvLimits {
+  /** Free text. */
+  description: string;
+  /** Copies in a cluster, 1 to 5. Default: 1. */
+  replicas: number;
+  /** Revisions kept per key, 1 to 64. Default: 1. */
+  history: number;
+  /** Largest size of the whole bucket in bytes; -1: no limit, the default. */
+  max_bytes: number;
+  /** Largest value in bytes; -1: no limit, the default. */
+  maxValueSize: number;
+  /** Age at which every revision expires; at least 100 ms. Default, and 0: never. */
+  ttl: Duration;
+  /** Whether keys may carry a TTL, and how long the markers of expired keys live; at least 1 s. Default, and 0: no. */
+  markerTTL: Duration;
+  /** Default: "file". */
+  storage: "file" | "memory";
+  placement: Placement;
+  republish: Republish;
+  /** Makes the bucket a read-only copy of another one. */
+  mirror: StreamSource;
+  /** Buckets whose entries flow into this one. */
+  sources: StreamSource[];
+  /** S2 compression on disk. Default: false. */
+  compression: boolean;
+  /** Your own pairs; names beginning `_nats.` are the server's. */
+  metadata: Record<string, string>;
+}
+
+/** Options of {@link Kvm.create} and {@link Kvm.update}. */
+export interface KvOptions extends KvLimits, CallOptions {
+  /** Default of all calls on the handle. Default: the connection's `requestTimeout`. */
+  timeout: Duration;
+  /** Opens without creating, as {@link Kvm.open}. Default: false. */
+  bindOnly: boolean;
+}
+
+/** Options of {@link Kvm.open}. */
+export interface KvOpenOptions extends CallOptions {
+  /** Asks the server whether the bucket exists: `BUCKET_NOT_FOUND`, `NOT_A_BUCKET`. Default: false, nothing is sent. */
+  check?: boolean;
+}
+
+/** What a bucket is and holds. */
+export interface KvStatus extends Omit<KvLimits, "ttl" | "markerTTL" | "placement" | "republish" | "mirror" | "sources"> {
+  bucket: string;
+  /** All revisions of all keys, markers included. */
+  values: number;
+  /** Bytes stored. */
+  size: number;
+  /** In milliseconds; 0: values never expire. */
+  ttl: number;
+  /** In milliseconds; 0: no markers of expired keys. */
+  markerTTL: number;
+  placement?: Placement;
+  republish?: Republish;
+  mirror?: StreamSource;
+  sources?: StreamSource[];
+  backingStore: "JetStream";
+  /** The server's whole STREAM.INFO answer. */
+  streamInfo: Record<string, unknown>;
+}
+
+/** What a watch delivers first. */
+export const KvWatchInclude = {
+  /** The newest entry of each key. */
+  LastValue: "",
+  /** All revisions that history keeps. */
+  AllHistory: "history",
+  /** Nothing: only what is written from now on. */
+  UpdatesOnly: "updates",
+} as const;
+/** What a watch delivers first. */
+export type KvWatchInclude = (typeof KvWatchInclude)[keyof typeof KvWatchInclude];
+
+/** Options of {@link KV.watch}. `timeout` is how long the watch may take to be established. */
+export interface KvWatchOptions extends CallOptions {
+  /** Keys or filters (`*` is one token, a last `>` one or more). Default: all. */
+  key?: string | string[];
+  /** Default: the newest entry of each key. */
+  include?: KvWatchInclude;
+  /** No delete and purge markers. Default: false. */
+  ignoreDeletes?: boolean;
+  /** No values, only their length. Default: false. */
+  headers_only?: boolean;
+  /** Everything from this revision on, it included; wins over `include`. */
+  resumeFromRevision?: number;
+  /** Called when all initial values were handed out, at once if there are none. */
+  initializedFn?: () => void;
+  /** Called when the bucket was deleted and created again: forget all keys, a new picture follows. */
+  resetFn?: () => void;
+}
+
+/** Options of {@link KV.history}. */
+export interface KvHistoryOptions extends CallOptions {
+  /** A key, or filters. Default: all keys. */
+  key?: string | string[];
+  /** No values, only their length. Default: false. */
+  headers_only?: boolean;
+}
+
+/** Options of {@link KV.get}. */
+export interface KvGetOptions extends CallOptions {
+  /** The value at this revision, instead of the newest. */
+  revision?: number;
+}
+
+/** Options of {@link KV.put}. */
+export interface KvPutOptions extends CallOptions {
+  /** The revision that the key must be at, as in {@link KV.update}. */
+  previousSeq?: number;
+}
+
+/** Options of {@link KV.delete}. */
+export interface KvDeleteOptions extends CallOptions {
+  /** The revision that the key must be at, else `WRONG_REVISION`. */
+  previousSeq?: number;
+}
+
+/** Options of {@link KV.purge}. */
+export interface KvPurgeOptions extends KvDeleteOptions {
+  /** How long the marker stays; needs a bucket with `markerTTL`. Default: for ever. */
+  ttl?: Duration;
+}
+
+/** What {@link KV.purgeDeletes} did. */
+export interface PurgeResponse {
+  success: boolean;
+  /** Markers removed. */
+  purged: number;
+}
+
+/** An operation in its JSON form: `{ "operation": "PUT", "key": "a", "value_text": "1" }`. Binary values are base64 in `value`. */
+export interface KvOperation {
+  operation: "PUT" | "GET" | "CREATE" | "UPDATE" | "DELETE" | "PURGE" | "HISTORY" | "LIST" | "WATCH";
+  key?: string;
+  value?: string;
+  value_text?: string;
+  revision?: number;
+  filter?: string;
+  /** Nanoseconds. */
+  ttl?: number;
+  include_deleted?: boolean;
+  [field: string]: unknown;
+}

@@ -1,0 +1,373 @@
+//! Watches and finite reads over a consumer that dies, stalls, lies, or loses messages.
+
+use std::time::Duration;
+
+use natskv_core::{BucketId, Config, ErrorCode, Event, Notice, OpId, Outcome, WatchId, WatchItem, WatchOptions};
+use natskv_kit::rig::Rig;
+
+/// A watch with its server played by the test.
+struct Scene {
+    rig: Rig,
+    watch: WatchId,
+    sid: u64,
+}
+
+const CREATED: &str = "2026-11-23T03:00:00Z";
+
+fn info(created: &str, last_seq: u64) -> String {
+    format!(
+        "{{\"created\":\"{created}\",\"config\":{{\"max_msgs_per_subject\":1,\"allow_direct\":true}},\"state\":{{\"last_seq\":{last_seq}}}}}"
+    )
+}
+
+impl Scene {
+    fn new(options: WatchOptions) -> Self {
+        Self::with(Config::default(), options)
+    }
+
+    fn with(config: Config, options: WatchOptions) -> Self {
+        let mut rig = Rig::new(config);
+        rig.establish();
+        let open = rig.call(|c, now| c.open("b", None, now)).expect("open");
+        rig.answer("STREAM.INFO", &info(CREATED, 0));
+        let Ok(Outcome::Opened(bucket, _)) = rig.result(open).clone() else { panic!("not opened") };
+        rig.sent();
+        let watch = rig.call(|c, now| c.watch(bucket, &[], options, now)).expect("watch");
+        let mut scene = Self { rig, watch, sid: 0 };
+        scene.find_sid();
+        scene
+    }
+
+    /// The subscription that the newest consumer delivers to.
+    fn find_sid(&mut self) {
+        let line = self.rig.written.lines().rev().find(|line| line.starts_with("SUB ")).expect("SUB");
+        self.sid = line.split(' ').nth(2).and_then(|sid| sid.parse().ok()).expect("sid");
+    }
+
+    fn created(&mut self, pending: u64, stream_seq: u64) {
+        let answer = format!("{{\"num_pending\":{pending},\"delivered\":{{\"stream_seq\":{stream_seq}}}}}");
+        self.rig.answer("CONSUMER.CREATE", &answer);
+    }
+
+    fn message(&mut self, key: &str, stream_seq: u64, consumer_seq: u64, pending: u64) {
+        let ack = format!("$JS.ACK.KV_b.c.1.{stream_seq}.{consumer_seq}.1795405052788098189.{pending}");
+        self.rig.receive(format!("MSG $KV.b.{key} {} {ack} 1\r\nx\r\n", self.sid));
+    }
+
+    fn control(&mut self, headers: &str, reply: &str) {
+        let block = format!("NATS/1.0 100 {headers}\r\n\r\n");
+        let reply = if reply.is_empty() { String::new() } else { format!(" {reply}") };
+        self.rig.receive(format!("HMSG inbox {}{reply} {} {}\r\n{block}\r\n", self.sid, block.len(), block.len()));
+    }
+
+    fn heartbeat(&mut self, last_consumer: u64) {
+        self.control(&format!("Idle Heartbeat\r\nNats-Last-Consumer: {last_consumer}\r\nNats-Last-Stream: 1"), "");
+    }
+
+    fn revisions(&mut self) -> Vec<String> {
+        let items = self.rig.items(self.watch);
+        let text = |item: &WatchItem| match item {
+            WatchItem::Entry(entry) => entry.revision.to_string(),
+            WatchItem::CaughtUp => "caught up".into(),
+            WatchItem::Reset => "reset".into(),
+            WatchItem::Ended(error) => error.code.name().into(),
+        };
+        items.iter().map(text).collect()
+    }
+
+    /// The create request that follows the check of the stream.
+    fn recreated(&mut self, created: &str, last_seq: u64) -> String {
+        self.rig.answer("STREAM.INFO", &info(created, last_seq));
+        self.find_sid();
+        let sent = self.rig.written.clone();
+        sent[sent.rfind("CONSUMER.CREATE").expect("a new consumer")..].to_string()
+    }
+}
+
+#[test]
+fn initial_values_then_caught_up_then_updates() {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.message("a", 3, 1, 1);
+    scene.created(2, 2);
+    scene.message("b", 4, 2, 0);
+    scene.message("a", 5, 3, 0);
+    assert_eq!(scene.revisions(), ["3", "4", "caught up", "5"]);
+    let ready = scene.rig.events.iter().filter(|event| matches!(event, Event::WatchReady(_))).count();
+    assert_eq!(ready, 1, "told once until it is empty");
+}
+
+#[test]
+fn a_gap_makes_a_new_consumer_behind_what_was_seen() {
+    let mut scene = Scene::new(WatchOptions { include_history: true, ..WatchOptions::default() });
+    scene.created(3, 0);
+    scene.message("a", 1, 1, 2);
+    scene.message("a", 3, 3, 0);
+    assert_eq!(scene.revisions(), ["1"]);
+    assert!(
+        scene.rig.written.contains("UNSUB 2") && scene.rig.written.contains("CONSUMER.DELETE.KV_b."),
+        "the old one is ended"
+    );
+    let request = scene.recreated(CREATED, 3);
+    assert!(request.contains("\"opt_start_seq\":2"), "{request}");
+    scene.created(2, 1);
+    scene.message("a", 2, 1, 1);
+    scene.message("a", 3, 2, 0);
+    assert_eq!(scene.revisions(), ["2", "3", "caught up"]);
+}
+
+#[test]
+fn silence_makes_a_new_consumer_and_heartbeats_prevent_it() {
+    let mut scene = Scene::new(WatchOptions { updates_only: true, ..WatchOptions::default() });
+    scene.created(0, 5);
+    assert_eq!(scene.revisions(), ["caught up"]);
+    for _ in 0..5 {
+        scene.rig.pass(Duration::from_secs(5));
+        scene.heartbeat(0);
+    }
+    assert!(!scene.rig.written.contains("STREAM.INFO"));
+    scene.rig.pass(Duration::from_secs(11));
+    let request = scene.recreated(CREATED, 7);
+    assert!(request.contains("\"opt_start_seq\":6"), "updates since the start, none twice, none lost: {request}");
+}
+
+#[test]
+fn a_heartbeat_can_be_the_end_of_the_initial_values_or_the_news_of_a_loss() {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.created(2, 0);
+    scene.message("a", 7, 1, 1);
+    scene.heartbeat(1);
+    assert_eq!(scene.revisions(), ["7", "caught up"]);
+    scene.heartbeat(2);
+    let request = scene.recreated(CREATED, 8);
+    assert!(request.contains("\"opt_start_seq\":8"), "{request}");
+}
+
+#[test]
+fn flow_control_waits_for_the_reader() {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.created(3, 0);
+    scene.message("a", 1, 1, 2);
+    scene.control("FlowControl Request", "$JS.FC.KV_b.c.t");
+    let stalled =
+        "Idle Heartbeat\r\nNats-Last-Consumer: 1\r\nNats-Last-Stream: 1\r\nNats-Consumer-Stalled: $JS.FC.KV_b.c.t";
+    scene.control(stalled, "");
+    assert!(!scene.rig.written.contains("$JS.FC"), "the entry before it is unread");
+    assert_eq!(scene.revisions(), ["1"], "a stalled consumer has more to say: not caught up");
+    assert_eq!(scene.rig.written.matches("PUB $JS.FC.KV_b.c.t 0").count(), 1, "{}", scene.rig.written);
+    scene.control(stalled, "");
+    assert_eq!(scene.rig.written.matches("PUB $JS.FC.KV_b.c.t 0").count(), 2, "the server missed it: again");
+}
+
+#[test]
+fn a_bucket_made_anew_resets_the_watch() {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.created(1, 0);
+    scene.message("a", 9, 1, 0);
+    assert_eq!(scene.revisions(), ["9", "caught up"]);
+    scene.rig.pass(Duration::from_secs(11));
+    let request = scene.recreated("2026-11-23T04:00:00Z", 20);
+    assert!(request.contains("last_per_subject"), "{request}");
+    scene.created(1, 0);
+    scene.message("a", 2, 1, 0);
+    assert_eq!(scene.revisions(), ["reset", "2", "caught up"]);
+}
+
+#[test]
+fn a_deleted_bucket_ends_the_watch() {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.created(0, 0);
+    scene.rig.pass(Duration::from_secs(11));
+    scene
+        .rig
+        .answer("STREAM.INFO", "{\"error\":{\"code\":404,\"err_code\":10059,\"description\":\"stream not found\"}}");
+    assert_eq!(scene.revisions(), ["caught up", "BUCKET_NOT_FOUND"]);
+}
+
+#[test]
+fn a_watch_of_no_bucket_fails_to_open() {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.rig.answer(
+        "CONSUMER.CREATE",
+        "{\"error\":{\"code\":404,\"err_code\":10059,\"description\":\"stream not found\"}}",
+    );
+    let opened = scene
+        .rig
+        .events
+        .iter()
+        .find_map(|event| if let Event::WatchOpen { result, .. } = event { Some(result) } else { None });
+    assert_eq!(opened.expect("told").as_ref().expect_err("failed").code, ErrorCode::BucketNotFound);
+}
+
+#[test]
+fn after_a_reconnect_the_consumer_is_asked_for_once() {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.created(1, 0);
+    scene.message("a", 4, 1, 0);
+    scene.rig.pass(Duration::from_secs(2));
+    scene.rig.lose();
+    scene.rig.pass(Duration::from_millis(1));
+    scene.rig.establish();
+    assert!(
+        scene.rig.written.contains("SUB ") && scene.rig.written.contains("CONSUMER.INFO.KV_b."),
+        "{}",
+        scene.rig.written
+    );
+    scene.rig.answer(
+        "CONSUMER.INFO",
+        "{\"error\":{\"code\":404,\"err_code\":10014,\"description\":\"consumer not found\"}}",
+    );
+    let request = scene.recreated(CREATED, 4);
+    assert!(request.contains("\"opt_start_seq\":5"), "{request}");
+    scene.created(1, 4);
+    scene.message("b", 5, 1, 0);
+    assert_eq!(scene.revisions(), ["4", "caught up", "5"]);
+}
+
+#[test]
+fn an_old_subscription_is_not_heard() {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.created(1, 0);
+    scene.message("a", 4, 1, 0);
+    let old = scene.sid;
+    scene.message("a", 9, 7, 0);
+    scene.recreated(CREATED, 9);
+    let new = std::mem::replace(&mut scene.sid, old);
+    scene.message("a", 8, 2, 0);
+    scene.sid = new;
+    assert_eq!(scene.revisions(), ["4", "caught up"]);
+}
+
+#[test]
+fn a_reader_too_slow_gets_the_newest_of_all_later() {
+    let config = Config { watch_limit: 2000, ..Config::default() };
+    let mut scene = Scene::with(config, WatchOptions::default());
+    scene.created(50, 0);
+    scene.message("a", 1, 1, 49);
+    assert_eq!(scene.revisions(), ["1"]);
+    for n in 2..40 {
+        scene.message("k", n, n, 50 - n);
+    }
+    assert!(scene.rig.events.iter().any(|event| matches!(event, Event::Notice(Notice::WatchOverflow(_)))));
+    let request = scene.recreated(CREATED, 50);
+    assert!(request.contains("\"opt_start_seq\":2"), "behind what was read: {request}");
+    scene.created(2, 1);
+    scene.message("k", 49, 1, 1);
+    scene.message("l", 50, 2, 0);
+    assert_eq!(scene.revisions(), ["49", "50", "caught up"]);
+}
+
+#[test]
+fn crossing_filters_that_a_server_refuses_become_one_wide_filter() {
+    let mut rig = Rig::connected();
+    let bucket = rig.client.bind("b").expect("bind");
+    let watch = rig.call(|c, now| c.watch(bucket, &["u.a.*", "u.*.b"], WatchOptions::default(), now)).expect("watch");
+    rig.answer("CONSUMER.CREATE", "{\"error\":{\"code\":400,\"err_code\":10138,\"description\":\"overlap\"}}");
+    let sent = rig.written.clone();
+    assert!(sent[sent.rfind("CONSUMER.CREATE").expect("again")..].contains("$KV.b.u.> "), "{sent}");
+    let mut scene = Scene { rig, watch, sid: 0 };
+    scene.find_sid();
+    scene.created(3, 0);
+    for (at, key) in ["u.a.x", "u.c.c", "u.c.b"].iter().enumerate() {
+        let at = at as u64;
+        scene.message(key, at + 1, at + 1, 2 - at);
+    }
+    assert_eq!(scene.revisions(), ["1", "3", "caught up"]);
+}
+
+/// A finite read and the bucket it is about.
+fn reading(
+    start: fn(&mut natskv_core::Client, BucketId, natskv_core::Instant) -> Result<OpId, natskv_core::Error>,
+) -> (Scene, OpId) {
+    let mut rig = Rig::connected();
+    let bucket = rig.client.bind("b").expect("bind");
+    let op = rig.call(|c, now| start(c, bucket, now)).expect("read");
+    let mut scene = Scene { rig, watch: WatchId(0), sid: 0 };
+    scene.find_sid();
+    (scene, op)
+}
+
+#[test]
+fn a_list_resumes_after_a_cut_and_names_each_key_once() {
+    let (mut scene, op) = reading(|c, b, now| c.keys(b, &[], None, now));
+    scene.created(3, 0);
+    scene.message("a", 1, 1, 2);
+    scene.message("b", 2, 2, 1);
+    scene.rig.pass(Duration::from_secs(2));
+    scene.rig.lose();
+    scene.rig.pass(Duration::from_millis(1));
+    scene.rig.establish();
+    assert!(!scene.rig.is_done(op), "it never ends early");
+    scene.rig.answer(
+        "CONSUMER.INFO",
+        "{\"error\":{\"code\":404,\"err_code\":10014,\"description\":\"consumer not found\"}}",
+    );
+    let request = scene.recreated(CREATED, 4);
+    assert!(
+        request.contains("last_per_subject"),
+        "history unknown: superseded revisions must not come back: {request}"
+    );
+    scene.created(3, 0);
+    scene.message("a", 1, 1, 2);
+    scene.message("c", 3, 2, 1);
+    scene.message("b", 4, 3, 0);
+    assert_eq!(scene.rig.result(op), &Ok(Outcome::Names(vec!["a".into(), "b".into(), "c".into()])));
+    assert!(scene.rig.written.contains("CONSUMER.DELETE.KV_b."), "and ends its consumer");
+}
+
+#[test]
+fn a_read_that_hears_nothing_times_out_and_one_that_hears_goes_on() {
+    let (mut scene, op) = reading(|c, b, now| c.keys(b, &[], Some(Duration::from_secs(3)), now));
+    scene.created(9, 0);
+    for n in 1..5 {
+        scene.rig.pass(Duration::from_secs(2));
+        scene.message("k", n, n, 9 - n);
+    }
+    assert!(!scene.rig.is_done(op), "8 s long, never silent for 3");
+    scene.rig.pass(Duration::from_secs(4));
+    assert_eq!(scene.rig.result(op).as_ref().expect_err("silence").code, ErrorCode::Timeout);
+}
+
+#[test]
+fn the_history_of_no_key_is_not_found() {
+    let (mut scene, op) = reading(|c, b, now| c.history(b, "k", None, now));
+    scene.created(0, 0);
+    assert_eq!(scene.rig.result(op).as_ref().expect_err("none").code, ErrorCode::KeyNotFound);
+}
+
+#[test]
+fn purge_deletes_never_reaches_beyond_the_marker() {
+    let mut rig = Rig::connected();
+    let bucket = rig.client.bind("b").expect("bind");
+    let op = rig.call(|c, now| c.purge_deletes(bucket, Duration::from_secs(60), None, now)).expect("purge_deletes");
+    rig.answer("STREAM.INFO", "{\"config\":{\"max_msgs_per_subject\":5},\"ts\":\"2026-11-23T03:37:33Z\"}");
+    let mut scene = Scene { rig, watch: WatchId(0), sid: 0 };
+    scene.find_sid();
+    scene.created(3, 0);
+    let mut marker = |key: &str, seq: u64, consumer_seq: u64, stamp: u64, operation: &str| {
+        let block = format!("NATS/1.0\r\nKV-Operation: {operation}\r\n\r\n");
+        let ack = format!("$JS.ACK.KV_b.c.1.{seq}.{consumer_seq}.{stamp}.{}", 3 - consumer_seq);
+        let sid = scene.sid;
+        scene.rig.receive(format!("HMSG $KV.b.{key} {sid} {ack} {} {}\r\n{block}\r\n", block.len(), block.len()));
+    };
+    let at = 1_795_405_053_000_000_000; // 2026-11-23T03:37:33Z
+    marker("old", 7, 1, at - 61_000_000_000, "DEL");
+    marker("young", 8, 2, at - 59_000_000_000, "PURGE");
+    marker("live", 9, 3, at - 99_000_000_000, "PUT");
+    let sent = scene.rig.written.clone();
+    assert!(
+        sent.contains("{\"filter\":\"$KV.b.old\",\"seq\":8}")
+            && sent.contains("{\"filter\":\"$KV.b.young\",\"seq\":8}"),
+        "{sent}"
+    );
+    assert!(!sent.contains("$KV.b.live"));
+    let replies: Vec<String> = sent
+        .lines()
+        .filter(|l| l.contains("STREAM.PURGE"))
+        .filter_map(|l| l.split(' ').nth(2).map(String::from))
+        .collect();
+    for reply in replies {
+        let answer = "{\"success\":true,\"purged\":12345}";
+        scene.rig.receive(format!("MSG {reply} 1 {}\r\n{answer}\r\n", answer.len()));
+    }
+    assert_eq!(scene.rig.result(op), &Ok(Outcome::Purged(1)));
+}

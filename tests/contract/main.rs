@@ -1,0 +1,7 @@
+//! The contract of core's crate documentation, rule by rule, without a server.
+
+mod consumer;
+mod every_call;
+mod operations;
+mod session;
+mod transcript;

@@ -1,0 +1,201 @@
+//! Operations over a connection that comes and goes: what is kept, sent again, given up, and said about it.
+
+use std::time::Duration;
+
+use natskv_core::{BucketId, Config, ErrorCode, Outcome};
+use natskv_kit::rig::Rig;
+
+fn with_bucket(mut rig: Rig) -> (Rig, BucketId) {
+    let bucket = rig.client.bind("b").expect("bind");
+    (rig, bucket)
+}
+
+#[test]
+fn what_is_not_sent_yet_survives_and_keeps_its_order() {
+    let (mut rig, b) = with_bucket(Rig::new(Config::default()));
+    let ops: Vec<_> = (0..5)
+        .map(|i| rig.call(|c, now| c.put(b, "k", format!("v{i}").as_bytes(), None, now)).expect("kept"))
+        .collect();
+    rig.establish();
+    let sent = rig.written.clone();
+    let places: Vec<_> = (0..5).map(|i| sent.find(&format!("\r\nv{i}\r\n")).expect("sent")).collect();
+    assert!(places.is_sorted(), "{sent}");
+    assert!(!rig.is_done(ops[0]));
+    rig.answer("$KV.b.k", "{\"stream\":\"KV_b\",\"seq\":5}");
+    assert_eq!(rig.result(ops[4]), &Ok(Outcome::Revision(5)));
+}
+
+#[test]
+fn a_write_cut_off_says_that_it_may_be_stored_and_a_read_is_sent_again() {
+    let (mut rig, b) = with_bucket(Rig::connected());
+    let put = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+    let get = rig.call(|c, now| c.get(b, "k", None, None, now)).expect("get");
+    rig.pass(Duration::from_secs(1));
+    rig.lose();
+    let error = rig.result(put).as_ref().expect_err("cut off");
+    assert_eq!((error.code, error.maybe_applied), (ErrorCode::Disconnected, true));
+    assert!(!rig.is_done(get));
+    rig.pass(Duration::from_millis(1));
+    rig.establish();
+    assert!(rig.written.contains("DIRECT.GET.KV_b.$KV.b.k") && !rig.written.contains("PUB $KV.b.k"));
+    rig.answer_status("DIRECT.GET", "404 Message Not Found");
+    let error = rig.result(get).as_ref().expect_err("missing");
+    assert_eq!((error.code, error.api_code, error.status), (ErrorCode::KeyNotFound, 10037, 404));
+}
+
+#[test]
+fn a_deadline_tells_whether_the_write_was_sent() {
+    let (mut rig, b) = with_bucket(Rig::new(Config { retry_first_connect: true, ..Config::default() }));
+    let unsent = rig.call(|c, now| c.put(b, "k", b"v", Some(Duration::from_secs(1)), now)).expect("put");
+    rig.pass(Duration::from_secs(2));
+    let error = rig.result(unsent).as_ref().expect_err("late");
+    assert_eq!((error.code, error.maybe_applied), (ErrorCode::Timeout, false));
+    rig.establish();
+    assert!(!rig.written.contains("PUB $KV.b.k"), "nor is it sent later");
+    let sent = rig.call(|c, now| c.put(b, "k", b"v", Some(Duration::from_secs(1)), now)).expect("put");
+    rig.pass(Duration::from_secs(2));
+    let error = rig.result(sent).as_ref().expect_err("late");
+    assert_eq!((error.code, error.maybe_applied), (ErrorCode::Timeout, true));
+    rig.answer("PUB $KV.b.k", "{\"stream\":\"KV_b\",\"seq\":1}");
+    let _ = rig.result(sent); // still one Done
+}
+
+#[test]
+fn cancel_ends_an_operation_once() {
+    let (mut rig, b) = with_bucket(Rig::connected());
+    let op = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+    rig.call(|c, now| c.cancel(op, now));
+    rig.call(|c, now| c.cancel(op, now));
+    let error = rig.result(op).as_ref().expect_err("cancelled");
+    assert_eq!((error.code, error.maybe_applied), (ErrorCode::Cancelled, true));
+}
+
+#[test]
+fn waiting_requests_are_bounded() {
+    let config = Config { pending_limit: 1000, max_operations: 100, ..Config::default() };
+    let (mut rig, b) = with_bucket(Rig::new(config));
+    let error = rig.call(|c, now| c.put(b, "k", &[0; 2000], None, now)).expect_err("too much");
+    assert_eq!(error.code, ErrorCode::BufferFull);
+    rig.establish();
+    let accepted = (0..200).filter(|_| rig.call(|c, now| c.get(b, "k", None, None, now)).is_ok()).count();
+    assert_eq!(accepted, 100);
+}
+
+#[test]
+fn what_a_server_would_refuse_is_refused_before_it_is_sent() {
+    let (mut rig, b) = with_bucket(Rig::connected());
+    rig.sent();
+    let mib = vec![b'x'; 1 << 20];
+    assert!(rig.call(|c, now| c.put(b, "k", &mib, None, now)).is_ok(), "exactly max_payload");
+    let line = rig.sent();
+    assert!(line.starts_with("PUB $KV.b.k "));
+    let codes = [
+        rig.call(|c, now| c.create(b, "k", &mib, None, None, now)),
+        rig.call(|c, now| c.put(b, "k", &[&mib[..], b"x"].concat(), None, now)),
+        rig.call(|c, now| c.put(b, &"k".repeat(4100), b"", None, now)),
+        rig.call(|c, now| c.put(b, "a..b", b"", None, now)),
+        rig.call(|c, now| c.put(b, "a\r\nPUB x 0", b"", None, now)),
+        rig.call(|c, now| c.put(b, "_kv.x", b"", None, now)),
+        rig.call(|c, now| c.update(b, "k", b"", 0, None, now)),
+        rig.call(|c, now| c.get(b, "*", None, None, now)),
+    ]
+    .map(|result| result.expect_err("refused").code);
+    use ErrorCode::{InvalidArgument, InvalidKey, TooLarge};
+    assert_eq!(codes, [TooLarge, TooLarge, TooLarge, InvalidKey, InvalidKey, InvalidKey, InvalidArgument, InvalidKey]);
+    assert_eq!(rig.sent(), "");
+}
+
+#[test]
+fn a_503_on_a_write_is_an_election_until_the_stream_is_known_to_be_gone() {
+    let (mut rig, b) = with_bucket(Rig::connected());
+    let op = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+    rig.answer_status("PUB $KV.b.k", "503");
+    rig.answer("STREAM.INFO.KV_b", "{\"config\":{\"max_msgs_per_subject\":1,\"allow_direct\":true}}");
+    assert!(!rig.is_done(op));
+    rig.sent();
+    rig.pass(Duration::from_millis(300));
+    rig.answer("PUB $KV.b.k", "{\"stream\":\"KV_b\", \"seq\":9}");
+    assert_eq!(rig.result(op), &Ok(Outcome::Revision(9)));
+
+    let op = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+    rig.answer_status("PUB $KV.b.k", "503");
+    rig.answer(
+        "STREAM.INFO.KV_b",
+        "{\"error\":{\"code\":404,\"err_code\":10059,\"description\":\"stream not found\"}}",
+    );
+    assert_eq!(rig.result(op).as_ref().expect_err("gone").code, ErrorCode::BucketNotFound);
+}
+
+#[test]
+fn an_acknowledgement_of_another_stream_is_none() {
+    let (mut rig, b) = with_bucket(Rig::connected());
+    let op = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+    rig.answer("PUB $KV.b.k", "{\"stream\":\"KV_other\",\"seq\":9}");
+    assert_eq!(rig.result(op).as_ref().expect_err("foreign").code, ErrorCode::Protocol);
+}
+
+#[test]
+fn create_takes_the_place_of_a_marker_and_counts_its_rounds() {
+    let (mut rig, b) = with_bucket(Rig::connected());
+    let refused = "{\"error\":{\"code\":400,\"err_code\":10071,\"description\":\"wrong last sequence: 5\"},\"stream\":\"KV_b\",\"seq\":0}";
+    // base64 of "NATS/1.0\r\nKV-Operation: DEL\r\n\r\n"
+    let marker = "{\"message\":{\"subject\":\"$KV.b.k\",\"seq\":5,\"hdrs\":\"TkFUUy8xLjANCktWLU9wZXJhdGlvbjogREVMDQoNCg==\",\"time\":\"2026-11-23T03:36:14Z\"}}";
+    let op = rig.call(|c, now| c.create(b, "k", b"value", None, None, now)).expect("create");
+    assert!(rig.written.contains("Nats-Expected-Last-Subject-Sequence: 0\r\n\r\nvalue\r\n"));
+    rig.answer("PUB $KV.b.k", refused);
+    rig.answer("STREAM.MSG.GET.KV_b", marker);
+    assert!(rig.written.contains("Nats-Expected-Last-Subject-Sequence: 5\r\n\r\nvalue\r\n"));
+    rig.answer("PUB $KV.b.k", "{\"stream\":\"KV_b\",\"seq\":6}");
+    assert_eq!(rig.result(op), &Ok(Outcome::Revision(6)));
+
+    let op = rig.call(|c, now| c.create(b, "k", b"value", None, None, now)).expect("create");
+    for _ in 0..10 {
+        if rig.is_done(op) {
+            break;
+        }
+        rig.answer("PUB $KV.b.k", refused);
+        if !rig.is_done(op) {
+            rig.answer("STREAM.MSG.GET.KV_b", marker);
+        }
+    }
+    assert_eq!(rig.result(op).as_ref().expect_err("lost each round").code, ErrorCode::KeyExists);
+}
+
+#[test]
+fn a_denied_subject_fails_its_requests_at_once() {
+    let (mut rig, b) = with_bucket(Rig::connected());
+    let put = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+    let other = rig.call(|c, now| c.put(b, "other", b"v", None, now)).expect("put");
+    rig.receive("-ERR 'Permissions Violation for Publish to \"$KV.b.k\"'\r\n");
+    let error = rig.result(put).as_ref().expect_err("denied");
+    assert_eq!((error.code, error.maybe_applied), (ErrorCode::Permission, false));
+    assert!(error.message.contains("$KV.b.k"), "{error}");
+    assert!(!rig.is_done(other));
+}
+
+#[test]
+fn a_bound_bucket_learns_that_direct_get_is_off() {
+    let (mut rig, b) = with_bucket(Rig::connected());
+    let op = rig.call(|c, now| c.get(b, "k", None, None, now)).expect("get");
+    rig.answer_status("DIRECT.GET", "503");
+    rig.answer("STREAM.INFO", "{\"config\":{\"max_msgs_per_subject\":1,\"allow_direct\":false}}");
+    rig.answer(
+        "STREAM.MSG.GET",
+        "{\"message\":{\"subject\":\"$KV.b.k\",\"seq\":2,\"data\":\"djI=\",\"time\":\"2026-11-23T03:36:14Z\"}}",
+    );
+    assert!(matches!(rig.result(op), Ok(Outcome::Entry(entry)) if entry.value() == b"v2" && entry.revision == 2));
+    rig.sent();
+    rig.call(|c, now| c.get(b, "k", None, None, now)).expect("get");
+    assert!(rig.sent().contains("STREAM.MSG.GET"), "and remembers it");
+}
+
+#[test]
+fn drain_finishes_and_then_closes() {
+    let (mut rig, b) = with_bucket(Rig::connected());
+    let op = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+    rig.call(|c, now| c.drain(now));
+    assert_eq!(rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect_err("draining").code, ErrorCode::Closed);
+    rig.answer("PUB $KV.b.k", "{\"stream\":\"KV_b\",\"seq\":1}");
+    assert_eq!(rig.result(op), &Ok(Outcome::Revision(1)));
+    assert_eq!(rig.client.state(), &natskv_core::State::Closed(None));
+}

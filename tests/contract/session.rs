@@ -1,0 +1,194 @@
+//! Connections: the greeting, losing one, making the next, and knowing when to stop.
+
+use std::time::Duration;
+
+use natskv_core::{Action, Config, ErrorCode, Lost, State};
+use natskv_kit::rig::{INFO, Rig};
+
+#[test]
+fn connect_and_ping_go_out_in_one_write() {
+    let mut rig = Rig::new(Config { user: Some("bob".into()), password: Some("p\"w".into()), ..Config::default() });
+    rig.open();
+    assert_eq!(rig.written, "", "nothing is sent before INFO");
+    rig.receive(INFO);
+    let sent = rig.sent();
+    assert!(sent.starts_with("CONNECT {") && sent.ends_with("}\r\nPING\r\n"), "{sent}");
+    for part in
+        ["\"verbose\":false", "\"pedantic\":false", "\"user\":\"bob\"", "\"pass\":\"p\\\"w\"", "\"no_responders\":true"]
+    {
+        assert!(sent.contains(part), "{part} in {sent}");
+    }
+    rig.receive("PONG\r\nINFO {\"connect_info\":true,\"headers\":true}\r\n");
+    assert_eq!(rig.client.state(), &State::Connected);
+}
+
+#[test]
+fn each_transition_is_told_once() {
+    let mut rig = Rig::connected();
+    rig.pass(Duration::from_secs(2));
+    rig.lose();
+    for _ in 0..3 {
+        rig.pass(Duration::from_secs(1));
+        rig.client.transport_closed(rig.conn, Lost::Refused, rig.now);
+        rig.pump();
+    }
+    rig.pass(Duration::from_secs(1));
+    rig.establish();
+    rig.call(|c, now| c.close(now));
+    let names: Vec<String> =
+        rig.states().iter().map(|state| format!("{state:?}").split(['(', ' ']).next().unwrap_or("").into()).collect();
+    assert_eq!(names, ["Connecting", "Connected", "Disconnected", "Reconnecting", "Connected", "Closed"]);
+    assert_eq!(rig.client.stats().reconnects, 1);
+}
+
+#[test]
+fn the_first_attempt_after_a_loss_is_at_once_then_waits_double() {
+    let mut rig = Rig::connected();
+    rig.pass(Duration::from_secs(2));
+    rig.lose();
+    let mut waits = Vec::new();
+    for _ in 0..9 {
+        let lost_at = rig.now;
+        let deadline = rig.client.deadline().expect("another attempt");
+        waits.push(deadline.since(lost_at));
+        rig.now = rig.now.max(deadline);
+        rig.client.handle_timeout(rig.now);
+        rig.pump();
+        rig.client.transport_closed(rig.conn, Lost::Refused, rig.now);
+        rig.pump();
+    }
+    assert_eq!(waits[0], Duration::ZERO);
+    for (at, wait) in waits.iter().enumerate().skip(1) {
+        let base = Duration::from_millis(100 << (at - 1)).min(Duration::from_secs(5));
+        assert!(*wait >= base * 3 / 4 && *wait <= base * 5 / 4, "wait {at} is {wait:?}, around {base:?}");
+    }
+}
+
+#[test]
+fn the_pool_is_tried_in_turn_and_grows_by_discovery() {
+    let servers = vec!["nats://a".into(), "nats://b".into()];
+    let mut rig = Rig::new(Config { servers, ..Config::default() });
+    rig.client.transport_closed(rig.conn, Lost::Refused, rig.now);
+    rig.pump();
+    rig.pass(Duration::from_millis(1));
+    rig.open();
+    rig.receive("INFO {\"headers\":true,\"connect_urls\":[\"b:4222\",\"c:4333\"]}\r\nPONG\r\n");
+    rig.pass(Duration::from_secs(2));
+    rig.lose();
+    for _ in 0..3 {
+        rig.pass(Duration::from_millis(1));
+        rig.client.transport_closed(rig.conn, Lost::Refused, rig.now);
+        rig.pump();
+    }
+    let dialled: Vec<String> = rig
+        .actions
+        .iter()
+        .filter_map(|action| if let Action::Connect { server, .. } = action { Some(server.to_string()) } else { None })
+        .collect();
+    assert_eq!(&dialled[..2], ["nats://a:4222", "nats://b:4222"]);
+    assert!(dialled[2..].contains(&"nats://c:4333".to_string()), "{dialled:?}");
+}
+
+#[test]
+fn a_first_connect_that_fails_closes_with_its_reason() {
+    let mut rig = Rig::new(Config::default());
+    let ready = rig.call(|c, now| c.ready(None, now)).expect("accepted");
+    rig.client.transport_closed(rig.conn, Lost::Refused, rig.now);
+    rig.pump();
+    let error = rig.result(ready).as_ref().expect_err("closed");
+    assert_eq!(error.code, ErrorCode::ConnectFailed);
+    assert!(error.message.contains("127.0.0.1:4222") && error.message.contains("refused"), "{error}");
+}
+
+#[test]
+fn the_same_server_refusing_twice_ends_it() {
+    let mut rig = Rig::new(Config { retry_first_connect: true, ..Config::default() });
+    for _ in 0..2 {
+        rig.open();
+        rig.receive(INFO);
+        rig.receive("-ERR 'Authorization Violation'\r\n");
+        rig.pass(Duration::from_secs(10));
+    }
+    assert!(
+        matches!(rig.client.state(), State::Closed(Some(error)) if error.code == ErrorCode::Auth),
+        "{:?}",
+        rig.client.state()
+    );
+}
+
+#[test]
+fn silence_makes_a_connection_stale() {
+    let mut rig = Rig::connected();
+    rig.pass(Duration::from_secs(119));
+    assert_eq!(rig.sent().matches("PING").count(), 1, "a ping each 60 s");
+    rig.receive("PONG\r\n");
+    rig.pass(Duration::from_secs(181));
+    assert!(
+        rig.states().iter().any(|state| matches!(state, State::Disconnected(error) if error.message.contains("stale")))
+    );
+    assert!(rig.actions.iter().any(|action| matches!(action, Action::Disconnect { .. })));
+}
+
+#[test]
+fn any_traffic_keeps_it_alive() {
+    let mut rig = Rig::connected();
+    for _ in 0..20 {
+        rig.pass(Duration::from_secs(30));
+        rig.receive("PING\r\n");
+    }
+    assert_eq!(rig.client.state(), &State::Connected);
+    assert!(!rig.sent().contains("PING"), "what came in was proof enough");
+}
+
+#[test]
+fn attempts_have_a_deadline_in_each_phase() {
+    for phase in 0..3 {
+        let mut rig = Rig::new(Config::default());
+        if phase > 0 {
+            rig.open();
+        }
+        if phase > 1 {
+            rig.receive(INFO);
+        }
+        rig.pass(Duration::from_secs(6));
+        assert!(
+            matches!(rig.client.state(), State::Closed(Some(error)) if error.code == ErrorCode::ConnectFailed),
+            "phase {phase}"
+        );
+    }
+}
+
+#[test]
+fn tls_is_asked_for_when_either_side_wants_it() {
+    let info = "INFO {\"headers\":true,\"tls_required\":true}\r\n";
+    let mut rig = Rig::new(Config::default());
+    rig.open();
+    rig.receive(info);
+    assert!(matches!(rig.actions.last(), Some(Action::StartTls { server_name, .. }) if server_name == "127.0.0.1"));
+    assert_eq!(rig.written, "", "nothing in the clear");
+    rig.call(|c, now| c.transport_secured(natskv_core::ConnId(1), now));
+    assert!(rig.sent().contains("\"tls_required\":true"));
+
+    let mut rig = Rig::new(Config { tls: true, ..Config::default() });
+    rig.open();
+    rig.receive(INFO);
+    assert!(
+        matches!(rig.client.state(), State::Closed(Some(error)) if error.code == ErrorCode::Tls),
+        "{:?}",
+        rig.client.state()
+    );
+}
+
+#[test]
+fn max_reconnects_ends_it() {
+    let mut rig = Rig::new(Config { max_reconnects: Some(3), ..Config::default() });
+    rig.establish();
+    rig.pass(Duration::from_secs(2));
+    rig.lose();
+    for _ in 0..3 {
+        rig.pass(Duration::from_secs(10));
+        rig.client.transport_closed(rig.conn, Lost::Refused, rig.now);
+        rig.pump();
+    }
+    assert!(matches!(rig.client.state(), State::Closed(Some(_))), "{:?}", rig.client.state());
+}

@@ -1,0 +1,47 @@
+/**
+ * The web's part in `cargo xtask demo`, the same in a page and in Node: writes into the bucket, and tells what it sees of
+ * the others. `say` gets one line per event, tab-separated: `wrote KEY REVISION MICROSECONDS` (how long the put took) and
+ * `saw KEY REVISION MICROSECONDS` (from the other's write to here). Resolves when it saw all.
+ */
+export async function part({ connect, Kvm }, { server, me, rounds, others }, say, show = () => {}) {
+  const waitedFor = new Set(others.map((other) => `${other}.ready`));
+  const expected = new Set(others.flatMap((other) => count(rounds).map((round) => `${other}.${round}`)));
+  const nc = await connect({ servers: server, name: `demo ${me}` });
+  try {
+    const kv = await new Kvm(nc).create("demo");
+    const entries = await kv.watch();
+    await kv.put(`${me}.ready`, "");
+    let writer;
+    for await (const entry of entries) {
+      show(entry);
+      waitedFor.delete(entry.key);
+      if (waitedFor.size === 0) writer ??= write(kv, me, rounds, say);
+      if (expected.delete(entry.key)) {
+        say(["saw", entry.key, entry.revision, nowMicros() - Number(entry.string())].join("\t"));
+      }
+      if (writer && expected.size === 0) break;
+    }
+    await writer;
+  } finally {
+    await nc.close();
+  }
+}
+
+/** One key a round, its value the time of writing. */
+async function write(kv, me, rounds, say) {
+  for (const round of count(rounds)) {
+    const started = nowMicros();
+    const revision = await kv.put(`${me}.${round}`, String(started));
+    say(["wrote", `${me}.${round}`, revision, nowMicros() - started].join("\t"));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+  }
+}
+
+/** Wall-clock time, which the three share; pages get it in steps of 5 to 100 µs. */
+function nowMicros() {
+  return Math.round((performance.timeOrigin + performance.now()) * 1000);
+}
+
+function count(rounds) {
+  return Array.from({ length: rounds }, (_, index) => index + 1);
+}

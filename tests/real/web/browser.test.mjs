@@ -1,0 +1,108 @@
+// Headless Chromium: every scenario, and every promise of suite.mjs, in a page over WebSocket.
+
+import { existsSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
+import { after, before, describe, it } from "node:test";
+
+import { control, dist, here, scenarios, tool } from "./dev.mjs";
+import { serve } from "./serve.mjs";
+import { Server } from "./server.mjs";
+import { tests } from "./suite.mjs";
+
+const TIMEOUT_MS = 180_000;
+const CHROMIUM = process.env.NATSKV_CHROMIUM ?? "/usr/bin/chromium";
+const FLAGS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+const skip = existsSync(CHROMIUM) ? false : `no browser at ${CHROMIUM}: apt-get install chromium`;
+const all = await scenarios();
+
+describe("a page in Chromium", { timeout: 10 * TIMEOUT_MS }, () => {
+  let server;
+  let admin;
+  let site;
+  let browser;
+  let page;
+  let log = () => {};
+
+  before(async () => {
+    if (skip) {
+      return;
+    }
+    server = await Server.start();
+    admin = await control(server);
+    site = await serve({ web: here, natskv: dist });
+    const { chromium } = await tool("playwright-core/index.mjs");
+    browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+    page = await browser.newPage();
+    page.on("console", (message) => log(message.text()));
+    page.on("pageerror", (error) => log(`in the page: ${error.stack}`));
+    await page.exposeFunction("natskvServer", (name, ...rest) => (name === "memory" ? rendererBytes() : admin[name](...rest)));
+    await page.goto(`${site.url}/web/page.html`);
+    await page.waitForFunction(() => window.natskvReady);
+  });
+
+  after(async () => {
+    await browser?.close();
+    site?.end();
+    await admin?.end();
+    await server?.end();
+  });
+
+  describe("scenarios", () => {
+    for (const { name, scenario } of all) {
+      it(name, { skip, timeout: TIMEOUT_MS }, async () => {
+        passed(await page.evaluate(([scenario, url]) => window.natskvScenario(scenario, url), [scenario, server.ws]));
+      });
+    }
+  });
+
+  describe("promises", () => {
+    for (const [at, test] of tests.entries()) {
+      it(test.name, { skip, timeout: TIMEOUT_MS }, async (t) => {
+        log = (line) => t.diagnostic(line);
+        passed(await page.evaluate(([at, url]) => window.natskvTest(at, url), [at, server.ws]));
+      });
+    }
+  });
+});
+
+function passed(failure) {
+  if (failure !== null) {
+    throw new Error(failure);
+  }
+}
+
+/** Resident bytes of the page's process; undefined where /proc does not tell. */
+async function rendererBytes() {
+  const pids = (await readdir("/proc").catch(() => [])).filter((name) => /^\d+$/.test(name));
+  let sum = 0;
+  for (const pid of pids) {
+    const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+    if (!command.includes("--type=renderer") || !(await descends(pid))) {
+      continue;
+    }
+    const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
+    sum += Number(status.match(/VmRSS:\s*(\d+)/)?.[1] ?? 0) * 1024;
+  }
+  return sum || undefined;
+}
+
+/** Whether the process is one of ours: other suites may run browsers at the same time. */
+async function descends(pid) {
+  for (let at = pid; at && at !== "0" && at !== "1"; ) {
+    if (at === String(process.pid)) {
+      return true;
+    }
+    const stat = await readFile(`/proc/${at}/stat`, "utf8").catch(() => "");
+    at = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1];
+  }
+  return false;
+}

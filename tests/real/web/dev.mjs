@@ -1,0 +1,62 @@
+// Where things are: what `cargo xtask` built and installed, and what it passes by the environment.
+
+import { existsSync, symlinkSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+export const here = fileURLToPath(new URL(".", import.meta.url));
+export const root = join(here, "../../..");
+export const dev = process.env.NATSKV_DEV ?? join(root, "target/dev");
+export const dist = join(dev, "npm/natskv/dist");
+
+const tools = join(dev, "node/node_modules");
+const beside = join(dev, "npm/node_modules");
+if (!existsSync(beside)) {
+  symlinkSync(tools, beside); // the package finds its optional peer `ws` there, as in a user's project
+}
+
+/** A module of the npm tools. */
+export function tool(path) {
+  return import(pathToFileURL(join(tools, path)));
+}
+
+/** The package as Node users get it. */
+export function natskv() {
+  return import(pathToFileURL(join(dist, "node.js")));
+}
+
+/** All scenarios, by file name. */
+export async function scenarios() {
+  const folder = join(root, "tests/scenarios");
+  const files = (await readdir(folder)).filter((file) => file.endsWith(".json")).sort();
+  return Promise.all(files.map(async (name) => ({ name, scenario: JSON.parse(await readFile(join(folder, name), "utf8")) })));
+}
+
+/** What the tests ask of the server, with a connection of its own that outlives the tests'. */
+export async function control(server) {
+  const { connect, Kvm } = await natskv();
+  const nc = await connect({ servers: server.nats, reconnectTimeWait: 20, maxReconnectTimeWait: 100 });
+  const kvm = new Kvm(nc);
+  const WINDOW = 5000;
+  return {
+    kill: () => server.kill(),
+    start: () => server.run(),
+    pause: () => server.pause(),
+    resume: () => server.resume(),
+    /** Puts `count` distinct keys with values of 128 bytes. */
+    async fill(bucket, count) {
+      const kv = await kvm.open(bucket);
+      const value = new Uint8Array(128).fill("v".charCodeAt(0));
+      for (let from = 0; from < count; from += WINDOW) {
+        const size = Math.min(WINDOW, count - from);
+        await Promise.all(Array.from({ length: size }, (_, n) => kv.put(`bench.k${String(from + n).padStart(6, "0")}`, value)));
+      }
+    },
+    async consumers(bucket) {
+      const { streamInfo } = await (await kvm.open(bucket)).status();
+      return streamInfo.state.consumer_count;
+    },
+    end: () => nc.close(),
+  };
+}

@@ -1,0 +1,75 @@
+// Node: every scenario and every promise of suite.mjs, over TCP and over WebSocket.
+
+import { after, before, describe, it } from "node:test";
+
+import { control, natskv, scenarios } from "./dev.mjs";
+import { equal, rejects } from "./expect.mjs";
+import { runScenario } from "./scenarios.mjs";
+import { Server } from "./server.mjs";
+import { runTest, tests } from "./suite.mjs";
+
+const TIMEOUT_MS = 120_000;
+const module = await natskv();
+const all = await scenarios();
+
+for (const transport of ["nats", "ws"]) {
+  describe(`Node over ${transport}://`, { timeout: 10 * TIMEOUT_MS }, () => {
+    let server;
+    let context;
+
+    before(async () => {
+      server = await Server.start();
+      const memory = async () => process.memoryUsage().rss;
+      context = { natskv: module, url: server[transport], server: await control(server), memory };
+    });
+
+    after(async () => {
+      await context?.server.end();
+      await server?.end();
+    });
+
+    describe("scenarios", () => {
+      for (const { name, scenario } of all) {
+        it(name, { timeout: TIMEOUT_MS }, async () => {
+          const nc = await module.connect({ servers: context.url });
+          try {
+            await runScenario(scenario, module, nc);
+          } finally {
+            await nc.close();
+          }
+        });
+      }
+    });
+
+    describe("promises", () => {
+      for (const test of tests) {
+        it(test.name, { timeout: TIMEOUT_MS }, (t) => runTest(test, { ...context, log: (line) => t.diagnostic(line) }));
+      }
+    });
+  });
+
+  describe(`Node over ${transport}://, with credentials`, () => {
+    const { connect } = module;
+    const cases = [
+      { name: "user and password", conf: "authorization { user: me, password: secret }", good: { user: "me", pass: "secret" }, bad: { user: "me", pass: "wrong" } },
+      { name: "token", conf: "authorization { token: secret }", good: { token: "secret" }, bad: { token: "wrong" } },
+    ];
+    for (const { name, conf, good, bad } of cases) {
+      it(name, { timeout: TIMEOUT_MS }, async () => {
+        const server = await Server.start(conf);
+        try {
+          const servers = server[transport];
+          await (await connect({ servers, ...good })).close();
+          const login = good.token ?? `${good.user}:${good.pass}`;
+          const nc = await connect({ servers: servers.replace("://", `://${login}@`) });
+          equal(nc.getServer(), servers, "no credentials in it");
+          await nc.close();
+          await rejects(connect({ servers, ...bad }), "AUTH");
+          await rejects(connect({ servers }), "AUTH");
+        } finally {
+          await server.end();
+        }
+      });
+    }
+  });
+}

@@ -1,0 +1,72 @@
+// The package itself: names of errors, declarations, size, and a core that asks nothing of its world.
+
+import { execFile } from "node:child_process";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { promisify } from "node:util";
+import { gzipSync } from "node:zlib";
+
+import { dev, dist, here, natskv, root } from "./dev.mjs";
+import { equal, ok } from "./expect.mjs";
+
+const BUILD_MS = 300_000;
+const LARGEST_GZIP = 65 * 1024;
+const run = promisify(execFile);
+
+describe("the npm package", () => {
+  it("names every error of tests/vectors/errors.json, and no other", async () => {
+    const { errors } = JSON.parse(await readFile(join(root, "tests/vectors/errors.json"), "utf8"));
+    const declaration = await readFile(join(dist, "errors.d.ts"), "utf8");
+    const [union] = declaration.match(/KvErrorCode = ([^;]*);/).slice(1);
+    equal([...union.matchAll(/"(\w+)"/g)].map(([, name]) => name).sort(), errors.map(({ name }) => name).sort());
+  });
+
+  it("has the version of the workspace", async () => {
+    const manifest = await readFile(join(root, "Cargo.toml"), "utf8");
+    const [, version] = manifest.match(/^version = "(.*)"/m);
+    equal((await natskv()).version(), version);
+    equal(JSON.parse(await readFile(join(dist, "../package.json"), "utf8")).version, version);
+  });
+
+  it("has declarations that a strict program compiles against", { timeout: BUILD_MS }, async () => {
+    const tsc = join(dev, "node/node_modules/typescript/bin/tsc");
+    await run(process.execPath, [tsc, "--project", join(here, "types")]).catch(({ stdout }) => ok(false, stdout));
+  });
+
+  it("says nothing of free(), and of nothing that is not in the package", async () => {
+    const files = (await readdir(dist)).filter((file) => file.endsWith(".d.ts"));
+    for (const file of files) {
+      const text = await readFile(join(dist, file), "utf8");
+      ok(!/\bfree\b/.test(text), `${file} mentions free`);
+      for (const [, module] of text.matchAll(/from "\.\/(\w+)\.js"/g)) {
+        ok(files.includes(`${module}.d.ts`), `${file} leads to ${module}, which is not shipped`);
+      }
+    }
+  });
+
+  it("keeps node's modules out of the page's bundle", async () => {
+    const bundle = await readFile(join(dist, "index.js"), "utf8");
+    ok(!bundle.includes("node:") && !bundle.includes('from "ws"') && !bundle.includes('import("ws")'));
+  });
+
+  it(`is at most ${LARGEST_GZIP} bytes of gzip for a page`, async () => {
+    const sizes = await Promise.all(["natskv_bg.wasm", "index.js"].map(async (file) => gzipSync(await readFile(join(dist, file)), { level: 9 }).length));
+    const sum = sizes.reduce((a, b) => a + b);
+    ok(sum <= LARGEST_GZIP, `${sum} bytes`);
+  });
+});
+
+describe("core for wasm32", () => {
+  it("imports nothing", { timeout: BUILD_MS }, async () => {
+    const target = join(root, "target/wasm32-unknown-unknown/debug");
+    const wasm = join(dev, "purity.wasm");
+    await run("cargo", ["build", "--quiet", "--package", "natskv-core", "--target", "wasm32-unknown-unknown", "--target-dir", join(root, "target")], { cwd: root });
+    const options = ["--edition", "2024", "--target", "wasm32-unknown-unknown", "--crate-type", "cdylib", "-C", "panic=abort"];
+    const core = ["--extern", `natskv_core=${target}/libnatskv_core.rlib`, "-L", `dependency=${target}/deps`];
+    await run("rustc", [join(here, "purity.rs"), ...options, ...core, "-o", wasm], { cwd: root });
+    const module = await WebAssembly.compile(await readFile(wasm));
+    equal(WebAssembly.Module.imports(module), []);
+    ok(WebAssembly.Module.exports(module).some(({ name }) => name === "everything"), "core is in it");
+  });
+});

@@ -1,0 +1,36 @@
+// The page's side of browser.test.mjs: runs what it is told to, and gives the error's text or null.
+
+import * as natskv from "/natskv/index.js";
+
+import { runScenario } from "./scenarios.mjs";
+import { runTest, tests } from "./suite.mjs";
+
+const asked = (name) => (...rest) => window.natskvServer(name, ...rest);
+
+async function outcome(action) {
+  try {
+    await action();
+    return null;
+  } catch (error) {
+    return error.stack ?? String(error);
+  }
+}
+
+window.natskvScenario = (scenario, url) =>
+  outcome(async () => {
+    const nc = await natskv.connect({ servers: url });
+    try {
+      await runScenario(scenario, natskv, nc);
+    } finally {
+      await nc.close();
+    }
+  });
+
+window.natskvTest = (at, url) =>
+  outcome(() => {
+    const server = Object.fromEntries(["kill", "start", "pause", "resume", "fill", "consumers"].map((name) => [name, asked(name)]));
+    const memory = async () => (await window.natskvServer("memory")) ?? undefined;
+    return runTest(tests[at], { natskv, url, server, memory, log: (line) => console.log(line) });
+  });
+
+window.natskvReady = true;

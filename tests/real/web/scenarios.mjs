@@ -1,0 +1,284 @@
+// Runs a scenario (tests/scenarios/README.md) through the typed API. The same module serves Node and the page.
+
+import { contains, ok, within } from "./expect.mjs";
+
+const NEXT_MS = 10_000;
+const NOTHING_MS = 200;
+const NANOS_PER_MILLI = 1e6;
+
+/** Throws at the first step that does not give what it must. */
+export async function runScenario(scenario, { Kvm }, nc) {
+  const run = { kvm: new Kvm(nc), handles: new Map(), watches: new Map(), bucket: scenario.bucket?.bucket };
+  if (scenario.bucket) {
+    run.handles.set(run.bucket, await run.kvm.createFromJson(scenario.bucket));
+  }
+  try {
+    for (const [at, step] of scenario.steps.entries()) {
+      try {
+        await runStep(step, run);
+      } catch (error) {
+        error.message = `step ${at + 1} ${JSON.stringify(step)}: ${error.message}`;
+        throw error;
+      }
+    }
+  } finally {
+    run.watches.forEach((watch) => watch.stop());
+    if (scenario.bucket) {
+      await run.kvm.delete(run.bucket).catch(() => {});
+    }
+  }
+}
+
+async function runStep(step, run) {
+  if ("do" in step) {
+    const reply = await outcome(() => perform(step.do, run));
+    return judge(reply, step);
+  }
+  if ("watch" in step) {
+    const reply = await outcome(async () => {
+      const kv = await handle(run, step.bucket ?? run.bucket);
+      run.watches.set(step.watch, await Watch.open(kv, step.filters, step.options));
+      return {};
+    });
+    return judge(reply, { expect: {}, ...step });
+  }
+  if ("next" in step) {
+    const watch = run.watches.get(step.next);
+    if (step.expect === "NOTHING") {
+      const item = await watch.peek(NOTHING_MS);
+      return ok(item === undefined, `got ${JSON.stringify(item)}, expected nothing`);
+    }
+    return judge(await outcome(() => watch.next()), typeof step.expect === "string" ? { expect: { marker: step.expect } } : step);
+  }
+  if ("stop" in step) {
+    return run.watches.get(step.stop).end();
+  }
+  throw new Error("a step that this runner does not know");
+}
+
+/** The reply of `action`, or its error. */
+async function outcome(action) {
+  try {
+    return { value: await action() };
+  } catch (error) {
+    return { error };
+  }
+}
+
+function judge({ value, error }, step) {
+  if (step.error === undefined) {
+    if (error) {
+      throw error;
+    }
+    return contains(value, step.expect ?? {});
+  }
+  const expected = typeof step.error === "string" ? { kind: step.error } : step.error;
+  ok(error, `got ${JSON.stringify(value)}, expected the error ${expected.kind}`);
+  ok(error.code === expected.kind, `got ${error.code ?? error.name} (${error.message}), expected ${expected.kind}`);
+  if (error.isAbsence) {
+    return; // null has no details
+  }
+  ok(expected.revision === undefined || error.revision === expected.revision, `the error's revision is ${error.revision}`);
+  ok(expected.api_code === undefined || error.apiCode === expected.api_code, `the error's api_code is ${error.apiCode}`);
+  for (const text of expected.says ?? []) {
+    ok(error.message.includes(text), `the message lacks ${JSON.stringify(text)}: ${error.message}`);
+  }
+}
+
+async function perform(operation, run) {
+  const { kvm } = run;
+  switch (operation.operation) {
+    case "CREATE_BUCKET":
+      await kvm.createFromJson(operation.config);
+      return {};
+    case "UPDATE_BUCKET":
+      await kvm.update(operation.config.bucket, options(operation.config));
+      return {};
+    case "CREATE_OR_UPDATE_BUCKET":
+      await kvm.createOrUpdate(operation.config.bucket, options(operation.config));
+      return {};
+    case "DELETE_BUCKET":
+      await kvm.delete(operation.bucket);
+      return {};
+    case "OPEN_BUCKET":
+      await kvm.open(operation.bucket, { check: true });
+      return {};
+    case "BUCKETS":
+      return { buckets: await kvm.names().next() };
+  }
+  const kv = await handle(run, operation.bucket ?? run.bucket);
+  const { key, revision } = operation;
+  switch (operation.operation) {
+    case "PUT":
+      return { revision: await kv.put(key, value(operation), revision === undefined ? {} : { previousSeq: revision }) };
+    case "GET":
+      return present(await kv.get(key, revision === undefined ? {} : { revision }));
+    case "ENTRY":
+      return present(await kv.entry(key));
+    case "CREATE":
+      return { revision: await kv.create(key, value(operation), millis(operation.ttl)) };
+    case "UPDATE":
+      return { revision: await kv.update(key, value(operation), revision) };
+    case "DELETE":
+      return { revision: await kv.delete(key, revision === undefined ? {} : { previousSeq: revision }) };
+    case "PURGE":
+      return { revision: await kv.purge(key, { previousSeq: revision, ttl: millis(operation.ttl) }) };
+    case "HISTORY": {
+      if (/[*>]/.test(key)) {
+        return executed(await kv.execute(operation)); // in JavaScript alone, `history` takes filters too
+      }
+      const entries = await all(await kv.history({ key }));
+      return { entries: entries.filter((entry) => operation.include_deleted || entry.operation === "PUT").map(plain) };
+    }
+    case "LIST":
+      return { keys: (await all(await kv.keys(operation.filters ?? operation.filter))).sort() };
+    case "WATCH": {
+      const watch = await Watch.open(kv, operation.filters ?? operation.filter, operation.options);
+      const entries = [];
+      for (let item = await watch.next(); item.marker !== "CAUGHT_UP"; item = await watch.next()) {
+        entries.push(item);
+      }
+      watch.stop();
+      return { entries };
+    }
+    case "PURGE_DELETES":
+      return { purged: (await kv.purgeDeletes(millis(operation.older_than))).purged };
+    case "STATUS": {
+      const status = await kv.status();
+      return { ...status, ttl: status.ttl * NANOS_PER_MILLI, compressed: status.compression };
+    }
+    default:
+      throw new Error(`operation ${operation.operation} is not known to this runner`);
+  }
+}
+
+/** A bucket that is not the scenario's is opened by asking the server. */
+async function handle(run, bucket) {
+  const known = run.handles.get(bucket);
+  if (known) {
+    return known;
+  }
+  const kv = await run.kvm.open(bucket, { check: true });
+  run.handles.set(bucket, kv);
+  return kv;
+}
+
+/** A watch as a list of items, the end of the initial values among them. */
+class Watch {
+  #items = [];
+  #wake = () => {};
+
+  static async open(kv, key, options = {}) {
+    const watch = new Watch();
+    const include = options.include_history && options.updates_only ? "both" : options.include_history ? "history" : options.updates_only ? "updates" : "";
+    watch.iterator = await kv.watch({
+      key,
+      include,
+      ignoreDeletes: options.ignore_deletes ?? false,
+      headers_only: options.meta_only ?? false,
+      resumeFromRevision: options.resume_from_revision,
+      initializedFn: () => watch.#push({ marker: "CAUGHT_UP" }),
+      resetFn: () => watch.#push({ marker: "RESET" }),
+    });
+    watch.#read();
+    return watch;
+  }
+
+  async #read() {
+    try {
+      for await (const entry of this.iterator) {
+        this.#push(plain(entry));
+      }
+      this.#push({ marker: "END" });
+    } catch (error) {
+      this.#push({ error });
+    }
+  }
+
+  #push(item) {
+    this.#items.push(item);
+    this.#wake();
+  }
+
+  async next() {
+    while (this.#items.length === 0) {
+      await within(NEXT_MS, new Promise((resolve) => (this.#wake = resolve)), "the watch's next item");
+    }
+    const item = this.#items.shift();
+    if (item.error) {
+      throw item.error;
+    }
+    return item;
+  }
+
+  /** What comes within `ms`, left in place. */
+  async peek(ms) {
+    if (this.#items.length === 0) {
+      await Promise.race([new Promise((resolve) => (this.#wake = resolve)), new Promise((resolve) => setTimeout(resolve, ms))]);
+    }
+    return this.#items[0];
+  }
+
+  stop() {
+    this.iterator.stop();
+  }
+
+  /** Stops it, and sees the iteration end. */
+  async end() {
+    this.stop();
+    for (let item = await this.next(); item.marker !== "END"; item = await this.next());
+  }
+}
+
+async function all(iterable) {
+  const items = [];
+  for await (const item of iterable) {
+    items.push(item);
+  }
+  return items;
+}
+
+function present(entry) {
+  if (entry === null) {
+    throw Object.assign(new Error("null"), { code: "KEY_NOT_FOUND", isAbsence: true });
+  }
+  return plain(entry);
+}
+
+function executed(reply) {
+  if (reply.kind !== undefined) {
+    throw Object.assign(new Error(reply.error.description), { code: reply.kind });
+  }
+  return reply;
+}
+
+/** An entry in the scenarios' form. */
+function plain({ bucket, key, value, revision, operation, delta, length }) {
+  const text = new TextDecoder().decode(value);
+  const base64 = btoa(Array.from(value, (byte) => String.fromCharCode(byte)).join(""));
+  return { bucket, key, value: base64, value_text: text, revision, operation, delta, length };
+}
+
+function value({ value, value_text, value_size }) {
+  if (value_size !== undefined) {
+    return new Uint8Array(value_size).fill("x".charCodeAt(0));
+  }
+  return value === undefined ? (value_text ?? "") : Uint8Array.from(atob(value), (char) => char.charCodeAt(0));
+}
+
+function millis(nanos) {
+  return nanos === undefined ? undefined : nanos / NANOS_PER_MILLI;
+}
+
+/** SPEC.md's JSON as KvOptions; what has no other name there goes through. */
+function options({ bucket: _, max_value_size, max_bucket_size, num_replicas, ttl, limit_marker_ttl, compression, ...rest }) {
+  const renamed = {
+    maxValueSize: max_value_size,
+    max_bytes: max_bucket_size,
+    replicas: num_replicas,
+    ttl: millis(ttl),
+    markerTTL: millis(limit_marker_ttl),
+    compression: compression === undefined ? undefined : compression === true || compression === "s2",
+  };
+  return { ...rest, ...Object.fromEntries(Object.entries(renamed).filter(([, value]) => value !== undefined)) };
+}

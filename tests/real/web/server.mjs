@@ -1,0 +1,114 @@
+// A private nats-server: JetStream in a temporary directory, TCP and WebSocket without TLS on free loopback ports.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const READY_MS = 10_000;
+
+export class Server {
+  /** Starts one. `extra` is appended to its configuration. */
+  static async start(extra = "") {
+    const server = new Server();
+    server.folder = await mkdtemp(join(tmpdir(), "natskv-web-"));
+    server.port = await freePort();
+    server.wsPort = await freePort();
+    server.config = join(server.folder, "nats.conf");
+    await writeFile(
+      server.config,
+      `listen: "127.0.0.1:${server.port}"
+      jetstream { store_dir: "${server.folder}/store" }
+      websocket { listen: "127.0.0.1:${server.wsPort}", no_tls: true }
+      ${extra}`,
+    );
+    await server.run();
+    return server;
+  }
+
+  get nats() {
+    return `nats://127.0.0.1:${this.port}`;
+  }
+
+  get ws() {
+    return `ws://127.0.0.1:${this.wsPort}`;
+  }
+
+  /** Starts the process, also after `kill`, on the same ports and store. */
+  async run() {
+    const binary = process.env.NATSKV_SERVER ?? "nats-server";
+    this.process = spawn(binary, ["-c", this.config], { stdio: "ignore" });
+    const failed = once(this.process, "error").then(([error]) => Promise.reject(error));
+    await Promise.race([failed, this.#ready()]);
+  }
+
+  /** SIGKILL: no goodbye, nothing flushed. */
+  async kill() {
+    if (this.process.exitCode === null && this.process.signalCode === null) {
+      const gone = once(this.process, "exit");
+      this.process.kill("SIGKILL");
+      await gone;
+    }
+  }
+
+  /** Stops the process where it stands; sockets stay open and nothing is answered. */
+  async pause() {
+    this.process.kill("SIGSTOP");
+    while (!/\) T/.test(await readFile(`/proc/${this.process.pid}/stat`, "utf8"))) {
+      await new Promise((resolve) => setTimeout(resolve, 1)); // its threads stop one after the other
+    }
+  }
+
+  async resume() {
+    this.process.kill("SIGCONT");
+  }
+
+  async end() {
+    await this.kill();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+
+  async #ready() {
+    const until = Date.now() + READY_MS;
+    while (Date.now() < until) {
+      if ((await greeting(this.port)).includes('"jetstream":true') && (await isListening(this.wsPort))) {
+        return;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    throw new Error(`nats-server is not ready after ${READY_MS} ms`);
+  }
+}
+
+async function freePort() {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address();
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** The INFO line, or nothing. */
+function greeting(port) {
+  return dial(port, (socket, done) => socket.once("data", (bytes) => done(bytes.toString())));
+}
+
+async function isListening(port) {
+  return (await dial(port, (socket, done) => socket.once("connect", () => done("yes")))) === "yes";
+}
+
+function dial(port, answer) {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    const done = (text) => {
+      socket.destroy();
+      resolve(text);
+    };
+    socket.setTimeout(1000, () => done(""));
+    socket.once("error", () => done(""));
+    answer(socket, done);
+  });
+}

@@ -1,0 +1,78 @@
+// A program as users write it. It is compiled, never run: what is wrong here is wrong in the declarations.
+
+import {
+  connect,
+  type KV,
+  type KvEntry,
+  KvError,
+  type KvErrorCode,
+  type KvStatus,
+  Kvm,
+  type KvWatchEntry,
+  KvWatchInclude,
+  type NatsConnection,
+  type QueuedIterator,
+  version,
+  wsconnect,
+} from "natskv";
+
+export async function program(signal: AbortSignal): Promise<void> {
+  await using nc: NatsConnection = await connect({ servers: ["ws://127.0.0.1:8080"], timeout: "5s", pingInterval: 10_000, signal });
+  const other = await wsconnect({ servers: "wss://example.org", user: "me", pass: "secret", onWarning: (message) => console.warn(message) });
+  const kvm = new Kvm(nc);
+  const kv: KV = await kvm.create("bucket", { history: 5, ttl: "1h", storage: "memory", metadata: { a: "b" }, timeout: 1000 });
+  await kvm.open("bucket", { check: true, signal });
+  await kvm.update("bucket", { description: "text" });
+  await kvm.createFromJson({ bucket: "json", ttl: 1_000_000_000 });
+
+  const revision: number = await kv.put("key", new Uint8Array([1]), { timeout: "1s", signal });
+  await kv.update("key", "text", revision);
+  await kv.update("key", "text", revision, 500);
+  await kv.create("other", "text", "10s", { signal });
+  const entry: KvEntry | null = await kv.get("key", { revision });
+  const created: Date | undefined = entry?.created;
+  const parsed = entry?.json<{ n: number }>().n;
+  await kv.delete("key", { previousSeq: revision });
+  await kv.purge("key", { ttl: "1h" });
+  console.log(created, parsed, version());
+
+  const watch: QueuedIterator<KvWatchEntry> = await kv.watch({ key: ["a.>", "b"], include: KvWatchInclude.AllHistory, ignoreDeletes: true });
+  for await (const { key, value, isUpdate, operation } of watch) {
+    const bytes: Uint8Array = value;
+    const isPut: boolean = operation === "PUT";
+    console.log(key, bytes.length, isUpdate, isPut);
+    break;
+  }
+  await using keys = await kv.keys("a.*", { timeout: 100 });
+  for await (const key of keys) {
+    console.log(key.toUpperCase());
+  }
+  const stream: ReadableStream<KvWatchEntry> = (await kv.history({ key: "a" })).readable();
+  await stream.cancel();
+  const names: string[] = await kvm.names().next();
+  for await (const status of kvm.list()) {
+    const all: KvStatus = status;
+    console.log(names, all.values, all.streamInfo);
+  }
+  try {
+    await kv.execute({ operation: "GET", key: "key" });
+  } catch (error) {
+    if (error instanceof KvError) {
+      const code: KvErrorCode = error.code;
+      console.log(code, error.apiCode, error.revision, error.maybeApplied, error.toJSON().kind);
+    }
+  }
+  for await (const status of nc.status()) {
+    if (status.type === "close") {
+      console.log(status.error?.code);
+    }
+  }
+  await other.drain();
+  const end: void | Error = await other.closed();
+  console.log(end, nc.info?.max_payload, nc.stats().inBytes, await nc.rtt());
+
+  // @ts-expect-error: a misspelt option
+  await connect({ severs: "ws://127.0.0.1" });
+  // @ts-expect-error: values are bytes or text
+  await kv.put("key", { n: 1 });
+}

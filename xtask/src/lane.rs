@@ -1,0 +1,163 @@
+//! One suite while it runs: it counts, prints a line for each part, and keeps the numbers for the table.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use crate::dev::Dev;
+use crate::outcome::{Count, count, skips};
+use crate::run::run;
+use crate::setup::{Missing, Need};
+
+/// How long one part of a suite may take when it does not say.
+pub(crate) const LIMIT: Duration = Duration::from_secs(600);
+
+/// A suite at work.
+#[derive(Debug)]
+pub(crate) struct Lane<'a> {
+    /// The checkout.
+    pub(crate) dev: &'a Dev,
+    /// What set-up could not give.
+    pub(crate) missing: &'a Missing,
+    name: &'static str,
+    count: Count,
+    started: Instant,
+}
+
+/// A line of the table.
+#[derive(Debug)]
+pub(crate) struct Row {
+    /// The suite.
+    pub(crate) name: &'static str,
+    /// Its numbers.
+    pub(crate) count: Count,
+    /// How long it took, builds included.
+    pub(crate) took: Duration,
+}
+
+impl<'a> Lane<'a> {
+    /// Begins the suite `name`.
+    pub(crate) fn new(dev: &'a Dev, missing: &'a Missing, name: &'static str) -> Self {
+        println!("── {name}");
+        Self { dev, missing, name, count: Count::default(), started: Instant::now() }
+    }
+
+    /// Runs tests that print their own numbers, in a dialect that `outcome` reads.
+    pub(crate) fn tests(&mut self, what: &str, mut command: Command) {
+        let ran = match run(&mut command, &self.log(what), LIMIT) {
+            Ok(ran) => ran,
+            Err(error) => return self.failed(what, &format!("{error:#}")),
+        };
+        let Some(mut count) = count(&ran.output) else {
+            let why = format!("{}, and told no numbers\n{}", ran.ending(), tail(&ran.output));
+            return self.failed(what, &why);
+        };
+        if !ran.is_ok() && count.failed == 0 {
+            count.failed = 1;
+            println!("   {what}: {}, although no test failed", ran.ending());
+        }
+        if count.failed > 0 {
+            println!("{}", ran.output.trim_end());
+        }
+        for reason in skips(&ran.output) {
+            println!("   {reason}");
+        }
+        self.told(what, count, ran.took);
+    }
+
+    /// A check that passes when the command ends well; its output is shown when not.
+    pub(crate) fn check(&mut self, what: &str, mut command: Command) -> bool {
+        match run(&mut command, &self.log(what), LIMIT) {
+            Ok(ran) if ran.is_ok() => {
+                self.told(what, Count { passed: 1, ..Count::default() }, ran.took);
+                true
+            }
+            Ok(ran) => {
+                self.failed(what, &format!("{}\n{}", ran.ending(), ran.output.trim_end()));
+                false
+            }
+            Err(error) => {
+                self.failed(what, &format!("{error:#}"));
+                false
+            }
+        }
+    }
+
+    /// A check of our own.
+    pub(crate) fn test(&mut self, what: &str, body: impl FnOnce() -> Result<()>) {
+        let started = Instant::now();
+        match body() {
+            Ok(()) => self.told(what, Count { passed: 1, ..Count::default() }, started.elapsed()),
+            Err(error) => self.failed(what, &format!("{error:#}")),
+        }
+    }
+
+    /// Something that tests stand on: nothing is counted when it works, one failure when not.
+    pub(crate) fn build(&mut self, what: &str, body: impl FnOnce() -> Result<()>) -> bool {
+        let started = Instant::now();
+        match body() {
+            Ok(()) => {
+                println!("   {what} ({:.1} s)", started.elapsed().as_secs_f64());
+                true
+            }
+            Err(error) => {
+                self.failed(what, &format!("{error:#}"));
+                false
+            }
+        }
+    }
+
+    /// Whether what the suite stands on is there; a failure is counted when not.
+    pub(crate) fn has(&mut self, need: Need, what: &str) -> bool {
+        let Some(why) = self.missing.get(&need) else { return true };
+        self.failed(what, &format!("set-up failed: {why}"));
+        false
+    }
+
+    /// Counts one test that cannot be run here, with its reason.
+    pub(crate) fn skip(&mut self, what: &str, why: &str) {
+        println!("   skip {what}: {why}");
+        self.count.skipped += 1;
+    }
+
+    /// Ends the suite.
+    pub(crate) fn end(self) -> Row {
+        Row { name: self.name, count: self.count, took: self.started.elapsed() }
+    }
+
+    /// Counts one failure.
+    pub(crate) fn failed(&mut self, what: &str, why: &str) {
+        println!("   FAIL {what}: {why}");
+        self.count.failed += 1;
+    }
+
+    fn told(&mut self, what: &str, count: Count, took: Duration) {
+        println!("   {what}: {count} ({:.1} s)", took.as_secs_f64());
+        self.count += count;
+    }
+
+    fn log(&self, what: &str) -> std::path::PathBuf {
+        let name: String = what.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        self.dev.dev.join("logs").join(format!("{}-{name}.log", self.name))
+    }
+}
+
+fn tail(text: &str) -> String {
+    const LINES: usize = 60;
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
+}
+
+/// The table and the closing line; whether nothing failed.
+pub(crate) fn report(rows: &[Row]) -> bool {
+    let mut whole = Count::default();
+    println!("\n{:<12}{:>8}{:>8}{:>9}{:>10}", "suite", "passed", "failed", "skipped", "seconds");
+    for row in rows {
+        let Count { passed, failed, skipped } = row.count;
+        println!("{:<12}{passed:>8}{failed:>8}{skipped:>9}{:>10.1}", row.name, row.took.as_secs_f64());
+        whole += row.count;
+    }
+    println!("{whole}");
+    whole.failed == 0
+}

@@ -1,0 +1,115 @@
+//! A private nats-server: JetStream and WebSocket on free loopback ports, its store in a folder that goes with it.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::dev::Dev;
+use crate::run;
+
+/// Ends when dropped, and also when this process is gone for whatever reason.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    folder: PathBuf,
+    /// `nats://127.0.0.1:port`
+    pub(crate) url: String,
+    /// `ws://127.0.0.1:port`
+    pub(crate) ws_url: String,
+}
+
+impl Server {
+    /// Starts one and waits until it serves.
+    pub(crate) fn start(dev: &Dev) -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("natskv-{}", std::process::id()));
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let at = folder.display();
+        let config = format!(
+            "host: 127.0.0.1\nport: -1\nhttp: \"127.0.0.1:-1\"\nports_file_dir: \"{at}\"\nlog_file: \"{at}/log\"\n\
+             jetstream {{ store_dir: \"{at}/store\" }}\nwebsocket {{ host: 127.0.0.1, port: -1, no_tls: true }}\n"
+        );
+        fs::write(folder.join("conf"), config)?;
+        let mut command = dev.command(dev.server());
+        command.arg("-c").arg(folder.join("conf"));
+        let child = guarded(&command, Stdio::null()).context("cannot start nats-server")?;
+        let mut server = Self { child, folder, url: String::new(), ws_url: String::new() };
+        server.wait().with_context(|| server.log())?;
+        Ok(server)
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        let until = Instant::now() + Duration::from_secs(15);
+        loop {
+            ensure!(Instant::now() < until, "nats-server did not get ready in 15 s");
+            if let Some(status) = self.child.try_wait()? {
+                bail!("nats-server ended: {status}");
+            }
+            if let Some(ports) = self.ports() {
+                let first = |of: &str| ports[of][0].as_str().map(str::to_owned);
+                if let (Some(url), Some(ws_url), Some(http)) = (first("nats"), first("websocket"), first("monitoring"))
+                    && is_healthy(&http)
+                {
+                    (self.url, self.ws_url) = (url, ws_url);
+                    return Ok(());
+                }
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn ports(&self) -> Option<Value> {
+        let mut files = fs::read_dir(&self.folder).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+        let file = files.find(|path| path.extension().is_some_and(|extension| extension == "ports"))?;
+        serde_json::from_slice(&fs::read(file).ok()?).ok()
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take()); // the guard ends the server when this pipe closes
+        let _ = run::wait(&mut self.child, Instant::now() + Duration::from_secs(5));
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Starts `command` so that it cannot outlive us: a shell holds a pipe of ours, and ends the program when it closes.
+pub(crate) fn guarded(command: &Command, output: Stdio) -> Result<Child> {
+    const GUARD: &str = "trap '' INT; \"$@\" </dev/null & read -r _; kill $!; wait";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", GUARD, "guard"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        shell.current_dir(folder);
+    }
+    shell.stdin(Stdio::piped()).stdout(output).stderr(Stdio::null());
+    shell.spawn().context("cannot start sh")
+}
+
+fn is_healthy(http: &str) -> bool {
+    let ask = || -> Option<String> {
+        let address: SocketAddr = http.strip_prefix("http://")?.parse().ok()?;
+        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
+        stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    };
+    ask().is_some_and(|answer| answer.starts_with("HTTP/1.0 200") || answer.starts_with("HTTP/1.1 200"))
+}

@@ -1,0 +1,200 @@
+//! Everything the tests need beyond rustup, python3, node and a C compiler: installed once, pinned, into target/dev.
+//!
+//! A step that is up to date says nothing. A step that fails says which one command would mend it, and what depends on
+//! it then fails or is skipped, with that reason.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::dev::{Dev, SERVER_VERSION, browser, on_path};
+use crate::run::{check, words};
+
+/// What a suite may need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Need {
+    /// The Python environment, nats-server in it.
+    Python,
+    /// The npm packages.
+    Node,
+    /// Rust's wasm32 target.
+    Wasm,
+    /// A Chromium. May be missing: its tests are skipped then.
+    Browser,
+    /// valgrind. May be missing: its tests are skipped then.
+    Valgrind,
+}
+
+impl Need {
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] = [Self::Python, Self::Node, Self::Wasm, Self::Browser, Self::Valgrind];
+}
+
+/// What is missing after a set-up, and why.
+pub(crate) type Missing = BTreeMap<Need, String>;
+
+const LONG: Duration = Duration::from_secs(900);
+
+/// Puts in place what is asked for, all at once, and tells what could not be had.
+pub(crate) fn setup(dev: &Dev, needs: &[Need]) -> Missing {
+    let missing = Mutex::new(Missing::new());
+    let note = |need, result: Result<()>| {
+        let Err(error) = result else { return };
+        let text = format!("{error:#}");
+        println!("setup: {text}");
+        missing.lock().expect("no thread panics here").insert(need, text);
+    };
+    thread::scope(|scope| {
+        if needs.contains(&Need::Python) {
+            scope.spawn(|| note(Need::Python, python(dev)));
+        }
+        if needs.contains(&Need::Node) {
+            scope.spawn(|| note(Need::Node, node(dev)));
+        }
+        if needs.contains(&Need::Wasm) {
+            scope.spawn(|| note(Need::Wasm, wasm(dev)));
+        }
+        scope.spawn(|| {
+            // one after the other: apt takes no two
+            if needs.contains(&Need::Browser) && browser().is_none() {
+                note(Need::Browser, apt(dev, "chromium", "the tests in a page"));
+            }
+            if needs.contains(&Need::Valgrind) && on_path("valgrind").is_none() {
+                note(Need::Valgrind, apt(dev, "valgrind", "the memory checks of the C tests"));
+            }
+        });
+    });
+    missing.into_inner().expect("no thread panics here")
+}
+
+fn python(dev: &Dev) -> Result<()> {
+    let pins = dev.root.join("xtask").join("python-requirements.txt");
+    let stamp = Stamp::new(dev, "venv/natskv-pins", &fs::read_to_string(&pins)?);
+    if !stamp.is_current() {
+        let interpreter = interpreter()?;
+        let venv = dev.dev.join("venv");
+        step("a Python environment", &[&venv]);
+        let mut make = dev.command(&interpreter);
+        make.args(["-m", "venv", "--clear"]).arg(&venv);
+        do_it(dev, make, "venv", "apt-get install python3-venv")?;
+        step("Python packages", &[&pins]);
+        let mut install = dev.command(dev.venv("python"));
+        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&pins);
+        let mend = words(&install);
+        do_it(dev, install, "pip", &mend)?;
+        stamp.set()?;
+    }
+    let version = Command::new(dev.server()).arg("--version").output().context("nats-server does not start")?;
+    let version = String::from_utf8_lossy(&version.stdout).trim().to_owned();
+    ensure!(
+        version.ends_with(SERVER_VERSION),
+        "nats-server in target/dev says {version:?}, wanted {SERVER_VERSION}. To mend it: rm -r target/dev/venv"
+    );
+    Ok(())
+}
+
+/// A Python of at least 3.11.
+fn interpreter() -> Result<PathBuf> {
+    let names = ["python3.11", "python3.12", "python3.13", "python3.14", "python3"];
+    let is_new_enough = |path: &PathBuf| {
+        let asked = Command::new(path).args(["-c", "import sys; sys.exit(sys.version_info < (3, 11))"]).output();
+        asked.is_ok_and(|asked| asked.status.success())
+    };
+    names
+        .iter()
+        .filter_map(|name| on_path(name))
+        .find(is_new_enough)
+        .context("no Python of at least 3.11 in PATH. To mend it: apt-get install python3 python3-venv")
+}
+
+fn node(dev: &Dev) -> Result<()> {
+    let from = dev.root.join("xtask").join("npm");
+    let lock = fs::read_to_string(from.join("package-lock.json")).context("xtask/npm/package-lock.json")?;
+    let stamp = Stamp::new(dev, "node/natskv-pins", &lock);
+    if stamp.is_current() {
+        return Ok(());
+    }
+    ensure!(on_path("npm").is_some(), "no npm in PATH. To mend it: install Node 20 or newer, with npm");
+    let to = dev.dev.join("node");
+    fs::create_dir_all(&to)?;
+    for name in ["package.json", "package-lock.json", ".npmrc"] {
+        if from.join(name).exists() {
+            fs::copy(from.join(name), to.join(name))?;
+        }
+    }
+    step("npm packages", &[&from.join("package-lock.json")]);
+    let mut install = dev.command("npm");
+    install.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix"]).arg(&to);
+    let mend = words(&install);
+    do_it(dev, install, "npm", &mend)?;
+    stamp.set()
+}
+
+fn wasm(dev: &Dev) -> Result<()> {
+    let mut ask = dev.command("rustc");
+    ask.args(["--print", "target-libdir", "--target", "wasm32-unknown-unknown"]);
+    let libdir = ask.output().context("rustc does not start")?;
+    if PathBuf::from(String::from_utf8_lossy(&libdir.stdout).trim()).is_dir() {
+        return Ok(());
+    }
+    step("Rust's wasm32-unknown-unknown target", &[]);
+    let mut add = dev.command("rustup");
+    add.args(["target", "add", "wasm32-unknown-unknown"]);
+    let mend = words(&add);
+    do_it(dev, add, "rustup", &mend)
+}
+
+fn apt(dev: &Dev, package: &str, without: &str) -> Result<()> {
+    let by_hand = format!("apt-get install {package}");
+    let is_root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.trim_ascii() == b"0");
+    if !is_root || on_path("apt-get").is_none() {
+        bail!(
+            "no {package} here, and xtask installs it only as root with apt: {without} are skipped. To have them: {by_hand}"
+        );
+    }
+    step(&format!("{package} (apt)"), &[]);
+    for arguments in [&["update", "-q"][..], &["install", "-y", "-q", "--no-install-recommends", package]] {
+        let mut apt = dev.command("apt-get");
+        apt.args(["-o", "DPkg::Lock::Timeout=300"]).args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        do_it(dev, apt, &format!("apt-{package}"), &by_hand)
+            .with_context(|| format!("no {package}: {without} are skipped"))?;
+    }
+    Ok(())
+}
+
+fn step(what: &str, from: &[&PathBuf]) {
+    let from: Vec<String> = from.iter().map(|path| path.display().to_string()).collect();
+    println!("setup: {what}{}{}", if from.is_empty() { "" } else { ": " }, from.join(" "));
+}
+
+fn do_it(dev: &Dev, mut command: Command, name: &str, mend: &str) -> Result<()> {
+    let log = dev.dev.join("logs").join(format!("setup-{name}.log"));
+    check(&mut command, &log, LONG).with_context(|| format!("{name} failed. To mend it: {mend}"))?;
+    Ok(())
+}
+
+/// Remembers from what a folder was made, so that it is made again only when that changed.
+struct Stamp {
+    file: PathBuf,
+    text: String,
+}
+
+impl Stamp {
+    fn new(dev: &Dev, file: &str, pins: &str) -> Self {
+        Self { file: dev.dev.join(file), text: format!("{}\n{pins}", dev.dev.display()) }
+    }
+
+    fn is_current(&self) -> bool {
+        fs::read_to_string(&self.file).is_ok_and(|text| text == self.text)
+    }
+
+    fn set(&self) -> Result<()> {
+        fs::write(&self.file, &self.text).with_context(|| format!("cannot write {}", self.file.display()))
+    }
+}

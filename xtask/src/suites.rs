@@ -1,0 +1,137 @@
+//! The fast lane: which suites there are, what each stands on, and how it runs.
+
+use std::collections::BTreeSet;
+use std::thread;
+
+use anyhow::{Result, bail};
+
+use crate::dev::Dev;
+use crate::lane::{Lane, Row, report};
+use crate::setup::{Missing, Need, setup};
+use crate::{build, imports, lint};
+
+struct Suite {
+    name: &'static str,
+    about: &'static str,
+    needs: &'static [Need],
+    run: fn(&mut Lane<'_>),
+}
+
+/// In the order they run: first what needs no set-up, since that goes on meanwhile.
+const SUITES: &[Suite] = &[
+    Suite {
+        name: "core",
+        about: "unit and documentation tests of core, and that it imports nothing on wasm32",
+        needs: &[Need::Wasm],
+        run: core,
+    },
+    Suite { name: "vectors", about: "protocol facts as data, through natskv_core::wire", needs: &[], run: vectors },
+    Suite { name: "contract", about: "the rules between core and its bindings", needs: &[], run: contract },
+    Suite { name: "real", about: "core against a real nats-server, without a binding", needs: &[Need::Python], run: real },
+    Suite { name: "xtask", about: "this tool's own tests", needs: &[], run: xtask },
+    Suite {
+        name: "scenarios",
+        about: "tests/scenarios through every binding, on a real server",
+        needs: &[Need::Python, Need::Node, Need::Wasm, Need::Browser],
+        run: scenarios,
+    },
+    Suite { name: "python", about: "both Python APIs against real servers", needs: &[Need::Python], run: python },
+    Suite {
+        name: "lint",
+        about: "clippy, rustfmt, rustdoc, ruff, mypy, stubtest, tsc",
+        needs: &[Need::Python, Need::Node, Need::Wasm],
+        run: lint::lint,
+    },
+];
+
+/// Prints the suites.
+pub(crate) fn list() {
+    for suite in SUITES {
+        println!("{:<12}{}", suite.name, suite.about);
+    }
+}
+
+/// Runs the suites named, or all; whether nothing failed.
+pub(crate) fn test(dev: &Dev, names: &[String]) -> Result<bool> {
+    if let Some(unknown) = names.iter().find(|name| SUITES.iter().all(|suite| suite.name != **name)) {
+        let known: Vec<&str> = SUITES.iter().map(|suite| suite.name).collect();
+        bail!("no suite {unknown:?}; there are: {}", known.join(", "));
+    }
+    let is_wanted = |suite: &&Suite| names.is_empty() || names.iter().any(|name| name == suite.name);
+    let is_early = |suite: &&Suite| suite.needs.iter().all(|need| *need == Need::Wasm);
+    let (early, late): (Vec<_>, Vec<_>) = SUITES.iter().filter(is_wanted).partition(is_early);
+    let needs: BTreeSet<Need> = late.iter().flat_map(|suite| suite.needs).copied().collect();
+    let needs: Vec<Need> = needs.into_iter().collect();
+    let first = setup(dev, &[Need::Wasm]);
+    let mut rows = Vec::new();
+    let missing = thread::scope(|scope| {
+        let missing = scope.spawn(|| setup(dev, &needs));
+        rows.extend(early.iter().map(|suite| run(dev, &first, suite)));
+        missing.join().expect("set-up does not panic")
+    });
+    rows.extend(late.iter().map(|suite| run(dev, &missing, suite)));
+    Ok(report(&rows))
+}
+
+fn run(dev: &Dev, missing: &Missing, suite: &Suite) -> Row {
+    let mut lane = Lane::new(dev, missing, suite.name);
+    (suite.run)(&mut lane);
+    lane.end()
+}
+
+fn core(lane: &mut Lane<'_>) {
+    lane.tests("cargo test", lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-core"]));
+    if lane.has(Need::Wasm, "core on wasm32") {
+        let dev = lane.dev;
+        lane.test("core on wasm32 imports nothing", || imports::core_imports_nothing(dev));
+    }
+}
+
+fn vectors(lane: &mut Lane<'_>) {
+    lane.tests("vectors.json", lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--test", "vectors"]));
+}
+
+fn contract(lane: &mut Lane<'_>) {
+    lane.tests("the kit", lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--lib"]));
+    for target in build::test_targets(lane) {
+        if !matches!(target.as_str(), "vectors" | "scenarios" | "core_real") {
+            lane.tests(&target, lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--test", &target]));
+        }
+    }
+}
+
+fn real(lane: &mut Lane<'_>) {
+    if lane.has(Need::Python, "core_real") {
+        lane.tests("core_real", lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--test", "core_real"]));
+    }
+}
+
+fn xtask(lane: &mut Lane<'_>) {
+    lane.tests("cargo test", lane.dev.cargo(["test", "--no-fail-fast", "-p", "xtask"]));
+}
+
+const PYTEST: [&str; 4] = ["-m", "pytest", "-q", "-rs"];
+
+/// The form of the files, and the files through each binding.
+fn scenarios(lane: &mut Lane<'_>) {
+    let dev = lane.dev;
+    lane.tests("their form", dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--test", "scenarios"]));
+    if has_python(lane) {
+        let mut pytest = dev.command(dev.venv("python"));
+        pytest.args(PYTEST).arg("tests/real/python/test_scenarios.py");
+        lane.tests("Python, asyncio and blocking", pytest);
+    }
+}
+
+fn python(lane: &mut Lane<'_>) {
+    if has_python(lane) {
+        let mut pytest = lane.dev.command(lane.dev.venv("python"));
+        pytest.args(PYTEST).args(["tests/real/python", "--ignore=tests/real/python/test_scenarios.py"]);
+        lane.tests("pytest", pytest);
+    }
+}
+
+fn has_python(lane: &mut Lane<'_>) -> bool {
+    let dev = lane.dev;
+    lane.has(Need::Python, "natskv for Python") && lane.build("building natskv for Python", || build::python(dev))
+}

@@ -1,0 +1,143 @@
+//! Builds the npm package `natskv` into target/dev/npm/natskv: Rust to wasm, bindgen, wasm-opt, TypeScript, sizes.
+//!
+//! Every tool is pinned: rustc by rust-toolchain.toml, wasm-bindgen by Cargo.lock (it is a library here, so crate and
+//! tool cannot disagree), the npm tools by xtask/npm/package-lock.json, which `npm ci` puts into target/dev/node.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use wasm_bindgen_cli_support::Bindgen;
+
+/// The npm package that users install. Gives its directory.
+pub fn build(root: &Path) -> Result<PathBuf> {
+    let dev = root.join("target/dev");
+    let tools = dev.join("node/node_modules");
+    ensure!(
+        tools.join("esbuild").exists(),
+        "the npm tools are missing: copy xtask/npm/* and xtask/npm/.npmrc to target/dev/node and run `npm ci --ignore-scripts` there"
+    );
+    let package = dev.join("npm/natskv");
+    let dist = package.join("dist");
+    if package.exists() {
+        fs::remove_dir_all(&package)?;
+    }
+    fs::create_dir_all(&dist)?;
+
+    let engine = bind(root, &compile(root)?)?;
+    shrink(&tools, &engine.join("natskv_bg.wasm"), &dist.join("natskv_bg.wasm"))?;
+    bundle(root, &tools, &engine, "index.ts", &dist.join("index.js"), &["--platform=browser", "--minify"])?;
+    bundle(root, &tools, &engine, "node.ts", &dist.join("node.js"), &["--platform=node", "--external:ws"])?;
+    declare(root, &tools, &dev.join("npm/types"), &dist)?;
+    for file in ["package.json", "README.md"] {
+        fs::copy(root.join("bindings-wasm").join(file), package.join(file)).with_context(|| format!("bindings-wasm/{file}"))?;
+    }
+    if root.join("LICENSE").exists() {
+        fs::copy(root.join("LICENSE"), package.join("LICENSE"))?;
+    }
+    sizes(&dist)?;
+    Ok(package)
+}
+
+/// `tsc --strict` over the sources, which also makes the declarations; and over a program as users write it.
+pub fn check_types(root: &Path) -> Result<()> {
+    let tools = root.join("target/dev/node/node_modules");
+    run("tsc, a user's program", tsc(&tools).arg("--project").arg(root.join("tests/real/web/types/tsconfig.json")))
+}
+
+fn compile(root: &Path) -> Result<PathBuf> {
+    // Panic messages carry file names; without this they would be those of the machine that built the package.
+    let home = env::var_os("CARGO_HOME").map_or_else(|| PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cargo"), PathBuf::from);
+    let flags = [
+        format!("--remap-path-prefix={}=/natskv", root.display()),
+        format!("--remap-path-prefix={}=/cargo", home.display()),
+    ];
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    run(
+        "cargo build for wasm32",
+        Command::new(cargo)
+            .args(["build", "--quiet", "--package", "natskv-wasm", "--profile", "wasm"])
+            .args(["--target", "wasm32-unknown-unknown", "--target-dir"])
+            .arg(root.join("target"))
+            .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags.join(" "))
+            .current_dir(root),
+    )?;
+    Ok(root.join("target/wasm32-unknown-unknown/wasm/natskv_wasm.wasm"))
+}
+
+fn bind(root: &Path, wasm: &Path) -> Result<PathBuf> {
+    let engine = root.join("target/dev/npm/engine");
+    let mut bindgen = Bindgen::new();
+    // Where the .wasm lies is said by ts/index.ts and ts/node.ts, so the glue needs no guess of its own.
+    bindgen.input_path(wasm).out_name("natskv").typescript(true).omit_default_module_path(true).web(true)?;
+    bindgen.generate(&engine).context("wasm-bindgen")?;
+    Ok(engine)
+}
+
+fn shrink(tools: &Path, from: &Path, to: &Path) -> Result<()> {
+    let mut wasm_opt = node(&tools.join("binaryen/bin/wasm-opt"));
+    wasm_opt.arg(from).arg("-o").arg(to).args(["-Os", "--strip-debug", "--strip-producers"]);
+    run("wasm-opt", &mut wasm_opt)
+}
+
+fn bundle(root: &Path, tools: &Path, engine: &Path, entry: &str, to: &Path, options: &[&str]) -> Result<()> {
+    let mut esbuild = node(&tools.join("esbuild/bin/esbuild"));
+    esbuild
+        .arg(root.join("bindings-wasm/ts").join(entry))
+        .args(["--bundle", "--format=esm", "--target=es2022", "--log-level=warning"])
+        .arg(format!("--alias:natskv-engine={}", engine.join("natskv.js").display()))
+        .arg(format!("--define:NATSKV_VERSION=\"{}\"", env!("CARGO_PKG_VERSION")))
+        .arg(format!("--outfile={}", to.display()))
+        .args(options);
+    run("esbuild", &mut esbuild)
+}
+
+/// Checks the sources and ships the declarations that `index.d.ts` leads to; what is marked @internal is not in them.
+fn declare(root: &Path, tools: &Path, types: &Path, dist: &Path) -> Result<()> {
+    const PUBLIC: [&str; 6] = ["index", "api", "errors", "kv", "kvm", "types"];
+    run("tsc --strict", tsc(tools).arg("--project").arg(root.join("bindings-wasm")).arg("--outDir").arg(types))?;
+    for module in PUBLIC {
+        let file = format!("{module}.d.ts");
+        fs::copy(types.join(&file), dist.join(&file)).with_context(|| file)?;
+    }
+    Ok(())
+}
+
+fn tsc(tools: &Path) -> Command {
+    node(&tools.join("typescript/bin/tsc"))
+}
+
+fn node(script: &Path) -> Command {
+    let mut node = Command::new("node");
+    node.arg(script);
+    node
+}
+
+fn sizes(dist: &Path) -> Result<()> {
+    const SCRIPT: &str = r#"
+        const { readFileSync } = require("fs"), { gzipSync, brotliCompressSync } = require("zlib");
+        let sum = [0, 0, 0];
+        for (const file of ["natskv_bg.wasm", "index.js"]) {
+            const bytes = readFileSync(process.argv[1] + "/" + file);
+            const row = [bytes.length, gzipSync(bytes, { level: 9 }).length, brotliCompressSync(bytes).length];
+            sum = sum.map((n, i) => n + row[i]);
+            print(file, row);
+        }
+        print("a page loads", sum);
+        function print(what, [raw, gzip, brotli]) {
+            console.log(`${what.padEnd(16)} ${raw} bytes, gzip ${gzip}, brotli ${brotli}`);
+        }
+    "#;
+    run("sizes", Command::new("node").args(["-e", SCRIPT]).arg(dist))
+}
+
+fn run(what: &str, command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("{what}: cannot start {}", command.get_program().display()))?;
+    if !status.success() {
+        bail!("{what} failed ({status})");
+    }
+    Ok(())
+}
