@@ -80,7 +80,6 @@ struct Watch {
 }
 
 /// An event of core together with whom it is for; converted when the lock is released.
-#[expect(clippy::large_enum_variant, reason = "as large as core's own events, and moved as they are")]
 enum News {
     Done(Waiter, Result<Outcome, Error>),
     Opened(Py<PyAny>, Result<(), Error>),

@@ -202,7 +202,7 @@ class Feed:
     def _pull(self) -> bool:
         if not self.is_over:
             self._items.extend(self._engine.watch_batch(self._watch, self._bucket))
-            if self._engine.pending_transmit():  # taking items may have answered flow control, which the server waits for
+            if self._engine.pending_transmit():  # flow control was answered, and the server waits for it
                 self._driver.pump()
         return bool(self._items)
 

@@ -228,7 +228,7 @@ class _Protocol(asyncio.BufferedProtocol):
         self.is_paused = False
         self.lost: asyncio.Future[None] = driver.future()
         self._driver = driver
-        self._buffer = bytearray(128 << 10)
+        self._buffer = memoryview(bytearray(128 << 10))  # asyncio's TLS slices it, which must not copy
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -241,7 +241,7 @@ class _Protocol(asyncio.BufferedProtocol):
         self._deadline = asyncio.get_running_loop().call_later(_GRACE, self.transport.abort)
 
     def get_buffer(self, sizehint: int) -> bytearray:
-        return self._buffer
+        return cast(bytearray, self._buffer)  # any buffer will do
 
     def buffer_updated(self, nbytes: int) -> None:
         self._driver.engine.receive(self.conn, self._buffer, nbytes)

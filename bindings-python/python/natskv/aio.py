@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, Unpack
@@ -523,7 +523,7 @@ class KeyWatcher:
             await self._more()
         return entry
 
-    async def values(self) -> AsyncIterator[KeyValueEntry]:
+    async def values(self) -> AsyncGenerator[KeyValueEntry, None]:
         """The initial values, then ends; the watch goes on and can be iterated further."""
         feed = self._feed or await self._open()
         while not feed.is_caught_up() and not feed.is_over:
@@ -532,7 +532,7 @@ class KeyWatcher:
             elif not feed.is_caught_up() and not feed.is_over:
                 await self._more()
 
-    async def updates(self) -> AsyncIterator[KeyValueEntry]:
+    async def updates(self) -> AsyncGenerator[KeyValueEntry, None]:
         """What comes after the initial values, which are skipped."""
         async for _ in self.values():
             pass

@@ -17,9 +17,10 @@ from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import natskv
 import natskv.sync
-import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 READY_WITHIN = 10.0

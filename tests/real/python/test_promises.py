@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import natskv
 import pytest
+
+import natskv
 from conftest import Api, Server, next_within, run, values_of
 
 MANY = 100_000
@@ -77,7 +78,9 @@ def test_buckets(api: Api, server: Server, bucket: str) -> None:
         async with await api.connect(server.url) as client:
             config = natskv.KeyValueConfig(bucket, description="d", ttl=60, metadata={"a": "b"}, storage="memory")
             await client.create_key_value(config)
-            await client.create_key_value({"bucket": bucket, "description": "d", "ttl": 60, "storage": "memory"}, metadata={"a": "b"})
+            await client.create_key_value(
+                {"bucket": bucket, "description": "d", "ttl": 60, "storage": "memory"}, metadata={"a": "b"}
+            )
             with pytest.raises(natskv.BucketExistsError, match="history"):
                 await client.create_key_value(config, history=3)
             kv = await client.update_key_value(bucket, description="e", history=2)
@@ -120,7 +123,10 @@ def test_watch(api: Api, server: Server, bucket: str) -> None:
                 assert (await next_within(watcher, 5)).value == b""
             assert [entry async for entry in watcher] == []
             with_history = await kv.watch("a", include_history=True, meta_only=True)
-            assert [(e.revision, e.value, e.length) for e in await values_of(with_history)] == [(1, b"", 1), (3, b"", 1)]
+            assert [(e.revision, e.value, e.length) for e in await values_of(with_history)] == [
+                (1, b"", 1),
+                (3, b"", 1),
+            ]
             await with_history.stop()
             resumed = await kv.watch(resume_from_revision=3, ignore_deletes=True)
             assert [e.revision for e in await values_of(resumed)] == [3, 5]
@@ -282,8 +288,8 @@ def test_restart_under_a_watch(api: Api, own_server: Server, bucket: str) -> Non
             done.set()
             await kv.put("end", b"")
             await asyncio.wait_for(reader, 30)
-            after_kill, after_back = first_after - killed, first_after - back
-            print(f"\n{api.name}: first event {after_kill * 1e3:.0f} ms after the kill, {after_back * 1e3:.0f} after the restart")
+            print(f"\n{api.name}: first event {(first_after - killed) * 1e3:.0f} ms after the kill,", end=" ")
+            print(f"{(first_after - back) * 1e3:.0f} ms after the server was back")
             assert {key: newest[key] for key in written} == written
             assert {f"before.{number}" for number in range(500)} <= newest.keys()
             assert client.stats.reconnects == 1
@@ -305,7 +311,11 @@ def test_many_keys(api: Api, server: Server, bucket: str) -> None:
             assert len(keys) == len(set(keys)) == MANY
             started = time.monotonic()
             watcher = await kv.watch()
-            revisions = [entry.revision for entry in await values_of(watcher)] if api.name == "asyncio" else await drained(watcher)
+            revisions = (
+                [entry.revision for entry in await values_of(watcher)]
+                if api.name == "asyncio"
+                else await drained(watcher)
+            )
             watched = time.monotonic() - started
             await watcher.stop()
             assert revisions == list(range(1, MANY + 1))

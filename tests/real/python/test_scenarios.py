@@ -8,8 +8,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import natskv
 import pytest
+
+import natskv
 from conftest import ROOT, Api, Server, next_within, run, values_of
 
 FILES = sorted((ROOT / "tests" / "scenarios").glob("*.json"))

@@ -1,0 +1,151 @@
+"""The package itself: its errors against the common table, a bare interpreter, its types, its documentation."""
+
+from __future__ import annotations
+
+import builtins
+import inspect
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import natskv
+import natskv.aio
+import natskv.errors
+import natskv.sync
+from conftest import ROOT
+from natskv import _native
+
+TABLE = json.loads((ROOT / "tests" / "vectors" / "errors.json").read_text())["errors"]
+CANCELLED = "CANCELLED"
+
+TREE = {
+    "InvalidArgumentError": "ValueError",
+    "InvalidKeyError": "InvalidArgumentError",
+    "InvalidBucketNameError": "InvalidArgumentError",
+    "HistoryTooLargeError": "InvalidArgumentError",
+    "ValueTooLargeError": "InvalidArgumentError",
+    "UnsupportedError": "KeyValueError",
+    "KeyNotFoundError": "KeyError",
+    "KeyExistsError": "KeyValueError",
+    "WrongRevisionError": "KeyExistsError",
+    "BucketNotFoundError": "LookupError",
+    "BucketExistsError": "KeyValueError",
+    "BadBucketError": "KeyValueError",
+    "BucketFullError": "KeyValueError",
+    "RequestTimeoutError": "TimeoutError",
+    "NoRespondersError": "KeyValueError",
+    "NatsConnectionError": "ConnectionError",
+    "DisconnectedError": "NatsConnectionError",
+    "ClosedError": "NatsConnectionError",
+    "TlsError": "NatsConnectionError",
+    "AuthenticationError": "NatsConnectionError",
+    "PermissionDeniedError": "PermissionError",
+    "ProtocolError": "KeyValueError",
+    "ServerError": "KeyValueError",
+}
+
+
+def test_every_code_has_its_class() -> None:
+    assert _native.error_codes() == [(row["number"], row["name"]) for row in TABLE]
+    assert list(natskv.errors.BY_CODE) == [row["name"] for row in TABLE]
+    for row in TABLE:
+        if row["name"] != CANCELLED:
+            assert natskv.errors.BY_CODE[row["name"]].__name__ == row["python"]
+
+
+def test_the_tree() -> None:
+    assert set(TREE) | {"KeyValueError"} == set(natskv.errors.__all__)
+    for name, parent in TREE.items():
+        base = getattr(natskv, parent, None) or getattr(builtins, parent)
+        assert issubclass(getattr(natskv, name), (base, natskv.KeyValueError)), name
+        assert base in getattr(natskv, name).__mro__, name
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row["name"])
+def test_an_error_says_what_it_is(row: dict[str, Any]) -> None:
+    error = _native.error(row["name"], "the message")
+    assert (str(error), error.code, error.revision, error.maybe_applied) == ("the message", row["name"], None, False)
+    reply = json.loads(error.to_json())
+    assert reply["type"] == "io.nats.jetstream.api.v1.error_response" and reply["kind"] == row["name"]
+    assert reply["error"]["description"] == "the message"
+    assert str(pickle.loads(pickle.dumps(error))) == "the message"
+
+
+def test_configurations() -> None:
+    text = """{"bucket": "b", "ttl": 1500000000, "max_bucket_size": 10, "num_replicas": 3, "compression": "s2",
+        "placement": {"cluster": "c", "tags": ["ssd"]}, "storage": "file",
+        "sources": [{"name": "s", "subject_transforms": [{"src": "a", "dest": "b"}],
+            "external": {"api": "$JS.x.API"}}]}"""
+    config = natskv.KeyValueConfig.from_json(text)
+    assert (config.ttl, config.max_bytes, config.replicas, config.compression) == (1.5, 10, 3, True)
+    assert config.history is None and config.placement == natskv.Placement("c", ["ssd"])
+    assert config.sources is not None and config.sources[0].external == natskv.ExternalStream("$JS.x.API")
+    assert natskv.KeyValueConfig.from_json(config.to_json()) == config
+    assert natskv.KeyValueConfig.from_json(json.loads(text)) == config
+    for wrong, says in [
+        ('{"bucket": "b", "histroy": 1}', "histroy"),
+        ("[]", "object"),
+        ("{", "JSON"),
+        ("{}", "bucket"),
+    ]:
+        with pytest.raises(natskv.InvalidArgumentError, match=says):
+            natskv.KeyValueConfig.from_json(wrong)
+
+
+def test_in_a_bare_interpreter(tmp_path: Path) -> None:
+    package = Path(natskv.__file__).parent
+    shutil.copytree(package, tmp_path / "site" / "natskv", ignore=shutil.ignore_patterns("__pycache__"))
+    others = "[name for name in sys.modules if 'nats' in name and 'natskv' not in name]"
+    program = f"import sys, natskv, natskv.sync; print(natskv.version(), {others})"
+    command = [sys.executable, "-S", "-X", "dev", "-W", "error", "-c", program]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=30)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", f"{natskv.version()} []\n")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["mypy", "--strict", "-p", "natskv"],
+        ["mypy", "--strict", str(Path(__file__).with_name("usage.py"))],
+        ["mypy.stubtest", "natskv"],
+    ],
+    ids=["package", "usage", "stubs"],
+)
+def test_types(command: list[str], tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
+    done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, cwd=tmp_path, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def public(owner: Any) -> list[tuple[str, Any]]:
+    return [(name, value) for name, value in inspect.getmembers(owner) if not name.startswith("_")]
+
+
+def test_everything_public_is_documented() -> None:
+    classes = [natskv.sync.Client, natskv.sync.KeyValue, natskv.sync.KeyWatcher, natskv.sync.Listing]
+    classes += [value for name in natskv.__all__ if inspect.isclass(value := getattr(natskv, name))]
+    undocumented = [cls.__name__ for cls in classes if not cls.__doc__]
+    for cls in classes:
+        if cls.__module__.startswith("natskv") and not issubclass(cls, (BaseException, tuple, dict, str)):
+            members = [m for m in public(cls) if callable(m[1]) or isinstance(m[1], property)]
+            undocumented += [f"{cls.__name__}.{name}" for name, value in members if not inspect.getdoc(value)]
+    assert undocumented == []
+
+
+def test_both_apis_have_the_same_names() -> None:
+    for name in ("Client", "KeyValue", "KeyWatcher", "KeyLister", "KeyHistory"):
+        ours, theirs = getattr(natskv.aio, name), getattr(natskv.sync, name)
+        missing = {member for member, _ in public(ours)} - {member for member, _ in public(theirs)}
+        assert missing == set(), name
+        for member, value in public(ours):
+            if inspect.isfunction(value) and member != "list":
+                parameters = list(inspect.signature(value).parameters.values())
+                assert parameters == list(inspect.signature(getattr(theirs, member)).parameters.values()), member
