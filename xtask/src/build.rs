@@ -73,7 +73,11 @@ pub(crate) fn header_is_fresh(dev: &Dev) -> Result<()> {
     let text = header::generate(&dev.root)?;
     let committed = fs::read_to_string(dev.root.join(HEADER)).with_context(|| format!("no {HEADER}"))?;
     let differs = committed.lines().zip(text.lines()).position(|(old, new)| old != new);
-    ensure!(committed == text, "{HEADER} is stale from line {}. To mend it: cargo xtask header", differs.unwrap_or(0) + 1);
+    ensure!(
+        committed == text,
+        "{HEADER} is stale from line {}. To mend it: cargo xtask header",
+        differs.unwrap_or(0) + 1
+    );
     Ok(())
 }
 
@@ -84,7 +88,15 @@ pub(crate) fn c_demo(dev: &Dev) -> Result<PathBuf> {
     let program = dev.dev.join("demo-c");
     let mut compile = dev.command(compiler());
     compile
-        .args(["-std=c99", "-O1", "-Wall", "-Wextra", "-Ibindings-c/include", "tests/demo/demo.c", "target/debug/libnatskv.a"])
+        .args([
+            "-std=c99",
+            "-O1",
+            "-Wall",
+            "-Wextra",
+            "-Ibindings-c/include",
+            "tests/demo/demo.c",
+            "target/debug/libnatskv.a",
+        ])
         .args(NATIVE_LIBRARIES)
         .arg("-o")
         .arg(&program);

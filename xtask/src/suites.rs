@@ -27,7 +27,12 @@ const SUITES: &[Suite] = &[
     },
     Suite { name: "vectors", about: "protocol facts as data, through natskv_core::wire", needs: &[], run: vectors },
     Suite { name: "contract", about: "the rules between core and its bindings", needs: &[], run: contract },
-    Suite { name: "real", about: "core against a real nats-server, without a binding", needs: &[Need::Python], run: real },
+    Suite {
+        name: "real",
+        about: "core against a real nats-server, without a binding",
+        needs: &[Need::Python],
+        run: real,
+    },
     Suite { name: "xtask", about: "this tool's own tests", needs: &[], run: xtask },
     Suite {
         name: "scenarios",
@@ -108,7 +113,10 @@ fn contract(lane: &mut Lane<'_>) {
 
 fn real(lane: &mut Lane<'_>) {
     if lane.has(Need::Python, "core_real") {
-        lane.tests("core_real", lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--test", "core_real"]));
+        lane.tests(
+            "core_real",
+            lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--test", "core_real"]),
+        );
     }
 }
 

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use wasm_bindgen_cli_support::Bindgen;
 
 /// The npm package that users install. Gives its directory.
-pub fn build(root: &Path) -> Result<PathBuf> {
+pub(crate) fn build(root: &Path) -> Result<PathBuf> {
     let dev = root.join("target/dev");
     let tools = dev.join("node/node_modules");
     ensure!(
@@ -33,7 +33,8 @@ pub fn build(root: &Path) -> Result<PathBuf> {
     bundle(root, &tools, &engine, "node.ts", &dist.join("node.js"), &["--platform=node", "--external:ws"])?;
     declare(root, &tools, &dev.join("npm/types"), &dist)?;
     for file in ["package.json", "README.md"] {
-        fs::copy(root.join("bindings-wasm").join(file), package.join(file)).with_context(|| format!("bindings-wasm/{file}"))?;
+        fs::copy(root.join("bindings-wasm").join(file), package.join(file))
+            .with_context(|| format!("bindings-wasm/{file}"))?;
     }
     if root.join("LICENSE").exists() {
         fs::copy(root.join("LICENSE"), package.join("LICENSE"))?;
@@ -43,14 +44,15 @@ pub fn build(root: &Path) -> Result<PathBuf> {
 }
 
 /// `tsc --strict` over the sources, which also makes the declarations; and over a program as users write it.
-pub fn check_types(root: &Path) -> Result<()> {
+pub(crate) fn check_types(root: &Path) -> Result<()> {
     let tools = root.join("target/dev/node/node_modules");
     run("tsc, a user's program", tsc(&tools).arg("--project").arg(root.join("tests/real/web/types/tsconfig.json")))
 }
 
 fn compile(root: &Path) -> Result<PathBuf> {
     // Panic messages carry file names; without this they would be those of the machine that built the package.
-    let home = env::var_os("CARGO_HOME").map_or_else(|| PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cargo"), PathBuf::from);
+    let home = env::var_os("CARGO_HOME")
+        .map_or_else(|| PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cargo"), PathBuf::from);
     let flags = [
         format!("--remap-path-prefix={}=/natskv", root.display()),
         format!("--remap-path-prefix={}=/cargo", home.display()),
@@ -135,7 +137,8 @@ fn sizes(dist: &Path) -> Result<()> {
 }
 
 fn run(what: &str, command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("{what}: cannot start {}", command.get_program().display()))?;
+    let status =
+        command.status().with_context(|| format!("{what}: cannot start {}", command.get_program().display()))?;
     if !status.success() {
         bail!("{what} failed ({status})");
     }
