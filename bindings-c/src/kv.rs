@@ -359,10 +359,8 @@ pub extern "C" fn natskv_purge_deletes(
 }
 
 /// Runs one operation in its JSON form, such as `{"operation": "PUT", "key": "a", "value": "aGk="}`: PUT, GET, CREATE, UPDATE,
-/// DELETE, PURGE, HISTORY, LIST, WATCH. `*out_json` gets the reply, also where the operation failed on the server: then it is
-/// the error's JSON form. Free it with `natskv_string_free`.
-///
-/// NATSKV_INVALID_ARGUMENT and the like for an operation that is not one. Durations in it are integer nanoseconds.
+/// DELETE, PURGE, HISTORY, LIST, WATCH. `*out_json` gets the reply, also where the operation failed or is none: then it is the
+/// error's JSON form. Free it with `natskv_string_free`. Durations in it are integer nanoseconds. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_execute(
     kv: Option<&natskv_kv>,
