@@ -2,9 +2,11 @@
 
 import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 
-import { control, dist, here, scenarios, tool } from "./dev.mjs";
+import { control, dist, here, natskv, root, scenarios, tool } from "./dev.mjs";
+import { equal, ok } from "./expect.mjs";
 import { serve } from "./serve.mjs";
 import { Server } from "./server.mjs";
 import { tests } from "./suite.mjs";
@@ -38,7 +40,7 @@ describe("a page in Chromium", { timeout: 10 * TIMEOUT_MS }, () => {
     }
     server = await Server.start();
     admin = await control(server);
-    site = await serve({ web: here, natskv: dist });
+    site = await serve({ "/web/": here, "/natskv/": dist, "/explorer/": join(root, "bindings-wasm/explorer"), "/explorer/natskv/": dist });
     const { chromium } = await tool("playwright-core/index.mjs");
     browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
     page = await browser.newPage();
@@ -70,6 +72,35 @@ describe("a page in Chromium", { timeout: 10 * TIMEOUT_MS }, () => {
         log = (line) => t.diagnostic(line);
         passed(await page.evaluate(([at, url]) => window.natskvTest(at, url), [at, server.ws]));
       });
+    }
+  });
+
+  it("the explorer shows what others write, and writes", { skip, timeout: TIMEOUT_MS }, async () => {
+    const { connect, Kvm } = await natskv();
+    const nc = await connect({ servers: server.nats });
+    const other = await browser.newPage();
+    try {
+      const kv = await new Kvm(nc).create("explored", { storage: "memory" });
+      await kv.put("before", "1");
+      await other.goto(`${site.url}/explorer/index.html?${new URLSearchParams({ server: server.ws, bucket: "explored", write: "mine" })}`);
+      await other.waitForFunction(() => window.natskvReady);
+      await kv.put("after", "2");
+      equal(await other.evaluate(() => window.natskvWrite("3")), 3);
+      await kv.delete("before");
+      await other.waitForFunction(() => window.natskvDemo.length === 4);
+      const seen = await other.evaluate(() => window.natskvDemo.map(({ key, value, revision, operation }) => [key, value, revision, operation]));
+      equal(seen, [["before", "1", 1, "PUT"], ["after", "2", 2, "PUT"], ["mine", "3", 3, "PUT"], ["before", "", 4, "DEL"]]);
+      await other.fill("input[name=key]", "typed");
+      await other.fill("input[name=value]", "<b>4</b>");
+      await other.click("form button");
+      await other.waitForFunction(() => window.natskvDemo.length === 5);
+      equal((await kv.get("typed")).string(), "<b>4</b>");
+      const table = await other.innerText("table");
+      ok(table.includes("typed") && table.includes("<b>4</b>"), table);
+      equal(await other.innerText("#count"), "3 keys");
+    } finally {
+      await other.close();
+      await nc.close();
     }
   });
 });

@@ -6,16 +6,19 @@ import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css", ".wasm": "application/wasm" };
-const POLICY = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' ws://127.0.0.1:*";
+const POLICY = "default-src 'self'; img-src 'self' data:; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self' ws://127.0.0.1:*";
 
-/** `folders` maps the first part of a path to a folder; gives `{ url, end }`. */
+/** The folder whose path is the longest that `pathname` begins with. */
+function find(folders, pathname) {
+  const [prefix] = Object.keys(folders).filter((prefix) => pathname.startsWith(prefix)).sort((a, b) => b.length - a.length);
+  return join(folders[prefix] ?? "", pathname.slice(prefix?.length ?? 0));
+}
+
+/** `folders` maps the beginning of a path to a folder; gives `{ url, end }`. */
 export async function serve(folders) {
   const server = createServer(async (request, response) => {
-    const { pathname } = new URL(request.url, "http://127.0.0.1");
-    const [first, ...rest] = normalize(pathname).split("/").filter(Boolean);
-    const folder = folders[first];
+    const path = find(folders, normalize(new URL(request.url, "http://127.0.0.1").pathname));
     try {
-      const path = join(folder, ...rest);
       const body = await readFile(path);
       response.writeHead(200, { "content-type": TYPES[extname(path)] ?? "text/plain", "content-security-policy": POLICY });
       response.end(body);
