@@ -30,23 +30,28 @@ const SUITES: &[Suite] = &[
     Suite {
         name: "real",
         about: "core against a real nats-server, without a binding",
-        needs: &[Need::Python],
+        needs: &[Need::Server],
         run: real,
     },
     Suite { name: "xtask", about: "this tool's own tests", needs: &[], run: xtask },
     Suite {
         name: "scenarios",
         about: "tests/scenarios through every binding, on a real server",
-        needs: &[Need::Python, Need::Node, Need::Wasm, Need::Browser],
+        needs: &[Need::Server, Need::Python, Need::Node, Need::Wasm, Need::Browser],
         run: scenarios,
     },
     Suite {
         name: "web",
         about: "the npm package in Node over TCP and WebSocket, and in a page in Chromium",
-        needs: &[Need::Python, Need::Node, Need::Wasm, Need::Browser],
+        needs: &[Need::Server, Need::Node, Need::Wasm, Need::Browser],
         run: web,
     },
-    Suite { name: "python", about: "both Python APIs against real servers", needs: &[Need::Python], run: python },
+    Suite {
+        name: "python",
+        about: "both Python APIs against real servers",
+        needs: &[Need::Server, Need::Python],
+        run: python,
+    },
     Suite {
         name: "lint",
         about: "clippy, rustfmt, rustdoc, ruff, mypy, stubtest, tsc",
@@ -76,12 +81,27 @@ pub(crate) fn test(dev: &Dev, names: &[String]) -> Result<bool> {
     let first = setup(dev, &[Need::Wasm]);
     let mut rows = Vec::new();
     let missing = thread::scope(|scope| {
-        let missing = scope.spawn(|| setup(dev, &needs));
+        let missing = scope.spawn(|| {
+            let missing = setup(dev, &needs);
+            build_ahead(dev, &needs, &missing);
+            missing
+        });
         rows.extend(early.iter().map(|suite| run(dev, &first, suite)));
         missing.join().expect("set-up does not panic")
     });
     rows.extend(late.iter().map(|suite| run(dev, &missing, suite)));
     Ok(report(&rows))
+}
+
+/// Builds what later suites need while the first ones run; how it went is told by those who need it.
+fn build_ahead(dev: &Dev, needs: &[Need], missing: &Missing) {
+    let has = |need: &Need| needs.contains(need) && !missing.contains_key(need);
+    if has(&Need::Python) {
+        let _ = build::python(dev);
+    }
+    if has(&Need::Node) && has(&Need::Wasm) {
+        let _ = build::web(dev);
+    }
 }
 
 fn run(dev: &Dev, missing: &Missing, suite: &Suite) -> Row {
@@ -112,7 +132,7 @@ fn contract(lane: &mut Lane<'_>) {
 }
 
 fn real(lane: &mut Lane<'_>) {
-    if lane.has(Need::Python, "core_real") {
+    if lane.has(Need::Server, "core_real") {
         lane.tests(
             "core_real",
             lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--test", "core_real"]),
@@ -165,6 +185,6 @@ fn web(lane: &mut Lane<'_>) {
 fn has_web(lane: &mut Lane<'_>) -> bool {
     let dev = lane.dev;
     let what = "natskv for JavaScript";
-    let has_tools = [Need::Python, Need::Node, Need::Wasm].into_iter().all(|need| lane.has(need, what));
+    let has_tools = [Need::Server, Need::Node, Need::Wasm].into_iter().all(|need| lane.has(need, what));
     has_tools && lane.build("building natskv for JavaScript", || build::web(dev))
 }

@@ -5,6 +5,7 @@
 
 use std::{
     env, fs,
+    hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -22,12 +23,21 @@ pub(crate) fn build(root: &Path) -> Result<PathBuf> {
     );
     let package = dev.join("npm/natskv");
     let dist = package.join("dist");
-    if package.exists() {
-        fs::remove_dir_all(&package)?;
+    let wasm = compile(root)?;
+    let (stamp, made_of) = (dev.join("npm/made-of"), made_of(root, &wasm)?);
+    if fs::read_to_string(&stamp).is_ok_and(|old| old == made_of) {
+        return Ok(package);
+    }
+    for old in [&stamp, &package] {
+        if old.is_dir() {
+            fs::remove_dir_all(old)?;
+        } else if old.exists() {
+            fs::remove_file(old)?;
+        }
     }
     fs::create_dir_all(&dist)?;
 
-    let engine = bind(root, &compile(root)?)?;
+    let engine = bind(root, &wasm)?;
     shrink(&tools, &engine.join("natskv_bg.wasm"), &dist.join("natskv_bg.wasm"))?;
     bundle(root, &tools, &engine, "index.ts", &dist.join("index.js"), &["--platform=browser", "--minify"])?;
     bundle(root, &tools, &engine, "node.ts", &dist.join("node.js"), &["--platform=node", "--external:ws"])?;
@@ -40,7 +50,31 @@ pub(crate) fn build(root: &Path) -> Result<PathBuf> {
         fs::copy(root.join("LICENSE"), package.join("LICENSE"))?;
     }
     sizes(&dist)?;
+    fs::write(&stamp, made_of)?;
     Ok(package)
+}
+
+/// A word that changes when anything does that the package is made of; what takes long is then done again.
+fn made_of(root: &Path, wasm: &Path) -> Result<String> {
+    let mut files = vec![
+        wasm.to_owned(),
+        root.join("LICENSE"),
+        root.join("xtask/src/wasm.rs"),
+        root.join("xtask/npm/package-lock.json"),
+    ];
+    let mut folders = vec![root.join("bindings-wasm")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).with_context(|| format!("{}", folder.display()))? {
+            let path = entry?.path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    files.sort();
+    let mut hasher = DefaultHasher::new();
+    for file in files {
+        (&file, fs::read(&file).ok()).hash(&mut hasher);
+    }
+    Ok(format!("{:016x}", hasher.finish()))
 }
 
 /// `tsc --strict` over the sources, which also makes the declarations; and over a program as users write it.
