@@ -321,7 +321,7 @@ pub extern "C" fn natskv_status(
         let (kv, out) = (required("kv", kv)?, required("out", out)?);
         let status = kv.engine.call(|core, now| core.status(kv.bucket, kv.timeout(), now))?;
         let Outcome::Status(status) = status else { return Err(unexpected()) };
-        out.write(boxed(natskv_bucket_status::new(status)));
+        out.write(boxed(natskv_bucket_status::new(*status)));
         Ok(())
     })
 }
