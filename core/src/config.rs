@@ -54,6 +54,9 @@ pub struct Config {
     pub echo: bool,
     /// Bytes of requests kept while disconnected; beyond it a call fails with BUFFER_FULL. Default: 8 MiB.
     pub pending_limit: usize,
+    /// Bytes that wait for the transport while connected, because it takes them more slowly than they come; beyond it a call fails
+    /// with BUFFER_FULL. Default: 64 MiB.
+    pub unsent_limit: usize,
     /// Unread bytes one watch keeps before it drops them and asks the server again. Default: 32 MiB.
     pub watch_limit: usize,
     /// Operations in flight; beyond it a call fails with BUFFER_FULL. Default: 65,536.
@@ -96,6 +99,7 @@ impl Default for Config {
             api_prefix: None,
             echo: true,
             pending_limit: 8 << 20,
+            unsent_limit: 64 << 20,
             watch_limit: 32 << 20,
             max_operations: 65_536,
             max_message: 64 << 20,

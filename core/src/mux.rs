@@ -79,6 +79,15 @@ enum Place {
     Held,
 }
 
+/// Config's bounds on bytes that are not sent yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// While there is no connection.
+    pub(crate) waiting: usize,
+    /// While the transport of a connection cannot take more.
+    pub(crate) unsent: usize,
+}
+
 /// Requests in flight, and all that floors above ask of the connection.
 #[derive(Debug)]
 pub(crate) struct Net {
@@ -92,9 +101,9 @@ pub(crate) struct Net {
     requests: Slab<Request>,
     submitted: u64,
     spare: Vec<Vec<u8>>,
-    /// Bytes of frames that wait for a connection, and their bound.
+    /// Bytes of frames that wait for a connection.
     waiting_bytes: usize,
-    waiting_limit: usize,
+    bounds: Bounds,
     last_sid: u64,
 }
 
@@ -104,7 +113,7 @@ impl Net {
         mut rng: Rng,
         api_prefix: String,
         inbox_prefix: String,
-        waiting_limit: usize,
+        bounds: Bounds,
     ) -> Self {
         let inbox = format!("{inbox_prefix}.{}.", rng.token(22));
         Self {
@@ -118,7 +127,7 @@ impl Net {
             submitted: 0,
             spare: Vec::new(),
             waiting_bytes: 0,
-            waiting_limit,
+            bounds,
             last_sid: INBOX_SID,
         }
     }
@@ -142,10 +151,8 @@ impl Net {
         let reply = [self.inbox.as_str(), digits.format(id)];
         let max_payload = self.session.max_payload();
         let mut result = encode::publish(&mut frame, subject, &reply, ask.headers, ask.payload, max_payload);
-        if result.is_ok() && !self.session.is_ready() && self.waiting_bytes + frame.len() > self.waiting_limit {
-            let text =
-                format!("{} bytes of requests already wait for a connection (pending_limit)", self.waiting_bytes);
-            result = Err(Error::new(ErrorCode::BufferFull, text));
+        if result.is_ok() {
+            result = self.check_room(frame.len());
         }
         if let Err(error) = result {
             self.requests.remove(id);
@@ -156,6 +163,23 @@ impl Net {
             request.frame = frame;
         }
         Ok(id)
+    }
+
+    /// Whether a frame of this size may be added to what is not sent yet.
+    fn check_room(&self, size: usize) -> Result<(), Error> {
+        let text = if self.session.is_ready() {
+            let unsent = self.session.pending();
+            if unsent + size <= self.bounds.unsent {
+                return Ok(());
+            }
+            format!("{unsent} bytes already wait for the transport (unsent_limit)")
+        } else {
+            if self.waiting_bytes + size <= self.bounds.waiting {
+                return Ok(());
+            }
+            format!("{} bytes of requests already wait for a connection (pending_limit)", self.waiting_bytes)
+        };
+        Err(Error::new(ErrorCode::BufferFull, text))
     }
 
     /// Keeps an answered request, to send it again or to read its frame.

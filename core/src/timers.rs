@@ -36,12 +36,17 @@ impl Timers {
         self.heap.pop().map(|Reverse((_, timer))| timer)
     }
 
+    /// Whether most of the heap may be forgotten timers: time to sweep, so that a busy client's heap stays as small as a quiet one's.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.heap.len() > 64 + 2 * self.swept_len
+    }
+
     /// Forgets timers of things that are gone: those at the top always, the others when they are most of the heap.
     pub(crate) fn sweep(&mut self, is_live: impl Fn(Timer) -> bool) {
         while self.heap.peek().is_some_and(|Reverse((_, timer))| !is_live(*timer)) {
             self.heap.pop();
         }
-        if self.heap.len() > 64 + 2 * self.swept_len {
+        if self.is_crowded() {
             self.heap.retain(|Reverse((_, timer))| is_live(*timer));
             self.swept_len = self.heap.len();
         }

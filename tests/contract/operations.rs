@@ -82,6 +82,17 @@ fn waiting_requests_are_bounded() {
 }
 
 #[test]
+fn bytes_that_the_transport_does_not_take_are_bounded() {
+    let (mut rig, b) = with_bucket(Rig::new(Config { unsent_limit: 10_000, ..Config::default() }));
+    rig.establish();
+    let now = rig.now;
+    let accepted = (0..20).take_while(|_| rig.client.put(b, "k", &[b'x'; 1000], None, now).is_ok()).count();
+    assert_eq!(accepted, 9);
+    rig.pump();
+    assert!(rig.client.put(b, "k", &[b'x'; 1000], None, now).is_ok(), "there is room again");
+}
+
+#[test]
 fn what_a_server_would_refuse_is_refused_before_it_is_sent() {
     let (mut rig, b) = with_bucket(Rig::connected());
     rig.sent();

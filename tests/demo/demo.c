@@ -13,6 +13,7 @@
 
 #define ME "c"
 #define PAUSE_US 300000
+#define TURN_US 100000
 #define LIMIT_US 30000000
 
 /* Wall-clock time, which the three share. */
@@ -63,9 +64,10 @@ static void take(const natskv_entry *entry, int *ready, int *seen) {
     fflush(stdout);
 }
 
-static int run(natskv_kv *kv, natskv_watcher *watcher, int rounds, int others, natskv_error *error) {
+/* The three take turns, so that no one waits for another's CPU: `turn` tells when ours is. */
+static int run(natskv_kv *kv, natskv_watcher *watcher, int rounds, int others, int turn, natskv_error *error) {
     int ready = 0, seen = 0, round = 0;
-    int64_t next_write = 0, until = now_us() + LIMIT_US;
+    int64_t next_write = INT64_MAX, until = now_us() + LIMIT_US;
     if (natskv_put_string(kv, ME ".ready", "", NULL, error) != NATSKV_OK) return fail(error);
     while (round < rounds || seen < rounds * others) {
         int64_t now = now_us();
@@ -73,11 +75,12 @@ static int run(natskv_kv *kv, natskv_watcher *watcher, int rounds, int others, n
             fprintf(stderr, "saw %d of %d writes\n", seen, rounds * others);
             return 1;
         }
-        if (ready == others && round < rounds && now >= next_write) {
+        if (ready == others && next_write == INT64_MAX) next_write = now + turn * TURN_US;
+        if (round < rounds && now >= next_write) {
             if (write_round(kv, ++round, error) != NATSKV_OK) return fail(error);
             next_write = now + PAUSE_US;
         }
-        int64_t wait_ms = next_write > now ? (next_write - now + 999) / 1000 : 100;
+        int64_t wait_ms = round < rounds && next_write - now < 100000 ? (next_write - now + 999) / 1000 : 100;
         natskv_entry *entry = NULL;
         natskv_code code = natskv_watcher_next(watcher, wait_ms, &entry, error);
         if (code == NATSKV_OK) {
@@ -97,11 +100,12 @@ int main(int argc, char **argv) {
     natskv_client *client = NULL;
     natskv_kv *kv = NULL;
     natskv_watcher *watcher = NULL;
-    int result;
+    int result, turn = 0, i;
     if (argc < 4) {
         fprintf(stderr, "usage: demo URL ROUNDS OTHER...\n");
         return 2;
     }
+    for (i = 3; i < argc; i++) turn += strcmp(argv[i], ME) < 0;
     natskv_options_init(&options);
     options.url = argv[1];
     options.name = "demo c";
@@ -111,7 +115,7 @@ int main(int argc, char **argv) {
         natskv_watch(kv, NULL, 0, NULL, &watcher, &error) != NATSKV_OK) {
         result = fail(&error);
     } else {
-        result = run(kv, watcher, atoi(argv[2]), argc - 3, &error);
+        result = run(kv, watcher, atoi(argv[2]), argc - 3, turn, &error);
     }
     natskv_watcher_free(watcher);
     natskv_kv_free(kv);

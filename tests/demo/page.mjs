@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const { NATSKV_DEV, NATSKV_BROWSER } = process.env;
+const { NATSKV_DEV, NATSKV_CHROMIUM } = process.env;
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm" };
 const FOLDERS = { "/": fileURLToPath(new URL(".", import.meta.url)), "/natskv/": join(NATSKV_DEV, "npm", "natskv", "dist") };
 
@@ -32,7 +32,7 @@ if (process.argv[2] === "--serve") {
 
 async function drive(server, rounds, ...others) {
   const { chromium } = createRequire(join(NATSKV_DEV, "node", "x.js"))("playwright-core");
-  const browser = await chromium.launch({ executablePath: NATSKV_BROWSER, args: ["--no-sandbox"] });
+  const browser = await chromium.launch({ executablePath: NATSKV_CHROMIUM, args: ["--no-sandbox"] });
   try {
     const page = await browser.newPage();
     page.on("console", (message) => console.log(message.text()));

@@ -3,7 +3,8 @@
  * the others. `say` gets one line per event, tab-separated: `wrote KEY REVISION MICROSECONDS` (how long the put took) and
  * `saw KEY REVISION MICROSECONDS` (from the other's write to here). Resolves when it saw all.
  */
-export async function part({ connect, Kvm }, { server, me, rounds, others }, say, show = () => {}) {
+export async function part({ connect, Kvm }, plan, say, show = () => {}) {
+  const { server, me, rounds, others } = plan;
   const waitedFor = new Set(others.map((other) => `${other}.ready`));
   const expected = new Set(others.flatMap((other) => count(rounds).map((round) => `${other}.${round}`)));
   const nc = await connect({ servers: server, name: `demo ${me}` });
@@ -15,7 +16,7 @@ export async function part({ connect, Kvm }, { server, me, rounds, others }, say
     for await (const entry of entries) {
       show(entry);
       waitedFor.delete(entry.key);
-      if (waitedFor.size === 0) writer ??= write(kv, me, rounds, say);
+      if (waitedFor.size === 0) writer ??= write(kv, plan, say);
       if (expected.delete(entry.key)) {
         say(["saw", entry.key, entry.revision, nowMicros() - Number(entry.string())].join("\t"));
       }
@@ -27,14 +28,19 @@ export async function part({ connect, Kvm }, { server, me, rounds, others }, say
   }
 }
 
-/** One key a round, its value the time of writing. */
-async function write(kv, me, rounds, say) {
+/** One key a round, its value the time of writing. The three take turns, so that no one waits for another's CPU. */
+async function write(kv, { me, rounds, others }, say) {
+  await sleep(100 * others.filter((other) => other < me).length);
   for (const round of count(rounds)) {
     const started = nowMicros();
     const revision = await kv.put(`${me}.${round}`, String(started));
     say(["wrote", `${me}.${round}`, revision, nowMicros() - started].join("\t"));
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await sleep(300);
   }
+}
+
+function sleep(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** Wall-clock time, which the three share; pages get it in steps of 5 to 100 µs. */

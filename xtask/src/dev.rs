@@ -64,7 +64,7 @@ impl Dev {
             command.env("PYO3_PYTHON", self.venv("python"));
         }
         if let Some(browser) = browser() {
-            command.env("NATSKV_BROWSER", browser);
+            command.env("NATSKV_CHROMIUM", browser);
         }
         command
     }
@@ -77,9 +77,9 @@ impl Dev {
     }
 }
 
-/// A Chromium, by `NATSKV_BROWSER` or from PATH.
+/// A Chromium, by `NATSKV_CHROMIUM` or from PATH.
 pub(crate) fn browser() -> Option<PathBuf> {
-    if let Some(named) = env::var_os("NATSKV_BROWSER") {
+    if let Some(named) = env::var_os("NATSKV_CHROMIUM") {
         return Some(named.into()).filter(|path: &PathBuf| path.exists());
     }
     ["chromium", "chromium-browser", "google-chrome", "chromium-headless-shell"].iter().find_map(|name| on_path(name))

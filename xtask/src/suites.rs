@@ -35,6 +35,12 @@ const SUITES: &[Suite] = &[
         needs: &[Need::Python, Need::Node, Need::Wasm, Need::Browser],
         run: scenarios,
     },
+    Suite {
+        name: "web",
+        about: "the npm package in Node over TCP and WebSocket, and in a page in Chromium",
+        needs: &[Need::Python, Need::Node, Need::Wasm, Need::Browser],
+        run: web,
+    },
     Suite { name: "python", about: "both Python APIs against real servers", needs: &[Need::Python], run: python },
     Suite {
         name: "lint",
@@ -110,6 +116,7 @@ fn xtask(lane: &mut Lane<'_>) {
     lane.tests("cargo test", lane.dev.cargo(["test", "--no-fail-fast", "-p", "xtask"]));
 }
 
+const NODE_TEST: [&str; 2] = ["--test", "--test-reporter=tap"];
 const PYTEST: [&str; 4] = ["-m", "pytest", "-q", "-rs"];
 
 /// The form of the files, and the files through each binding.
@@ -134,4 +141,22 @@ fn python(lane: &mut Lane<'_>) {
 fn has_python(lane: &mut Lane<'_>) -> bool {
     let dev = lane.dev;
     lane.has(Need::Python, "natskv for Python") && lane.build("building natskv for Python", || build::python(dev))
+}
+
+fn web(lane: &mut Lane<'_>) {
+    if !has_web(lane) {
+        return;
+    }
+    for (what, file) in [("the package", "package"), ("Node", "node"), ("Chromium", "browser")] {
+        let mut node = lane.dev.command("node");
+        node.args(NODE_TEST).arg(format!("tests/real/web/{file}.test.mjs"));
+        lane.tests(what, node);
+    }
+}
+
+fn has_web(lane: &mut Lane<'_>) -> bool {
+    let dev = lane.dev;
+    let what = "natskv for JavaScript";
+    let has_tools = [Need::Python, Need::Node, Need::Wasm].into_iter().all(|need| lane.has(need, what));
+    has_tools && lane.build("building natskv for JavaScript", || build::web(dev))
 }

@@ -33,7 +33,7 @@ use crate::{
         watch::{self, Watch},
         write::{Kind, What as Written},
     },
-    mux::Net,
+    mux::{Bounds, Net},
     proto::{
         info::ServerInfo,
         parser::{Frame, Parser},
@@ -81,8 +81,11 @@ impl Client {
             max_filters: config.max_filters.max(1),
         };
         let (max_operations, watch_limit) = (config.max_operations.min(Slab::<Op>::MAX / 4), config.watch_limit);
-        let (pending_limit, drain_timeout, inbox_prefix) =
-            (config.pending_limit, config.drain_timeout, config.inbox_prefix.clone());
+        let (bounds, drain_timeout, inbox_prefix) = (
+            Bounds { waiting: config.pending_limit, unsent: config.unsent_limit },
+            config.drain_timeout,
+            config.inbox_prefix.clone(),
+        );
         // The inbox's name is drawn first, from entropy nobody has seen a part of.
         let inbox_rng = Rng::new(&entropy);
         for _ in 0..64 {
@@ -90,7 +93,7 @@ impl Client {
         }
         let session = Session::new(config, &mut rng, now)?;
         let mut client = Self {
-            net: Net::new(session, inbox_rng, api_prefix, inbox_prefix, pending_limit),
+            net: Net::new(session, inbox_rng, api_prefix, inbox_prefix, bounds),
             buckets: Vec::new(),
             ops: Slab::new(),
             watches: Slab::new(),

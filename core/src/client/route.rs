@@ -84,6 +84,9 @@ impl Client {
     ) -> Result<OpId, Error> {
         self.advance(now);
         self.check_open()?;
+        if self.net.timers.is_crowded() {
+            self.sweep();
+        }
         let timeout = check_timeout(timeout)?.unwrap_or(self.limits.request_timeout);
         if self.ops.len() >= self.max_operations {
             return Err(too_many(self.max_operations));

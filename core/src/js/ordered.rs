@@ -96,8 +96,8 @@ pub(crate) struct Ordered {
     sid: u64,
     inbox: String,
     name: String,
-    /// What the consumer filters by; one covering subject where the server cannot take the plan's.
-    filters: Vec<String>,
+    /// One subject that covers the plan's filters, where the server cannot take them all: what is too much is left out here.
+    widened: Option<Vec<String>>,
     failures: u32,
     is_open: bool,
     /// The connection broke over a create: it may have succeeded, its answer is lost.
@@ -111,8 +111,7 @@ impl Ordered {
     /// Subscribes and asks for the consumer, now or when there is a connection.
     pub(crate) fn start(id: u64, plan: Plan, net: &mut Net, now: Instant) -> Result<Self, Error> {
         let tracker = Tracker::new(plan.policy, plan.has_single_revisions);
-        let filters =
-            if plan.filters.len() > plan.max_filters { covering(&plan.filters) } else { plan.filters.clone() };
+        let widened = (plan.filters.len() > plan.max_filters).then(|| covering(&plan.filters));
         let mut ordered = Self {
             id,
             plan,
@@ -121,7 +120,7 @@ impl Ordered {
             sid: 0,
             inbox: String::new(),
             name: String::new(),
-            filters,
+            widened,
             failures: 0,
             is_open: false,
             is_in_doubt: false,
@@ -160,11 +159,13 @@ impl Ordered {
 
     /// Whether a delivered subject is one that was asked for, where the consumer's filter is wider.
     pub(crate) fn is_wanted(&self, subject: &[u8]) -> bool {
-        if self.filters == self.plan.filters {
-            return true;
-        }
-        core::str::from_utf8(subject)
-            .is_ok_and(|subject| self.plan.filters.iter().any(|filter| subject::covers(filter, subject)))
+        let is_match = |subject| self.plan.filters.iter().any(|filter| subject::covers(filter, subject));
+        self.widened.is_none() || core::str::from_utf8(subject).is_ok_and(is_match)
+    }
+
+    /// What the consumer filters by.
+    fn filters(&self) -> &[String] {
+        self.widened.as_deref().unwrap_or(&self.plan.filters)
     }
 
     // ── inputs
@@ -329,7 +330,7 @@ impl Ordered {
         net.subscribe(&self.inbox, self.sid);
         let body = self.create_request().to_string();
         let ask = Ask { payload: body.as_bytes(), is_repeatable: false, headers: &[] };
-        let subject = create_subject(&self.plan.api_prefix, &self.plan.stream, &self.name, &self.filters);
+        let subject = create_subject(&self.plan.api_prefix, &self.plan.stream, &self.name, self.filters());
         let request = net.request(Owner::Consumer(self.id), &subject, ask)?;
         self.enter(State::Creating { request }, self.plan.request_timeout, net, now);
         Ok(())
@@ -359,7 +360,7 @@ impl Ordered {
         if let Some(start) = start {
             config["opt_start_seq"] = start.into();
         }
-        match &self.filters[..] {
+        match self.filters() {
             [filter] => config["filter_subject"] = filter.as_str().into(),
             filters => config["filter_subjects"] = filters.into(),
         }
@@ -379,8 +380,8 @@ impl Ordered {
             Ok(fields) => fields,
             Err(ApiFailure::Refused(error)) => match error.create_failure() {
                 CreateFailure::Retry => return self.retry(net, now),
-                CreateFailure::FiltersCross if self.filters.len() > 1 => {
-                    self.filters = covering(&self.plan.filters);
+                CreateFailure::FiltersCross if self.filters().len() > 1 => {
+                    self.widened = Some(covering(&self.plan.filters));
                     self.leave(net);
                     return self.create(net, now).map_or_else(Step::Failed, |()| Step::Nothing);
                 }
