@@ -115,7 +115,7 @@ impl natskv_reply {
         }
     }
 
-    fn free(&mut self) {
+    fn free(&self) {
         unbox(self.entry);
         unbox(self.entries);
         unbox(self.keys);
