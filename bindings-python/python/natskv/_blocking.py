@@ -175,6 +175,8 @@ class Driver:
         try:
             self._pump()
             while not (waiter.is_done or (until is not None and time.monotonic() >= until)):
+                if self._is_closed:
+                    raise _native.error("CLOSED", "the client is closed")
                 self._turn(until)
         finally:
             self._left = time.monotonic()
@@ -183,27 +185,31 @@ class Driver:
             self._promote()
 
     def _promote(self) -> None:
-        with contextlib.suppress(IndexError):  # nobody follows
-            follower = self._followers[0]
+        for follower in tuple(self._followers):
             if follower.event is not None:
                 follower.event.set()
+                return
 
     def _keep(self) -> None:
         """The keeper's life: leads while nobody else wants to."""
         while not self._end.wait(_IDLE) and not self._is_closed:
-            with self._leader:
-                if time.monotonic() - self._left < _IDLE:
-                    continue
+            if self._is_busy():
+                continue
+            with self._leader:  # waits while somebody leads for long, as a watch does
                 self._led_by = threading.get_ident()
                 try:
-                    self._pump()
-                    while not (self._followers or self._is_closed or self._end.is_set()):
+                    while not (self._is_busy() or self._followers or self._is_closed or self._end.is_set()):
+                        self._pump()
                         self._turn(None)
                 except Exception:
                     logger.exception("the connection is made anew after an unexpected error")
                 finally:
                     self._led_by = None
             self._promote()
+
+    def _is_busy(self) -> bool:
+        """Somebody led a moment ago, and will most likely again."""
+        return time.monotonic() - self._left < _IDLE
 
     def _turn(self, until: float | None) -> None:
         """One round: wait for bytes, for the deadline or for a wake-up; then move what there is."""
