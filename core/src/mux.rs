@@ -3,7 +3,7 @@
 //! A request keeps its encoded frame until it is answered. That is one copy, and it buys what the peers lack: what was not
 //! sent yet survives a reconnect, a read is sent again, and a write that met an election is repeated, byte for byte.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
 
 use memchr::memchr;
 
@@ -33,6 +33,8 @@ const SPARE_COUNT: usize = 1024;
 pub(crate) enum Owner {
     Op(u64),
     Consumer(u64),
+    /// Who asked is gone; see `Net::disown`.
+    Nobody,
 }
 
 /// What comes back for a request.
@@ -99,6 +101,8 @@ pub(crate) struct Net {
     inbox_prefix: String,
     inbox: String,
     requests: Slab<Request>,
+    /// What is to be sent to undo a disowned request.
+    undo: BTreeMap<u64, String>,
     submitted: u64,
     spare: Vec<Vec<u8>>,
     /// Bytes of frames that wait for a connection.
@@ -124,6 +128,7 @@ impl Net {
             inbox_prefix,
             inbox,
             requests: Slab::new(),
+            undo: BTreeMap::new(),
             submitted: 0,
             spare: Vec::new(),
             waiting_bytes: 0,
@@ -231,6 +236,24 @@ impl Net {
             self.waiting_bytes -= request.frame.len();
         }
         self.recycle(request.frame);
+    }
+
+    /// Who sent this request is gone. Once it is answered, an empty message to `undo` takes back what it did: sent right
+    /// behind the request it could overtake it inside the server, which then finds nothing to take back (seen on 2.15.1).
+    pub(crate) fn disown(&mut self, id: u64, undo: String) {
+        let Some(request) = self.requests.get_mut(id) else { return };
+        if !matches!(request.place, Place::Written(_)) {
+            return self.forget(id);
+        }
+        request.owner = Owner::Nobody;
+        self.undo.insert(id, undo);
+    }
+
+    /// A disowned request is answered, or never will be.
+    pub(crate) fn on_disowned(&mut self, id: u64) {
+        if let Some(subject) = self.undo.remove(&id) {
+            self.signal(&[&subject], true);
+        }
     }
 
     /// Forgets a request that was answered and that nobody holds or sent again.

@@ -233,6 +233,7 @@ impl Client {
     pub(super) fn answer(&mut self, request: u64, owner: Owner, answer: &Answer<'_>) {
         match owner {
             Owner::Op(op) => self.drive(op, |verb, cx| verb.on_answer(cx, request, answer)),
+            Owner::Nobody => self.net.on_disowned(request),
             Owner::Consumer(consumer) => {
                 self.with_consumer(consumer, None, |subscription, net, now| {
                     subscription.ordered.on_answer(request, answer, net, now)

@@ -31,6 +31,10 @@ use crate::{
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LAST_WAIT: Duration = Duration::from_secs(10);
 
+/// How long the question after a reconnect may stay open: a server that has just started leaves it unanswered now and then
+/// (seen on 2.15.1), and the watch would be deaf for a whole request timeout.
+const PROBE_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Silence for this many heartbeats means that the consumer is gone.
 const MISSED_HEARTBEATS: u32 = 2;
 
@@ -139,9 +143,7 @@ impl Ordered {
 
     /// Ends it: no more messages, and the server need not wait for the inactive threshold to forget it.
     pub(crate) fn stop(&mut self, net: &mut Net) {
-        if let State::Creating { request } | State::Probing { request } | State::Checking { request } = self.state {
-            net.forget(request);
-        }
+        self.let_go(net);
         self.leave(net);
         self.state = State::Offline;
     }
@@ -246,8 +248,8 @@ impl Ordered {
             State::Offline => Step::Nothing,
             State::Active => self.recreate("heartbeats are missing", net, now),
             State::Waiting => self.attempt(net, now),
-            State::Creating { request } | State::Probing { request } | State::Checking { request } => {
-                net.forget(request);
+            State::Creating { .. } | State::Probing { .. } | State::Checking { .. } => {
+                self.let_go(net);
                 self.retry(net, now)
             }
         }
@@ -265,6 +267,17 @@ impl Ordered {
         self.leave(net);
         if let Step::Failed(_) = self.attempt(net, now) {
             self.wait(net, now);
+        }
+    }
+
+    /// Waits no longer for the answer that the state is about.
+    fn let_go(&self, net: &mut Net) {
+        match self.state {
+            State::Creating { request } => {
+                net.disown(request, delete_subject(&self.plan.api_prefix, &self.plan.stream, &self.name).concat());
+            }
+            State::Probing { request } | State::Checking { request } => net.forget(request),
+            State::Offline | State::Active | State::Waiting => {}
         }
     }
 
@@ -413,7 +426,7 @@ impl Ordered {
         self.last_activity = now;
         let subject = [&self.plan.api_prefix, ".CONSUMER.INFO.", &self.plan.stream, ".", &self.name];
         match net.request(Owner::Consumer(self.id), &subject, Ask::default()) {
-            Ok(request) => self.enter(State::Probing { request }, self.plan.request_timeout, net, now),
+            Ok(request) => self.enter(State::Probing { request }, self.plan.request_timeout.min(PROBE_PATIENCE), net, now),
             Err(error) => return Step::Failed(error),
         }
         Step::Nothing
