@@ -115,6 +115,12 @@ impl<'a> Lane<'a> {
         false
     }
 
+    /// Counts one test that cannot be run here, with its reason.
+    pub(crate) fn skip(&mut self, what: &str, why: &str) {
+        println!("   skip {what}: {why}");
+        self.count.skipped += 1;
+    }
+
     /// Ends the suite.
     pub(crate) fn end(self) -> Row {
         Row { name: self.name, count: self.count, took: self.started.elapsed() }

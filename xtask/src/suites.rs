@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::dev::Dev;
 use crate::lane::{Lane, Row, report};
 use crate::setup::{Missing, Need, setup};
-use crate::{build, imports, lint};
+use crate::{build, c_suite, imports, lint};
 
 struct Suite {
     name: &'static str,
@@ -39,6 +39,12 @@ const SUITES: &[Suite] = &[
         about: "tests/scenarios through every binding, on a real server",
         needs: &[Need::Server, Need::Python, Need::Node, Need::Wasm, Need::Browser],
         run: scenarios,
+    },
+    Suite {
+        name: "c",
+        about: "libnatskv: its header, its examples, its tests plain and under valgrind",
+        needs: &[Need::Server, Need::Valgrind],
+        run: c,
     },
     Suite {
         name: "web",
@@ -169,6 +175,14 @@ fn python(lane: &mut Lane<'_>) {
 fn has_python(lane: &mut Lane<'_>) -> bool {
     let dev = lane.dev;
     lane.has(Need::Python, "natskv for Python") && lane.build("building natskv for Python", || build::python(dev))
+}
+
+fn c(lane: &mut Lane<'_>) {
+    let dev = lane.dev;
+    lane.test("natskv.h is what the sources make", || build::header_is_fresh(dev));
+    if lane.has(Need::Server, "libnatskv") {
+        c_suite::c(lane);
+    }
 }
 
 fn web(lane: &mut Lane<'_>) {
