@@ -371,3 +371,28 @@ fn purge_deletes_never_reaches_beyond_the_marker() {
     }
     assert_eq!(scene.rig.result(op), &Ok(Outcome::Purged(1)));
 }
+
+#[test]
+fn nothing_follows_the_end_of_a_watch() {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.created(0, 0);
+    scene.rig.pass(Duration::from_secs(11));
+    let gone = "{\"error\":{\"code\":404,\"err_code\":10059,\"description\":\"stream not found\"}}";
+    scene.rig.answer("STREAM.INFO", gone);
+    assert_eq!(scene.revisions(), ["caught up", "BUCKET_NOT_FOUND"]);
+    scene.rig.sent();
+    scene.rig.pass(Duration::from_secs(30));
+    assert_eq!(scene.rig.sent(), "", "nor is the server asked any more");
+    scene.rig.call(|c, now| c.drain(now));
+    scene.rig.call(|c, now| c.close(now));
+    assert!(scene.revisions().is_empty());
+}
+
+#[test]
+fn drain_ends_a_watch_once() {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.created(0, 0);
+    scene.rig.call(|c, now| c.drain(now));
+    scene.rig.call(|c, now| c.close(now));
+    assert_eq!(scene.revisions(), ["caught up", "CLOSED"]);
+}
