@@ -396,3 +396,22 @@ fn drain_ends_a_watch_once() {
     scene.rig.call(|c, now| c.close(now));
     assert_eq!(scene.revisions(), ["caught up", "CLOSED"]);
 }
+
+#[test]
+fn purge_deletes_leaves_a_key_alone_that_reads_as_a_wildcard() {
+    let mut rig = Rig::connected();
+    let bucket = rig.client.bind("b").expect("bind");
+    let op = rig.call(|c, now| c.purge_deletes(bucket, Duration::ZERO, None, now)).expect("purge_deletes");
+    rig.answer("STREAM.INFO", "{\"config\":{\"max_msgs_per_subject\":5},\"ts\":\"2026-11-23T03:37:33Z\"}");
+    let mut scene = Scene { rig, watch: WatchId(0), sid: 0 };
+    scene.find_sid();
+    scene.created(2, 0);
+    let block = "NATS/1.0\r\nKV-Operation: DEL\r\n\r\n";
+    for (at, key) in [(1, ">"), (2, "a.*")] {
+        let ack = format!("$JS.ACK.KV_b.c.1.{at}.{at}.1795405052788098189.{}", 2 - at);
+        let (sid, len) = (scene.sid, block.len());
+        scene.rig.receive(format!("HMSG $KV.b.{key} {sid} {ack} {len} {len}\r\n{block}\r\n"));
+    }
+    assert!(!scene.rig.written.contains("STREAM.PURGE"), "it would purge live keys: {}", scene.rig.written);
+    assert_eq!(scene.rig.result(op), &Ok(Outcome::Purged(0)));
+}
