@@ -415,3 +415,13 @@ fn purge_deletes_leaves_a_key_alone_that_reads_as_a_wildcard() {
     assert!(!scene.rig.written.contains("STREAM.PURGE"), "it would purge live keys: {}", scene.rig.written);
     assert_eq!(scene.rig.result(op), &Ok(Outcome::Purged(0)));
 }
+
+#[test]
+fn a_stored_message_that_looks_like_a_status_is_a_message() {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.created(2, 0);
+    scene.control("Idle Heartbeat", "$JS.ACK.KV_b.c.1.1.1.1795405052788098189.1"); // servers relay any header block
+    scene.message("k", 2, 2, 0);
+    assert_eq!(scene.revisions(), ["1", "2", "caught up"]);
+    assert!(!scene.rig.written.contains("PUB $JS.ACK"), "{}", scene.rig.written);
+}
