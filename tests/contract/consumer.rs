@@ -425,3 +425,23 @@ fn a_stored_message_that_looks_like_a_status_is_a_message() {
     assert_eq!(scene.revisions(), ["1", "2", "caught up"]);
     assert!(!scene.rig.written.contains("PUB $JS.ACK"), "{}", scene.rig.written);
 }
+
+#[test]
+fn updates_seen_before_the_create_response_are_not_lost_with_their_consumer() {
+    let mut scene = Scene::new(WatchOptions { updates_only: true, ..WatchOptions::default() });
+    scene.message("a", 7, 1, 0);
+    scene.message("a", 9, 3, 0);
+    let sent = scene.rig.written.clone();
+    let request = &sent[sent.rfind("CONSUMER.CREATE").expect("a new consumer")..];
+    assert!(request.contains("\"opt_start_seq\":8"), "{request}");
+}
+
+#[test]
+fn sequences_at_the_end_of_their_range_are_harmless() {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.created(2, 0);
+    scene.message("a", u64::MAX, 1, 1);
+    scene.message("b", 1, 5, 0);
+    scene.recreated(CREATED, u64::MAX);
+    assert_eq!(scene.revisions(), ["18446744073709551615"]);
+}
