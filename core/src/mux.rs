@@ -222,11 +222,11 @@ impl Net {
         self.requests.get_mut(id).map(|request| core::mem::take(&mut request.frame)).unwrap_or_default()
     }
 
-    /// Whether the server may have got this request, a write, although nothing came back.
+    /// Whether the server may get this request, a write, or has it already: what is written goes out, also when nobody waits
+    /// for its answer any more.
     pub(crate) fn is_exposed_write(&self, id: u64) -> bool {
-        self.requests.get(id).is_some_and(|request| {
-            !request.is_repeatable && matches!(request.place, Place::Written(at) if at < self.session.handed())
-        })
+        let request = self.requests.get(id);
+        request.is_some_and(|request| !request.is_repeatable && matches!(request.place, Place::Written(_)))
     }
 
     /// Forgets a request whoever it is; a late answer finds nobody.
