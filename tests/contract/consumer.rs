@@ -445,3 +445,15 @@ fn sequences_at_the_end_of_their_range_are_harmless() {
     scene.recreated(CREATED, u64::MAX);
     assert_eq!(scene.revisions(), ["18446744073709551615"]);
 }
+
+#[test]
+fn after_a_reconnect_replies_can_arrive_before_they_are_asked_for() {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.created(0, 0);
+    scene.rig.pass(Duration::from_secs(2));
+    scene.rig.lose();
+    scene.rig.pass(Duration::from_millis(1));
+    scene.rig.establish();
+    let sent = scene.rig.sent();
+    assert!(sent.find(".* 1\r\n").expect("inbox") < sent.find("CONSUMER.INFO").expect("probe"), "{sent}");
+}
