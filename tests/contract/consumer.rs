@@ -457,3 +457,14 @@ fn after_a_reconnect_replies_can_arrive_before_they_are_asked_for() {
     let sent = scene.rig.sent();
     assert!(sent.find(".* 1\r\n").expect("inbox") < sent.find("CONSUMER.INFO").expect("probe"), "{sent}");
 }
+
+#[test]
+fn a_value_larger_than_the_watch_may_queue_is_handed_out_all_the_same() {
+    let config = Config { watch_limit: 1, ..Config::default() };
+    let mut scene = Scene::with(config, WatchOptions::default());
+    scene.created(2, 0);
+    scene.message("a", 1, 1, 1);
+    assert_eq!(scene.revisions(), ["1"]);
+    scene.message("b", 2, 2, 0);
+    assert_eq!(scene.revisions(), ["2", "caught up"]);
+}
