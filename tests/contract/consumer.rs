@@ -468,3 +468,16 @@ fn a_value_larger_than_the_watch_may_queue_is_handed_out_all_the_same() {
     scene.message("b", 2, 2, 0);
     assert_eq!(scene.revisions(), ["2", "caught up"]);
 }
+
+#[test]
+fn a_watch_has_few_timers_however_often_it_is_made_anew() {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.created(0, 0);
+    for _ in 0..50 {
+        scene.rig.pass(Duration::from_secs(11));
+        scene.recreated(CREATED, 0);
+        scene.created(0, 0);
+    }
+    let timers = format!("{:?}", scene.rig.client).matches("Reverse(").count();
+    assert!(timers < 10, "{timers}");
+}

@@ -109,6 +109,8 @@ pub(crate) struct Ordered {
     last_activity: Instant,
     /// When the state's patience ends; the armed timer may come earlier.
     wake_at: Instant,
+    /// The nearest armed timer; those behind it are left over and ignored.
+    timer_at: Option<Instant>,
 }
 
 impl Ordered {
@@ -130,6 +132,7 @@ impl Ordered {
             is_in_doubt: false,
             last_activity: now,
             wake_at: now,
+            timer_at: None,
         };
         if net.session.is_ready() {
             ordered.create(net, now)?;
@@ -240,11 +243,15 @@ impl Ordered {
     }
 
     pub(crate) fn on_timer(&mut self, net: &mut Net, now: Instant) -> Step<'static> {
+        if self.timer_at.is_some_and(|at| at > now) {
+            return Step::Nothing;
+        }
+        self.timer_at = None;
         if self.state == State::Active {
             self.wake_at = self.last_activity + self.plan.heartbeat * MISSED_HEARTBEATS;
         }
         if self.wake_at > now {
-            net.arm(self.wake_at, Timer::Consumer(self.id));
+            self.arm(net);
             return Step::Nothing;
         }
         match self.state {
@@ -470,7 +477,14 @@ impl Ordered {
     fn enter(&mut self, state: State, patience: Duration, net: &mut Net, now: Instant) {
         self.state = state;
         self.wake_at = now + patience;
-        net.arm(self.wake_at, Timer::Consumer(self.id));
+        self.arm(net);
+    }
+
+    fn arm(&mut self, net: &mut Net) {
+        if self.timer_at.is_none_or(|at| at > self.wake_at) {
+            self.timer_at = Some(self.wake_at);
+            net.arm(self.wake_at, Timer::Consumer(self.id));
+        }
     }
 
     /// Why the first create is not through yet, for an owner whose patience ended.
