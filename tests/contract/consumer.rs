@@ -481,3 +481,14 @@ fn a_watch_has_few_timers_however_often_it_is_made_anew() {
     let timers = format!("{:?}", scene.rig.client).matches("Reverse(").count();
     assert!(timers < 10, "{timers}");
 }
+
+#[test]
+fn a_watch_that_cannot_be_asked_for_leaves_no_subscription() {
+    let mut rig = Rig::connected();
+    let bucket = rig.client.bind("b").expect("bind");
+    rig.sent();
+    let error = rig.call(|c, now| c.watch(bucket, &[&"k".repeat(4090)], WatchOptions::default(), now));
+    assert_eq!(error.expect_err("too long").code, ErrorCode::TooLarge);
+    let sent = rig.sent();
+    assert_eq!(sent.matches("SUB ").count(), 2 * sent.matches("UNSUB ").count(), "{sent}");
+}

@@ -274,6 +274,7 @@ impl Ordered {
     }
 
     fn replace(&mut self, net: &mut Net, now: Instant) {
+        self.let_go(net);
         self.leave(net);
         if let Step::Failed(_) = self.attempt(net, now) {
             self.wait(net, now);
@@ -354,7 +355,8 @@ impl Ordered {
         let body = self.create_request().to_string();
         let ask = Ask { payload: body.as_bytes(), is_repeatable: false, headers: &[] };
         let subject = create_subject(&self.plan.api_prefix, &self.plan.stream, &self.name, self.filters());
-        let request = net.request(Owner::Consumer(self.id), &subject, ask)?;
+        let request =
+            net.request(Owner::Consumer(self.id), &subject, ask).inspect_err(|_| net.unsubscribe(self.sid))?;
         self.enter(State::Creating { request }, self.plan.request_timeout, net, now);
         Ok(())
     }
