@@ -492,3 +492,21 @@ fn a_watch_that_cannot_be_asked_for_leaves_no_subscription() {
     let sent = rig.sent();
     assert_eq!(sent.matches("SUB ").count(), 2 * sent.matches("UNSUB ").count(), "{sent}");
 }
+
+#[test]
+fn what_passes_by_itself_does_not_end_a_watch_that_was_open() {
+    for (err_code, times) in [(10026, 2), (10047, 2), (10076, 1), (10039, 1)] {
+        let mut scene = Scene::new(WatchOptions::default());
+        scene.created(0, 0);
+        scene.rig.pass(Duration::from_secs(11));
+        let refused = format!("{{\"error\":{{\"code\":400,\"err_code\":{err_code},\"description\":\"x\"}}}}");
+        for _ in 0..times {
+            scene.recreated(CREATED, 0);
+            scene.rig.answer("CONSUMER.CREATE", &refused);
+            assert_eq!(scene.revisions().last().map(String::as_str).filter(|end| *end != "caught up"), None);
+            scene.rig.sent();
+            scene.rig.pass(Duration::from_secs(1));
+        }
+        scene.recreated(CREATED, 0);
+    }
+}

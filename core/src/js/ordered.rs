@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     error::{Error, ErrorCode},
     js::{
-        api::{self, ApiFailure, CreateFailure},
+        api::{self, ApiError, ApiFailure, CreateFailure},
         direct::AckMeta,
         status::{Context, Meaning, meaning},
         tracker::{Policy, Tracker, Verdict},
@@ -405,6 +405,7 @@ impl Ordered {
             Ok(fields) => fields,
             Err(ApiFailure::Refused(error)) => match error.create_failure() {
                 CreateFailure::Retry => return self.retry(net, now),
+                CreateFailure::Final if self.is_passing(&error) => return self.retry(net, now),
                 CreateFailure::FiltersCross if self.filters().len() > 1 => {
                     self.widened = Some(covering(&self.plan.filters));
                     self.leave(net);
@@ -426,6 +427,15 @@ impl Ordered {
             (false, caught_up) => Step::Opened { caught_up },
             (true, true) => Step::CaughtUp,
             (true, false) => Step::Nothing,
+        }
+    }
+
+    /// Whether a refusal that is final for a new consumer may be over by the next try.
+    fn is_passing(&self, error: &ApiError) -> bool {
+        match error.err_code {
+            10026 => self.is_open, // too many consumers: those that were replaced still count until their inactive threshold
+            10039 | 10076 => self.failures == 0, // JetStream is not enabled: a server that starts says so too, but not twice
+            _ => false,
         }
     }
 
