@@ -100,6 +100,8 @@ pub(crate) struct Net {
     pub(crate) api_prefix: String,
     inbox_prefix: String,
     inbox: String,
+    /// Why no reply can come on this connection.
+    inbox_denied: Option<Error>,
     requests: Slab<Request>,
     /// What is to be sent to undo a disowned request.
     undo: BTreeMap<u64, String>,
@@ -127,6 +129,7 @@ impl Net {
             api_prefix,
             inbox_prefix,
             inbox,
+            inbox_denied: None,
             requests: Slab::new(),
             undo: BTreeMap::new(),
             submitted: 0,
@@ -148,6 +151,9 @@ impl Net {
 
     /// Encodes a request that `resend` is to send.
     pub(crate) fn prepare(&mut self, owner: Owner, subject: &[&str], ask: Ask<'_>) -> Result<u64, Error> {
+        if let Some(error) = self.inbox_denied.as_ref().filter(|_| self.session.is_ready()) {
+            return Err(error.clone());
+        }
         let mut frame = self.spare.pop().unwrap_or_default();
         self.submitted += 1;
         let (is_repeatable, order) = (ask.is_repeatable, self.submitted);
@@ -280,9 +286,15 @@ impl Net {
         self.settle(|request| subject_of(&request.frame) == subject)
     }
 
-    /// Everything written, when not even the inbox may be subscribed to.
-    pub(crate) fn all_written(&mut self) -> Vec<(u64, Owner)> {
+    /// Everything written, since not even the inbox may be subscribed to; requests fail with `error` until the next connection.
+    pub(crate) fn deny_inbox(&mut self, error: &Error) -> Vec<(u64, Owner)> {
+        self.inbox_denied = Some(error.clone());
         self.settle(|_| true)
+    }
+
+    /// Whether a request may be sent again without harm.
+    pub(crate) fn is_repeatable(&self, id: u64) -> bool {
+        self.requests.get(id).is_some_and(|request| request.is_repeatable)
     }
 
     fn settle(&mut self, is_hit: impl Fn(&Request) -> bool) -> Vec<(u64, Owner)> {
@@ -316,6 +328,7 @@ impl Net {
 
     /// There is a connection: the inbox is subscribed to, then all that waited is written in its order.
     pub(crate) fn on_connected(&mut self) {
+        self.inbox_denied = None;
         let inbox = format!("{}*", self.inbox);
         encode::subscribe(self.session.out(), &inbox, None, INBOX_SID);
         let waiting = self.requests.iter().filter(|(_, request)| request.place == Place::Waiting);

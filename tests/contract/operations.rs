@@ -225,3 +225,20 @@ fn a_write_that_is_still_to_go_out_may_be_applied() {
         assert!(rig.result(op).as_ref().expect_err("ended").maybe_applied);
     }
 }
+
+#[test]
+fn an_inbox_that_is_not_allowed_fails_all_and_says_what_to_set() {
+    let (mut rig, b) = with_bucket(Rig::connected());
+    let inbox = rig.written.lines().find_map(|line| line.strip_prefix("SUB ")?.strip_suffix(" 1")).expect("inbox");
+    let denied = format!("-ERR 'Permissions Violation for Subscription to \"{inbox}\"'\r\n");
+    let put = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+    let get = rig.call(|c, now| c.get(b, "k", None, None, now)).expect("get");
+    rig.receive(denied);
+    for (op, is_write) in [(put, true), (get, false)] {
+        let error = rig.result(op).as_ref().expect_err("denied");
+        assert_eq!((error.code, error.maybe_applied), (ErrorCode::Permission, is_write));
+        assert!(error.message.contains("inbox_prefix"), "{error}");
+    }
+    let error = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect_err("no reply can come");
+    assert_eq!(error.code, ErrorCode::Permission);
+}

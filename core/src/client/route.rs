@@ -358,7 +358,7 @@ impl Client {
                 let trip = self.now.since(sent);
                 self.finish(op, Ok(Outcome::RoundTrip(trip)));
             }
-            Change::Denied(what, error) => self.on_denied(&what, &error),
+            Change::Denied(what, error) => self.on_denied(&what, error),
             Change::Noted(text) => self.events.push_back(Event::Notice(Notice::ServerError(text))),
             Change::LameDuck => self.events.push_back(Event::Notice(Notice::LameDuck)),
         }
@@ -402,19 +402,39 @@ impl Client {
         }
     }
 
-    /// Permissions refuse a publish without an answer: whoever waits for one is told.
-    pub(super) fn on_denied(&mut self, what: &ServerError, error: &Error) {
-        let hit = match what {
-            ServerError::PublishDenied { subject } => self.net.denied(subject),
-            ServerError::SubscribeDenied { subject, .. } if self.net.is_inbox(subject) => self.net.all_written(),
-            ServerError::SubscribeDenied { .. } => Vec::new(),
-            _ => return,
-        };
-        if hit.is_empty() {
-            self.events.push_back(Event::Notice(Notice::ServerError(error.message.clone().into_owned())));
+    /// Permissions refuse without an answer: whoever waits for one is told.
+    pub(super) fn on_denied(&mut self, what: &ServerError, error: Error) {
+        match what {
+            ServerError::SubscribeDenied { subject, .. } if self.net.is_inbox(subject) => self.on_inbox_denied(error),
+            ServerError::PublishDenied { subject } | ServerError::SubscribeDenied { subject, .. } => {
+                let requests = self.net.denied(subject);
+                let consumers: Vec<u64> = self
+                    .consumers
+                    .iter()
+                    .filter(|(_, consumer)| consumer.as_ref().is_some_and(|consumer| consumer.ordered.needs(subject)))
+                    .map(|(id, _)| id)
+                    .collect();
+                if requests.is_empty() && consumers.is_empty() {
+                    self.events.push_back(Event::Notice(Notice::ServerError(error.message.clone().into_owned())));
+                }
+                for (request, owner) in requests {
+                    self.answer(request, owner, &Answer::Failed(error.clone()));
+                }
+                for consumer in consumers {
+                    self.with_consumer(consumer, None, |_, _, _| Step::Failed(error.clone()));
+                }
+            }
+            _ => {}
         }
-        for (request, owner) in hit {
-            self.answer(request, owner, &Answer::Failed(error.clone()));
+    }
+
+    /// No reply can come on this connection; what was published may have been stored all the same.
+    fn on_inbox_denied(&mut self, error: Error) {
+        let text = format!("{}: inbox_prefix must name subjects that this user may subscribe to", error.message);
+        let error = Error { message: text.into(), ..error };
+        for (request, owner) in self.net.deny_inbox(&error) {
+            let is_write = matches!(owner, Owner::Op(_)) && !self.net.is_repeatable(request);
+            self.answer(request, owner, &Answer::Failed(error.clone().maybe_applied(is_write)));
         }
     }
 

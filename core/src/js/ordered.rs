@@ -144,6 +144,12 @@ impl Ordered {
         self.sid
     }
 
+    /// Whether it cannot do without this subject: its inbox, or `$JS.FC.<stream>.<name>.<token>`, without which the server stalls.
+    pub(crate) fn needs(&self, subject: &str) -> bool {
+        let is_flow_control = subject.starts_with("$JS.FC.") && subject.split('.').any(|token| token == self.name);
+        self.sid != 0 && (subject == self.inbox || is_flow_control)
+    }
+
     /// Ends it: no more messages, and the server need not wait for the inactive threshold to forget it.
     pub(crate) fn stop(&mut self, net: &mut Net) {
         self.let_go(net);
