@@ -326,17 +326,28 @@ impl Net {
         self.settle(|_| true)
     }
 
-    /// There is a connection: the inbox is subscribed to, then all that waited is written in its order.
-    pub(crate) fn on_connected(&mut self) {
+    /// There is a connection: the inbox is subscribed to, then all that waited is written in its order. Returned is what this server
+    /// would close the connection over: it takes smaller messages than the one before, or is the first to say.
+    pub(crate) fn on_connected(&mut self) -> Vec<(u64, Owner, Error)> {
         self.inbox_denied = None;
         let inbox = format!("{}*", self.inbox);
         encode::subscribe(self.session.out(), &inbox, None, INBOX_SID);
         let waiting = self.requests.iter().filter(|(_, request)| request.place == Place::Waiting);
         let mut in_order = BTreeMap::new();
         in_order.extend(waiting.map(|(id, request)| (request.order, id)));
+        let mut refused = Vec::new();
         for id in in_order.into_values() {
-            self.write(id);
+            let Some(request) = self.requests.get_mut(id) else { continue };
+            match encode::check_size(message_size(&request.frame), self.session.max_payload()) {
+                Ok(()) => self.write(id),
+                Err(error) => {
+                    request.place = Place::Answered;
+                    self.waiting_bytes -= request.frame.len();
+                    refused.push((id, request.owner, error));
+                }
+            }
         }
+        refused
     }
 
     fn write(&mut self, id: u64) {
@@ -396,6 +407,13 @@ impl Net {
     pub(crate) fn is_inbox(&self, subject: &str) -> bool {
         subject.strip_suffix('*') == Some(&self.inbox)
     }
+}
+
+/// The size of a PUB or HPUB of ours, headers included, as its line says.
+fn message_size(frame: &[u8]) -> usize {
+    let line = memchr(b'\r', frame).map_or(&[][..], |end| &frame[..end]);
+    let digits = line.rsplit(|b| *b == b' ').next().unwrap_or_default();
+    parse_u64(digits).map_or(0, |size| size as usize)
 }
 
 /// The second field of a PUB or HPUB line of ours.

@@ -242,3 +242,19 @@ fn an_inbox_that_is_not_allowed_fails_all_and_says_what_to_set() {
     let error = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect_err("no reply can come");
     assert_eq!(error.code, ErrorCode::Permission);
 }
+
+#[test]
+fn what_waited_is_measured_by_the_server_that_gets_it() {
+    let (mut rig, b) = with_bucket(Rig::new(Config::default()));
+    let small = rig.call(|c, now| c.put(b, "k", b"small", None, now)).expect("put");
+    let large = rig.call(|c, now| c.put(b, "k", &[b'x'; 600], None, now)).expect("put");
+    let mib = vec![b'x'; 2 << 20];
+    rig.call(|c, now| c.put(b, "k", &mib, None, now)).expect("nobody has said yet what is too large");
+    rig.open();
+    rig.receive("INFO {\"headers\":true,\"max_payload\":500} \r\nPONG\r\n");
+    assert!(rig.written.contains("small") && !rig.written.contains("xxx"), "the connection goes on");
+    let error = rig.result(large).as_ref().expect_err("too large");
+    assert_eq!((error.code, error.maybe_applied), (ErrorCode::TooLarge, false));
+    assert!(error.message.contains("600") && error.message.contains("500"), "{error}");
+    assert!(!rig.is_done(small));
+}

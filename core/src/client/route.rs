@@ -365,7 +365,10 @@ impl Client {
     }
 
     pub(super) fn on_connected(&mut self) {
-        self.net.on_connected(); // first, so that no answer comes before its subscription
+        // First, so that no answer comes before its subscription.
+        for (request, owner, error) in self.net.on_connected() {
+            self.answer(request, owner, &Answer::Failed(error));
+        }
         for id in self.consumers.keys() {
             self.with_consumer(id, None, |subscription, net, now| subscription.ordered.on_connected(net, now));
         }

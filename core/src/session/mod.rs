@@ -13,7 +13,7 @@ use crate::{
     error::{Error, ErrorCode},
     event::{Action, ConnId, Lost, State, Stats, TlsMode},
     proto::{
-        info::{ConnectOptions, Credentials, DEFAULT_MAX_PAYLOAD, ServerInfo, connect_json},
+        info::{ConnectOptions, Credentials, ServerInfo, connect_json},
         parser::Parser,
         server_error::ServerError,
     },
@@ -153,8 +153,9 @@ impl Session {
         self.handed
     }
 
+    /// The largest message the server takes; before the first one has said it, there is no limit.
     pub(crate) fn max_payload(&self) -> usize {
-        self.info.as_ref().map_or(DEFAULT_MAX_PAYLOAD, |info| info.max_payload)
+        self.info.as_ref().map_or(usize::MAX, |info| info.max_payload)
     }
 
     pub(crate) fn server_url(&self) -> String {
