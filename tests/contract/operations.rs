@@ -258,3 +258,16 @@ fn what_waited_is_measured_by_the_server_that_gets_it() {
     assert!(error.message.contains("600") && error.message.contains("500"), "{error}");
     assert!(!rig.is_done(small));
 }
+
+#[test]
+fn an_election_is_waited_out_without_the_right_to_ask_for_the_stream() {
+    let (mut rig, b) = with_bucket(Rig::connected());
+    let put = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+    rig.answer_status("PUB $KV.b.k", "503");
+    rig.receive("-ERR 'Permissions Violation for Publish to \"$JS.API.STREAM.INFO.KV_b\"'\r\n");
+    assert!(!rig.is_done(put));
+    rig.sent();
+    rig.pass(Duration::from_millis(300));
+    rig.answer("PUB $KV.b.k", "{\"stream\":\"KV_b\",\"seq\":9}");
+    assert_eq!(rig.result(put), &Ok(Outcome::Revision(9)));
+}

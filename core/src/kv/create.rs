@@ -104,7 +104,9 @@ impl Create {
             (Step::ReadingMarker { by_leader: true }, Answer::Failed(error)) if error.code == ErrorCode::Permission => {
                 self.read_marker(cx, false)
             }
-            (_, Answer::Failed(error)) => error.clone().into(),
+            (Step::Gating | Step::Publishing | Step::ReadingMarker { .. }, Answer::Failed(error)) => {
+                error.clone().into()
+            }
             (Step::Gating, answer) => match write::on_gate(cx, self.bucket, answer) {
                 Ok(()) => self.publish(cx),
                 Err(error) => error.into(),

@@ -100,7 +100,7 @@ impl Write {
 
     pub(crate) fn on_answer(&mut self, cx: &mut Cx<'_>, request: u64, answer: &Answer<'_>) -> Progress {
         match (self.step, answer) {
-            (_, Answer::Failed(error)) => error.clone().into(),
+            (Step::Gating | Step::Publishing, Answer::Failed(error)) => error.clone().into(),
             (Step::Gating, answer) => {
                 let opened = on_gate(cx, self.bucket, answer);
                 self.step = Step::Publishing;
