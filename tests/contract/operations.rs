@@ -271,3 +271,18 @@ fn an_election_is_waited_out_without_the_right_to_ask_for_the_stream() {
     rig.answer("PUB $KV.b.k", "{\"stream\":\"KV_b\",\"seq\":9}");
     assert_eq!(rig.result(put), &Ok(Outcome::Revision(9)));
 }
+
+#[test]
+fn changes_of_buckets_are_not_repeated_behind_the_callers_back() {
+    let mut rig = Rig::connected();
+    let delete = rig.call(|c, now| c.delete_bucket("b", None, now)).expect("delete");
+    let open = rig.call(|c, now| c.open("b", None, now)).expect("open");
+    rig.pass(Duration::from_secs(1));
+    rig.lose();
+    let error = rig.result(delete).as_ref().expect_err("cut off");
+    assert_eq!((error.code, error.maybe_applied), (ErrorCode::Disconnected, true));
+    rig.pass(Duration::from_millis(1));
+    rig.establish();
+    assert!(rig.written.contains("STREAM.INFO.KV_b") && !rig.written.contains("STREAM.DELETE"), "{}", rig.written);
+    assert!(!rig.is_done(open));
+}

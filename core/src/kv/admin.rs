@@ -87,12 +87,12 @@ impl Admin {
             Step::Info | Step::Compare => cx.query(&api, ".STREAM.INFO.", &stream, &[]),
             Step::Create => {
                 let (Task::Create { config, .. } | Task::Update { config, .. }) = &self.task else { return Ok(()) };
-                cx.query(&api, ".STREAM.CREATE.", &stream, body(Value::Object(config.to_stream())).as_bytes())
+                cx.change(&api, ".STREAM.CREATE.", &stream, body(Value::Object(config.to_stream())).as_bytes())
             }
             Step::Update(config) => {
-                cx.query(&api, ".STREAM.UPDATE.", &stream, body(Value::Object(config.clone())).as_bytes())
+                cx.change(&api, ".STREAM.UPDATE.", &stream, body(Value::Object(config.clone())).as_bytes())
             }
-            Step::Delete => cx.query(&api, ".STREAM.DELETE.", &stream, &[]),
+            Step::Delete => cx.change(&api, ".STREAM.DELETE.", &stream, &[]),
             Step::Page => {
                 let endpoint = if matches!(self.task, Task::List { .. }) { ".STREAM.LIST" } else { ".STREAM.NAMES" };
                 // No subject filter: mirrors have no subjects and would be left out.

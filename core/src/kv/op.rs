@@ -119,6 +119,13 @@ impl Cx<'_> {
         Ok(())
     }
 
+    /// A request of the JetStream API that changes something: sent again after a reconnect, a delete could hit what somebody
+    /// made anew meanwhile, or fail for having succeeded.
+    pub(crate) fn change(&mut self, api: &str, endpoint: &str, name: &str, payload: &[u8]) -> Result<(), Error> {
+        self.request(&[api, endpoint, name], Ask { payload, is_repeatable: false, headers: &[] })?;
+        Ok(())
+    }
+
     /// Keeps the request that was just answered.
     pub(crate) fn hold(&mut self, request: u64) {
         self.net.hold(request);
