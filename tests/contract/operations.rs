@@ -286,3 +286,17 @@ fn changes_of_buckets_are_not_repeated_behind_the_callers_back() {
     assert!(rig.written.contains("STREAM.INFO.KV_b") && !rig.written.contains("STREAM.DELETE"), "{}", rig.written);
     assert!(!rig.is_done(open));
 }
+
+#[test]
+fn drain_closes_when_the_last_operation_ends_however_it_ends() {
+    let end_by: [fn(&mut Rig, natskv_core::OpId); 2] =
+        [|rig, op| rig.call(|c, now| c.cancel(op, now)), |rig, _| rig.lose()];
+    for end in end_by {
+        let (mut rig, b) = with_bucket(Rig::connected());
+        let op = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+        rig.call(|c, now| c.drain(now));
+        rig.pass(Duration::from_secs(2));
+        end(&mut rig, op);
+        assert_eq!(rig.client.state(), &natskv_core::State::Closed(None));
+    }
+}

@@ -391,6 +391,7 @@ impl Client {
         self.advance(now);
         let exposed = self.is_exposed(op.0);
         self.finish(op.0, Err(Error::from_code(ErrorCode::Cancelled).maybe_applied(exposed)));
+        self.close_if_drained();
     }
 
     /// Starts a watch on the keys that match any filter (none given: all).
@@ -519,7 +520,7 @@ impl Client {
             };
             self.apply(change);
             if !self.net.session.is_current(conn) {
-                return;
+                return self.close_if_drained();
             }
         }
         self.net.session.parser = parser;
@@ -532,6 +533,7 @@ impl Client {
         if self.net.session.is_current(conn) {
             let change = self.net.session.on_closed(why, &mut self.net.rng, self.now);
             self.apply(change);
+            self.close_if_drained();
         }
     }
 
