@@ -300,3 +300,16 @@ fn drain_closes_when_the_last_operation_ends_however_it_ends() {
         assert_eq!(rig.client.state(), &natskv_core::State::Closed(None));
     }
 }
+
+#[test]
+fn a_bucket_has_one_handle_however_often_it_is_opened() {
+    let mut rig = Rig::connected();
+    let bound = rig.client.bind("b").expect("bind");
+    let op = rig.call(|c, now| c.open("b", None, now)).expect("open");
+    rig.answer("STREAM.INFO", "{\"config\":{\"max_msgs_per_subject\":1,\"allow_direct\":false}}");
+    assert!(matches!(rig.result(op), Ok(Outcome::Opened(opened, _)) if *opened == bound));
+    assert_eq!(rig.client.bind("b"), Ok(bound));
+    assert_ne!(rig.client.bind("c"), Ok(bound));
+    rig.call(|c, now| c.get(bound, "k", None, None, now)).expect("get");
+    assert!(rig.sent().contains("STREAM.MSG.GET.KV_b"), "binding again forgets nothing");
+}

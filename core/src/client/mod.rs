@@ -134,11 +134,15 @@ impl Client {
         })
     }
 
-    /// A handle without asking the server: a plain bucket is assumed, its history unknown.
+    /// A handle without asking the server: a plain bucket is assumed, its history unknown, unless the bucket was opened before.
     pub fn bind(&mut self, bucket: &str) -> Result<BucketId, Error> {
         key::check_bucket(bucket)?;
-        self.buckets.push(Bucket::bound(bucket, &self.net.api_prefix));
-        Ok(BucketId(self.buckets.len() as u32 - 1))
+        let known = self.buckets.iter().position(|known| known.name == bucket);
+        let index = known.unwrap_or_else(|| {
+            self.buckets.push(Bucket::bound(bucket, &self.net.api_prefix));
+            self.buckets.len() - 1
+        });
+        Ok(BucketId(index as u32))
     }
 
     /// Done (Opened), or BUCKET_NOT_FOUND, NOT_A_BUCKET.

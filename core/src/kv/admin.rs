@@ -231,8 +231,12 @@ impl Admin {
 
 fn done(cx: &mut Cx<'_>, bucket: Bucket, info: &Map<String, Value>) -> Progress {
     let status = Box::new(BucketStatus::of_info(&bucket.name, info));
-    cx.buckets.push(bucket);
-    Progress::Done(Ok(Outcome::Opened(BucketId(cx.buckets.len() as u32 - 1), status)))
+    let index = cx.buckets.iter().position(|known| known.name == bucket.name).unwrap_or(cx.buckets.len());
+    match cx.buckets.get_mut(index) {
+        Some(known) => *known = bucket, // the handles of earlier opens see the same bucket
+        None => cx.buckets.push(bucket),
+    }
+    Progress::Done(Ok(Outcome::Opened(BucketId(index as u32), status)))
 }
 
 fn has_limit_markers(config: &BucketConfig) -> bool {
