@@ -192,3 +192,15 @@ fn max_reconnects_ends_it() {
     }
     assert!(matches!(rig.client.state(), State::Closed(Some(_))), "{:?}", rig.client.state());
 }
+
+#[test]
+fn flushes_in_flight_are_no_sign_of_a_stale_connection() {
+    let mut rig = Rig::connected();
+    rig.pass(Duration::from_secs(59));
+    rig.now = natskv_core::Instant::from_nanos(rig.now.as_nanos() + 2_000_000_000); // a late wake-up
+    for _ in 0..3 {
+        rig.call(|c, now| c.flush(None, now)).expect("flush");
+    }
+    rig.call(|c, now| c.handle_timeout(now));
+    assert_eq!(rig.client.state(), &State::Connected);
+}

@@ -379,8 +379,10 @@ impl Session {
             self.next_ping = quiet_until; // whatever came in proves the server alive
             return Change::Nothing;
         }
-        if self.pings.len() as u64 >= u64::from(self.config.max_pings_out) {
-            let text = format!("{}: stale connection, {} pings unanswered", self.server_url(), self.pings.len());
+        // Not the flushes: one that was just sent says nothing about the silence before it.
+        let unanswered = self.pings.iter().filter(|ping| matches!(ping, Ping::KeepAlive)).count();
+        if unanswered as u64 >= u64::from(self.config.max_pings_out) {
+            let text = format!("{}: stale connection, {unanswered} pings unanswered", self.server_url());
             return self.abandon(Error::new(ErrorCode::Disconnected, text), rng, now);
         }
         self.out.extend_from_slice(b"PING\r\n");
