@@ -75,7 +75,8 @@ class Options(TypedDict, total=False):
     pending_limit: int
     """Bytes of requests kept while disconnected; beyond it calls fail. Default: 8 MiB."""
     retry_writes: bool
-    """Whether writes cut off by a disconnect are sent again. Only False is supported yet."""
+    """Whether writes carry a message id, so that one cut off by a disconnect is sent again and its outcome found out,
+    instead of raising DisconnectedError with `maybe_applied`. Default: False."""
     on_status: Callable[[StatusEvent], object]
     """Called with each change of the connection, and with what the log is told. Default: none."""
 
@@ -100,8 +101,6 @@ class Setup:
             if url.lower().startswith(("ws://", "wss://")):
                 raise _native.error("UNSUPPORTED", f"{url}: no WebSocket in Python yet; use nats:// or tls://")
         core = dict(options, servers=urls)
-        if core.pop("retry_writes", False):
-            raise _native.error("UNSUPPORTED", "retry_writes is not supported yet")
         tls: ssl.SSLContext | bool | None = core.pop("tls", None)
         core["tls"] = tls is True or isinstance(tls, ssl.SSLContext)
         self._context = tls if isinstance(tls, ssl.SSLContext) else None

@@ -298,6 +298,22 @@ def test_restart_under_a_watch(api: Api, own_server: Server, bucket: str) -> Non
     run(test)
 
 
+def test_retried_writes_are_stored_once(api: Api, own_server: Server, bucket: str) -> None:
+    async def test() -> None:
+        async with await api.connect(own_server.url, retry_writes=True, request_timeout=20) as client:
+            kv = await client.create_key_value(bucket, history=64)
+            revision = await kv.create("counter", b"0")
+            for round in range(1, 25):
+                if round % 8 == 0:
+                    own_server.kill()
+                    own_server.start()
+                revision = await kv.update("counter", str(round).encode(), revision)
+            entries = await (await kv.history("counter")).list()
+            assert [int(entry.value) for entry in entries] == list(range(25))
+
+    run(test)
+
+
 def test_many_keys(api: Api, server: Server, bucket: str) -> None:
     async def test() -> None:
         async with natskv.connect(server.url) as writer:
