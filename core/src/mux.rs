@@ -242,11 +242,12 @@ impl Net {
         self.requests.get_mut(id).map(|request| core::mem::take(&mut request.frame)).unwrap_or_default()
     }
 
-    /// Whether the server may have got this request, a write, although nothing came back.
+    /// Whether the server may get this request, a write, or has it already: what is written goes out, also when nobody waits
+    /// for its answer any more.
     pub(crate) fn is_exposed_write(&self, id: u64) -> bool {
         self.requests.get(id).is_some_and(|request| {
-            let is_sent = matches!(request.place, Place::Written(at) if at < self.session.handed());
-            request.on_loss != OnLoss::Repeat && (is_sent || request.is_resent)
+            let is_out = matches!(request.place, Place::Written(_)) || request.is_resent;
+            request.on_loss != OnLoss::Repeat && is_out
         })
     }
 

@@ -274,3 +274,18 @@ fn drain_finishes_and_then_closes() {
     assert_eq!(rig.result(op), &Ok(Outcome::Revision(1)));
     assert_eq!(rig.client.state(), &natskv_core::State::Closed(None));
 }
+
+#[test]
+fn a_write_that_is_still_to_go_out_may_be_applied() {
+    let (mut rig, b) = with_bucket(Rig::connected());
+    rig.sent();
+    let cancelled = rig.client.put(b, "k", b"1", None, rig.now).expect("put");
+    rig.client.cancel(cancelled, rig.now);
+    let closed = rig.client.put(b, "k", b"2", None, rig.now).expect("put");
+    rig.client.close(rig.now);
+    rig.pump();
+    assert_eq!(rig.sent().matches("PUB $KV.b.k ").count(), 2);
+    for op in [cancelled, closed] {
+        assert!(rig.result(op).as_ref().expect_err("ended").maybe_applied);
+    }
+}

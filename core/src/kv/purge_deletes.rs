@@ -65,7 +65,7 @@ fn is_pattern(subject: &[u8]) -> bool {
 
 /// `seq` of the STREAM.PURGE for a marker at `revision`.
 pub(crate) const fn purge_before(revision: u64, is_old: bool) -> u64 {
-    if is_old { revision + 1 } else { revision }
+    if is_old { revision.saturating_add(1) } else { revision }
 }
 
 impl PurgeDeletes {
