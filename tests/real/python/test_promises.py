@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import os
 import time
@@ -38,6 +39,7 @@ def test_verbs(api: Api, server: Server, bucket: str) -> None:
             assert abs(entry.created.timestamp() - time.time()) < 60
             assert entry == await kv.get("a") and hash(entry) == hash(await kv.get("a"))
             assert entry != await kv.get("a", revision=first)
+            assert copy.deepcopy([entry]) == [entry]
             assert "two" not in repr(entry) and f"revision={second}" in repr(entry)
             with pytest.raises(natskv.WrongRevisionError) as wrong:
                 await kv.update("a", b"three", first)
