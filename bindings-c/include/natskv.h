@@ -438,6 +438,11 @@ typedef struct {
    */
   size_t pending_limit;
   /**
+   * Bytes that wait while connected, because the network takes them more slowly than they come; beyond it a call fails with
+   * NATSKV_BUFFER_FULL. Default: 64 MiB.
+   */
+  size_t unsent_limit;
+  /**
    * Unread bytes that one watch keeps before it drops them and asks the server again. Default: 32 MiB.
    */
   size_t watch_limit;
@@ -1292,10 +1297,8 @@ natskv_code natskv_purge_deletes(const natskv_kv *kv,
 
 /**
  * Runs one operation in its JSON form, such as `{"operation": "PUT", "key": "a", "value": "aGk="}`: PUT, GET, CREATE, UPDATE,
- * DELETE, PURGE, HISTORY, LIST, WATCH. `*out_json` gets the reply, also where the operation failed on the server: then it is
- * the error's JSON form. Free it with `natskv_string_free`.
- *
- * NATSKV_INVALID_ARGUMENT and the like for an operation that is not one. Durations in it are integer nanoseconds.
+ * DELETE, PURGE, HISTORY, LIST, WATCH. `*out_json` gets the reply, also where the operation failed or is none: then it is the
+ * error's JSON form. Free it with `natskv_string_free`. Durations in it are integer nanoseconds. Any thread.
  */
 natskv_code natskv_execute(const natskv_kv *kv,
                            const char *json,

@@ -156,9 +156,14 @@ impl natskv_config {
             metadata: self.metadata()?,
             placement: self.placement()?,
             republish: self.republish()?,
-            mirror: array("mirror", self.mirror, usize::from(!self.mirror.is_null()))?.first().map(source).transpose()?,
+            mirror: array("mirror", self.mirror, usize::from(!self.mirror.is_null()))?
+                .first()
+                .map(source)
+                .transpose()?,
             sources: self.sources()?,
-            limit_marker_ttl: given(self.limit_marker_ttl_ms, -1).map(|ms| duration("limit_marker_ttl_ms", ms)).transpose()?,
+            limit_marker_ttl: given(self.limit_marker_ttl_ms, -1)
+                .map(|ms| duration("limit_marker_ttl_ms", ms))
+                .transpose()?,
         })
     }
 
@@ -188,10 +193,15 @@ impl natskv_config {
     }
 
     fn republish(&self) -> Result<Option<Republish>, Error> {
-        let (src, dest) = (optional_string("republish_src", self.republish_src)?, optional_string("republish_dest", self.republish_dest)?);
+        let (src, dest) = (
+            optional_string("republish_src", self.republish_src)?,
+            optional_string("republish_dest", self.republish_dest)?,
+        );
         match (src, dest) {
             (None, None) => Ok(None),
-            (Some(src), Some(dest)) => Ok(Some(Republish { src, dest, headers_only: self.republish_headers_only.is_set() })),
+            (Some(src), Some(dest)) => {
+                Ok(Some(Republish { src, dest, headers_only: self.republish_headers_only.is_set() }))
+            }
             _ => Err(invalid("republish_src and republish_dest must be given together")),
         }
     }

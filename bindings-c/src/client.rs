@@ -47,9 +47,9 @@ impl Drop for natskv_client {
         let is_inside = self.engine.is_inside();
         match self.quiet.take() {
             Some(quiet) if !is_inside => drop(quiet.join()),
-            Some(_) => {}                                   // freed in a callback: the thread ends after it
+            Some(_) => {} // freed in a callback: the thread ends after it
             None if !is_inside => drop(self.engine.finish()),
-            None => {}                                      // likewise, `natskv_process` finishes
+            None => {} // likewise, `natskv_process` finishes
         }
     }
 }
@@ -220,7 +220,9 @@ pub extern "C" fn natskv_rtt_ns(
     guard(err, || {
         let (client, out) = (required("client", client)?, required("out", out)?);
         let timeout = millis("timeout_ms", timeout_ms)?;
-        let Outcome::RoundTrip(time) = client.engine.call(|core, now| core.flush(timeout, now))? else { return Err(unexpected()) };
+        let Outcome::RoundTrip(time) = client.engine.call(|core, now| core.flush(timeout, now))? else {
+            return Err(unexpected());
+        };
         out.write(time.as_nanos() as u64);
         Ok(())
     })
@@ -229,13 +231,20 @@ pub extern "C" fn natskv_rtt_ns(
 /// Takes no new operations, finishes those in flight, ends the watches, closes, and waits for all that, at most
 /// `drain_timeout_ms`. Any thread.
 #[unsafe(no_mangle)]
-pub extern "C" fn natskv_drain(client: Option<&natskv_client>, err: Option<&mut MaybeUninit<natskv_error>>) -> natskv_code {
+pub extern "C" fn natskv_drain(
+    client: Option<&natskv_client>,
+    err: Option<&mut MaybeUninit<natskv_error>>,
+) -> natskv_code {
     guard(err, || required("client", client)?.engine.drain())
 }
 
 /// `natskv_drain` without waiting: calls back when the client is closed. It cannot be cancelled. Any thread.
 #[unsafe(no_mangle)]
-pub extern "C" fn natskv_drain_async(client: Option<&natskv_client>, callback: natskv_callback, user: *mut c_void) -> natskv_code {
+pub extern "C" fn natskv_drain_async(
+    client: Option<&natskv_client>,
+    callback: natskv_callback,
+    user: *mut c_void,
+) -> natskv_code {
     guard(None, || {
         let client = required("client", client)?;
         client.engine.submit_drain(self::callback(callback, user, &Arc::from(c""))?)
@@ -264,7 +273,8 @@ pub extern "C" fn natskv_client_free(client: *mut natskv_client) {
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_state(client: Option<&natskv_client>) -> natskv_connection_state {
     guard_value(natskv_connection_state::NATSKV_STATE_CLOSED, || {
-        let state = client.and_then(|client| client.engine.look(|core| natskv_connection_state::of(core.state()).0).ok());
+        let state =
+            client.and_then(|client| client.engine.look(|core| natskv_connection_state::of(core.state()).0).ok());
         state.unwrap_or(natskv_connection_state::NATSKV_STATE_CLOSED)
     })
 }
@@ -287,7 +297,10 @@ pub struct natskv_statistics {
 
 /// The client's counters. NATSKV_INVALID_ARGUMENT for NULL. Any thread.
 #[unsafe(no_mangle)]
-pub extern "C" fn natskv_stats(client: Option<&natskv_client>, out: Option<&mut MaybeUninit<natskv_statistics>>) -> natskv_code {
+pub extern "C" fn natskv_stats(
+    client: Option<&natskv_client>,
+    out: Option<&mut MaybeUninit<natskv_statistics>>,
+) -> natskv_code {
     guard(None, || {
         let (client, out) = (required("client", client)?, required("out", out)?);
         let stats = client.engine.look(natskv_core::Client::stats)?;

@@ -16,13 +16,15 @@ use std::{
     time::Duration,
 };
 
-use natskv_core::{Client as Core, Config, Error, ErrorCode, Event, Instant, Notice, OpId, Outcome, State, WatchId, WatchItem};
+use natskv_core::{
+    Client as Core, Config, Error, ErrorCode, Event, Instant, Notice, OpId, Outcome, State, WatchId, WatchItem,
+};
 
 use crate::{
     ffi::{User, invalid},
     net::{
         driver::Driver,
-        poll::{Wants, Waker, poll},
+        poll::{Waker, Wants, poll},
     },
     options::Hooks,
     reply::natskv_callback,
@@ -178,7 +180,10 @@ impl Engine {
     // ── what the functions of the C face are made of
 
     /// Runs one command to its end, on this thread.
-    pub(crate) fn call(&self, command: impl FnOnce(&mut Core, Instant) -> Result<OpId, Error>) -> Result<Outcome, Error> {
+    pub(crate) fn call(
+        &self,
+        command: impl FnOnce(&mut Core, Instant) -> Result<OpId, Error>,
+    ) -> Result<Outcome, Error> {
         self.refuse_inside()?;
         let mut inner = self.lock()?;
         let now = inner.driver.now();
@@ -328,7 +333,8 @@ impl Engine {
         let inner = self.lock()?;
         let wants = inner.driver.wants();
         let now = inner.driver.now();
-        let timeout = if inner.deliveries.is_empty() { wants.until.map(|at| at.since(now)) } else { Some(Duration::ZERO) };
+        let timeout =
+            if inner.deliveries.is_empty() { wants.until.map(|at| at.since(now)) } else { Some(Duration::ZERO) };
         Ok((wants, timeout))
     }
 
@@ -530,7 +536,7 @@ impl Engine {
     }
 
     /// Wakes who waits for `what`; if it is not among the followers, it is the leader, who may be asleep.
-    fn notify(&self, inner: &mut Inner, what: Waits) {
+    fn notify(&self, inner: &Inner, what: Waits) {
         if let Some(parked) = inner.parked.iter().find(|parked| parked.what == what) {
             parked.bell.notify_one();
         } else if inner.leader == Leader::Caller {
@@ -584,7 +590,11 @@ impl Engine {
         if let Some(hook) = watch.hook {
             inner.deliveries.push_back(Delivery::Drop(hook));
         }
-        inner.parked.iter().filter(|parked| parked.what == Waits::Watch(id)).for_each(|parked| parked.bell.notify_one());
+        inner
+            .parked
+            .iter()
+            .filter(|parked| parked.what == Waits::Watch(id))
+            .for_each(|parked| parked.bell.notify_one());
         if inner.leader == Leader::Caller {
             self.lead_waker.wake();
         }
@@ -614,4 +624,21 @@ pub(crate) fn internal(message: &'static str) -> Error {
 /// What core answered is not what the verb answers with.
 pub(crate) fn unexpected() -> Error {
     internal("core answered with another kind of outcome")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ffi::{OwnedUser, guard, natskv_code};
+
+    #[test]
+    fn a_panic_in_core_breaks_the_client_and_nothing_else() {
+        let hooks = Hooks { on_status: None, on_notice: None, user: OwnedUser::new(ptr::null_mut(), None) };
+        let engine = Engine::new(Config::default(), hooks, true).expect("a default configuration");
+        let code = guard(None, || engine.tell(|_, _| panic!("a bug")));
+        assert_eq!(code, natskv_code::NATSKV_INTERNAL);
+        let error = engine.call(|core, now| core.flush(None, now)).expect_err("it is broken");
+        assert_eq!(error.code, ErrorCode::Internal);
+        assert!(engine.wants().is_err());
+    }
 }

@@ -237,7 +237,9 @@ pub(crate) fn guard_code(err: ErrorOut<'_>, body: impl FnOnce() -> Result<natskv
     let error = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(code)) => return code,
         Ok(Err(error)) => error,
-        Err(_) => Error::new(ErrorCode::Internal, "a bug in natskv: a function panicked; the client cannot be used any more"),
+        Err(_) => {
+            Error::new(ErrorCode::Internal, "a bug in natskv: a function panicked; the client cannot be used any more")
+        }
     };
     if let Some(err) = err {
         err.write(natskv_error::of(&error));
@@ -406,6 +408,10 @@ pub(crate) fn c_string(text: impl Into<Vec<u8>>) -> CString {
 /// Frees a string that natskv handed out (`natskv_execute`, a reply's `json`). NULL is fine.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_string_free(string: *mut c_char) {
+    free_string(string);
+}
+
+fn free_string(string: *mut c_char) {
     if !string.is_null() {
         // SAFETY: C's contract is a string that came from `CString::into_raw` and was not freed yet.
         drop(unsafe { CString::from_raw(string) });
@@ -462,3 +468,48 @@ impl Drop for OwnedUser {
 
 /// Told once when natskv will never use `user` again.
 pub type natskv_drop = Option<extern "C" fn(user: *mut c_void)>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text_of(error: &natskv_error) -> String {
+        error.message.iter().take_while(|&&c| c != 0).map(|&c| char::from(c as u8)).collect()
+    }
+
+    #[test]
+    fn a_panic_becomes_internal() {
+        let mut err = MaybeUninit::uninit();
+        let code = guard(Some(&mut err), || panic!("a bug"));
+        assert_eq!(code, natskv_code::NATSKV_INTERNAL);
+        // SAFETY: a failing guard writes its error.
+        assert!(text_of(unsafe { err.assume_init_ref() }).contains("panicked"));
+        assert_eq!(guard_value(7, || panic!("a bug")), 7);
+    }
+
+    #[test]
+    fn a_success_leaves_the_error_alone() {
+        let mut err = MaybeUninit::new(natskv_error::of(&Error::new(ErrorCode::Closed, "before")));
+        assert_eq!(guard(Some(&mut err), || Ok(())), natskv_code::NATSKV_OK);
+        // SAFETY: it was written above.
+        assert_eq!(text_of(unsafe { err.assume_init_ref() }), "before");
+    }
+
+    #[test]
+    fn messages_are_cut_between_characters() {
+        let cut = natskv_error::of(&invalid("é".repeat(200)));
+        let bytes: Vec<u8> = cut.message.iter().map(|&c| c as u8).collect();
+        assert_eq!(bytes.last(), Some(&0));
+        let text = CStr::from_bytes_until_nul(&bytes).expect("it ends").to_str().expect("whole characters");
+        assert_eq!(text, format!("{}...", "é".repeat(126)));
+        let whole = "x".repeat(255);
+        assert_eq!(text_of(&natskv_error::of(&invalid(whole.clone()))), whole);
+    }
+
+    #[test]
+    fn milliseconds_are_rounded_up() {
+        assert_eq!(to_millis(Duration::from_nanos(1)), 1);
+        assert_eq!(to_millis(Duration::from_millis(5)), 5);
+        assert_eq!(to_millis(Duration::MAX), i64::MAX);
+    }
+}

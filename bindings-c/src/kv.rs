@@ -15,7 +15,7 @@ use natskv_core::{BucketId, Client as Core, Error, Instant, OpId, Outcome};
 use crate::{
     engine::{Engine, unexpected},
     entry::{natskv_entries, natskv_entry, natskv_keys_list},
-    ffi::{self, boxed, bytes, c_string, guard, invalid, millis, natskv_code, natskv_error, required, text, texts},
+    ffi::{self, boxed, bytes, c_string, guard, millis, natskv_code, natskv_error, required, text, texts},
     options::natskv_write_options,
     status::natskv_bucket_status,
 };
@@ -236,7 +236,8 @@ pub extern "C" fn natskv_delete(
 ) -> natskv_code {
     guard(err, || {
         let (kv, key, options) = (required("kv", kv)?, text("key", key)?, ffi::options(options)?);
-        let (expected, timeout) = options.for_delete(kv)?;
+        let (expected, timeout) = (options.expected(), options.timeout(kv)?);
+        options.refuse_ttl()?;
         kv.write(revision, |core, now| core.delete(kv.bucket, key, expected, timeout, now))
     })
 }
@@ -253,22 +254,9 @@ pub extern "C" fn natskv_purge(
 ) -> natskv_code {
     guard(err, || {
         let (kv, key, options) = (required("kv", kv)?, text("key", key)?, ffi::options(options)?);
-        let (expected, ttl, timeout) = options.for_purge(kv)?;
+        let (expected, ttl, timeout) = (options.expected(), options.ttl()?, options.timeout(kv)?);
         kv.write(revision, |core, now| core.purge(kv.bucket, key, expected, ttl, timeout, now))
     })
-}
-
-impl natskv_write_options {
-    pub(crate) fn for_delete(&self, kv: &natskv_kv) -> Result<(Option<u64>, Option<Duration>), Error> {
-        if self.ttl_ms != 0 {
-            return Err(invalid("ttl_ms: only natskv_purge takes a TTL for its marker"));
-        }
-        Ok((self.expected(), millis("timeout_ms", self.timeout_ms)?.or_else(|| kv.timeout())))
-    }
-
-    pub(crate) fn for_purge(&self, kv: &natskv_kv) -> Result<(Option<u64>, Option<Duration>, Option<Duration>), Error> {
-        Ok((self.expected(), self.ttl()?, millis("timeout_ms", self.timeout_ms)?.or_else(|| kv.timeout())))
-    }
 }
 
 /// The live keys that match any of `n` filters, each once, in the order of their newest revision; none (`filters` NULL, `n` 0):
@@ -321,7 +309,7 @@ pub extern "C" fn natskv_status(
         let (kv, out) = (required("kv", kv)?, required("out", out)?);
         let status = kv.engine.call(|core, now| core.status(kv.bucket, kv.timeout(), now))?;
         let Outcome::Status(status) = status else { return Err(unexpected()) };
-        out.write(boxed(natskv_bucket_status::new(status)));
+        out.write(boxed(natskv_bucket_status::new(*status)));
         Ok(())
     })
 }

@@ -176,7 +176,8 @@ pub extern "C" fn natskv_delete_async(
 ) -> natskv_code {
     guard(None, || {
         let (kv, key, options) = (required("kv", kv)?, text("key", key)?, ffi::options(options)?);
-        let (expected, timeout) = options.for_delete(kv)?;
+        let (expected, timeout) = (options.expected(), options.timeout(kv)?);
+        options.refuse_ttl()?;
         kv.submit(callback, user, op, |core, now| core.delete(kv.bucket, key, expected, timeout, now))
     })
 }
@@ -193,7 +194,7 @@ pub extern "C" fn natskv_purge_async(
 ) -> natskv_code {
     guard(None, || {
         let (kv, key, options) = (required("kv", kv)?, text("key", key)?, ffi::options(options)?);
-        let (expected, ttl, timeout) = options.for_purge(kv)?;
+        let (expected, ttl, timeout) = (options.expected(), options.ttl()?, options.timeout(kv)?);
         kv.submit(callback, user, op, |core, now| core.purge(kv.bucket, key, expected, ttl, timeout, now))
     })
 }

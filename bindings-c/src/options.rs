@@ -8,9 +8,14 @@ use std::{
 
 use natskv_core::{Config, Error, ErrorCode, Notice, State, WatchOptions};
 
-use crate::ffi::{Options, OwnedUser, c_string, invalid, millis, natskv_drop, natskv_error, natskv_flag, optional_string, optional_text, texts, to_millis};
-use crate::entry::natskv_entry;
-use crate::ffi::natskv_code;
+use crate::{
+    entry::natskv_entry,
+    ffi::{
+        Options, OwnedUser, c_string, invalid, millis, natskv_code, natskv_drop, natskv_error, natskv_flag,
+        optional_string, optional_text, texts, to_millis,
+    },
+    kv::natskv_kv,
+};
 
 /// The connection, as `on_status` and `natskv_state` tell it.
 #[repr(C)]
@@ -65,9 +70,10 @@ impl natskv_notice {
             Notice::ServerError(text) => (Self::NATSKV_NOTICE_SERVER_ERROR, c_string(text.as_str())),
             Notice::LameDuck => (Self::NATSKV_NOTICE_LAME_DUCK, c_string("the server is about to shut down")),
             Notice::WatchResumed(_, why) => (Self::NATSKV_NOTICE_WATCH_RESUMED, c_string(*why)),
-            Notice::WatchOverflow(_) => {
-                (Self::NATSKV_NOTICE_WATCH_OVERFLOW, c_string("a watch was read too slowly; what was unread is asked for again"))
-            }
+            Notice::WatchOverflow(_) => (
+                Self::NATSKV_NOTICE_WATCH_OVERFLOW,
+                c_string("a watch was read too slowly; what was unread is asked for again"),
+            ),
             Notice::WatchReset(_) => {
                 (Self::NATSKV_NOTICE_WATCH_RESET, c_string("the bucket under a watch was deleted and created again"))
             }
@@ -76,7 +82,8 @@ impl natskv_notice {
 }
 
 /// Told of each change of the connection; `error` is NULL where there is none and lives until the callback returns.
-pub type natskv_on_status = Option<extern "C" fn(user: *mut c_void, state: natskv_connection_state, error: *const natskv_error)>;
+pub type natskv_on_status =
+    Option<extern "C" fn(user: *mut c_void, state: natskv_connection_state, error: *const natskv_error)>;
 
 /// Told of what is worth a log line; `text` lives until the callback returns.
 pub type natskv_on_notice = Option<extern "C" fn(user: *mut c_void, kind: natskv_notice, text: *const c_char)>;
@@ -136,6 +143,9 @@ pub struct natskv_options {
     pub api_prefix: *const c_char,
     /// Bytes of requests kept while disconnected; beyond it a call fails with NATSKV_BUFFER_FULL. Default: 8 MiB.
     pub pending_limit: usize,
+    /// Bytes that wait while connected, because the network takes them more slowly than they come; beyond it a call fails with
+    /// NATSKV_BUFFER_FULL. Default: 64 MiB.
+    pub unsent_limit: usize,
     /// Unread bytes that one watch keeps before it drops them and asks the server again. Default: 32 MiB.
     pub watch_limit: usize,
     /// Operations in flight; beyond it a call fails with NATSKV_BUFFER_FULL. Default: 65536.
@@ -186,6 +196,7 @@ unsafe impl Options for natskv_options {
             domain: std::ptr::null(),
             api_prefix: std::ptr::null(),
             pending_limit: config.pending_limit,
+            unsent_limit: config.unsent_limit,
             watch_limit: config.watch_limit,
             max_operations: config.max_operations,
             drain_timeout_ms: to_millis(config.drain_timeout),
@@ -239,12 +250,14 @@ impl natskv_options {
             max_reconnects: attempts(self.max_reconnects)?,
             retry_first_connect: self.retry_first_connect.is_set(),
             reconnect_wait: millis("reconnect_wait_ms", self.reconnect_wait_ms)?.unwrap_or(default.reconnect_wait),
-            max_reconnect_wait: millis("max_reconnect_wait_ms", self.max_reconnect_wait_ms)?.unwrap_or(default.max_reconnect_wait),
+            max_reconnect_wait: millis("max_reconnect_wait_ms", self.max_reconnect_wait_ms)?
+                .unwrap_or(default.max_reconnect_wait),
             randomize_servers: self.randomize_servers.is_set(),
             inbox_prefix: optional_string("inbox_prefix", self.inbox_prefix)?.unwrap_or(default.inbox_prefix),
             domain: optional_string("domain", self.domain)?,
             api_prefix: optional_string("api_prefix", self.api_prefix)?,
             pending_limit: self.pending_limit,
+            unsent_limit: self.unsent_limit,
             watch_limit: self.watch_limit,
             max_operations: self.max_operations,
             drain_timeout: millis("drain_timeout_ms", self.drain_timeout_ms)?.unwrap_or(default.drain_timeout),
@@ -264,7 +277,8 @@ impl natskv_options {
             scheme.eq_ignore_ascii_case("ws") || scheme.eq_ignore_ascii_case("wss")
         };
         if let Some(server) = servers.iter().find(is_websocket) {
-            let message = format!("{server}: natskv for C has no WebSocket transport; use the server's nats:// address");
+            let message =
+                format!("{server}: natskv for C has no WebSocket transport; use the server's nats:// address");
             return Err(Error::new(ErrorCode::Unsupported, message));
         }
         Ok(if servers.is_empty() { None } else { Some(servers) })
@@ -276,7 +290,9 @@ fn attempts(max_reconnects: i64) -> Result<Option<u32>, Error> {
         return Ok(None);
     }
     let attempts = u32::try_from(max_reconnects);
-    attempts.map(Some).map_err(|_| invalid(format!("max_reconnects {max_reconnects} is neither a number of attempts nor -1")))
+    attempts
+        .map(Some)
+        .map_err(|_| invalid(format!("max_reconnects {max_reconnects} is neither a number of attempts nor -1")))
 }
 
 /// How to delete or purge. Call `natskv_write_options_init` first. NULL in place of the struct: all defaults.
@@ -318,6 +334,14 @@ impl natskv_write_options {
 
     pub(crate) fn ttl(&self) -> Result<Option<Duration>, Error> {
         millis("ttl_ms", self.ttl_ms)
+    }
+
+    pub(crate) fn refuse_ttl(&self) -> Result<(), Error> {
+        if self.ttl_ms == 0 { Ok(()) } else { Err(invalid("ttl_ms: only natskv_purge takes a TTL for its marker")) }
+    }
+
+    pub(crate) fn timeout(&self, kv: &natskv_kv) -> Result<Option<Duration>, Error> {
+        Ok(millis("timeout_ms", self.timeout_ms)?.or_else(|| kv.timeout()))
     }
 }
 

@@ -107,7 +107,7 @@ impl natskv_reply {
             Outcome::Entries(entries) => self.entries = boxed(natskv_entries::new(entries, &callback.bucket)),
             Outcome::Names(names) => self.keys = boxed(natskv_keys_list::new(&names)),
             Outcome::Opened(id, status) => self.kv = boxed(natskv_kv::new(Arc::clone(engine), id, &status.bucket)),
-            Outcome::Status(status) => self.status = boxed(natskv_bucket_status::new(status)),
+            Outcome::Status(status) => self.status = boxed(natskv_bucket_status::new(*status)),
             Outcome::Statuses(statuses) => self.statuses = boxed(natskv_status_list::new(statuses)),
             Outcome::Purged(count) => self.count = count,
             Outcome::RoundTrip(time) => self.round_trip_ns = time.as_nanos() as u64,
@@ -115,7 +115,7 @@ impl natskv_reply {
         }
     }
 
-    fn free(&mut self) {
+    fn free(&self) {
         unbox(self.entry);
         unbox(self.entries);
         unbox(self.keys);

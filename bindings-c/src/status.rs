@@ -179,7 +179,10 @@ pub extern "C" fn natskv_status_list_count(list: Option<&natskv_status_list>) ->
 
 /// The status at `index`, which the list owns; NULL beyond the last one. It lives until `natskv_status_list_free`.
 #[unsafe(no_mangle)]
-pub extern "C" fn natskv_status_list_at(list: Option<&natskv_status_list>, index: usize) -> *const natskv_bucket_status {
+pub extern "C" fn natskv_status_list_at(
+    list: Option<&natskv_status_list>,
+    index: usize,
+) -> *const natskv_bucket_status {
     list.and_then(|list| list.statuses.get(index)).map_or(ptr::null(), ptr::from_ref)
 }
 

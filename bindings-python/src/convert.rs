@@ -93,35 +93,42 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Revision {
 pub(crate) fn config(options: &Bound<'_, PyDict>) -> PyResult<Config> {
     let mut config = Config { lang: "python", ..Config::default() };
     for (name, value) in options {
-        if value.is_none() {
-            continue;
-        }
         let name: &str = name.extract()?;
-        match name {
-            "servers" => config.servers = value.extract()?,
-            "name" => config.name = value.extract()?,
-            "user" => config.user = value.extract()?,
-            "password" => config.password = value.extract()?,
-            "token" => config.token = value.extract()?,
-            "tls" => config.tls = value.extract()?,
-            "tls_first" => config.tls_first = value.extract()?,
-            "connect_timeout" => set_time(&mut config.connect_timeout, &value)?,
-            "request_timeout" => set_time(&mut config.request_timeout, &value)?,
-            "ping_interval" => set_time(&mut config.ping_interval, &value)?,
-            "max_pings_out" => config.max_pings_out = value.extract()?,
-            "reconnect" => config.reconnect = value.extract()?,
-            "max_reconnects" => config.max_reconnects = value.extract()?,
-            "reconnect_wait" => set_time(&mut config.reconnect_wait, &value)?,
-            "max_reconnect_wait" => set_time(&mut config.max_reconnect_wait, &value)?,
-            "randomize_servers" => config.randomize_servers = value.extract()?,
-            "inbox_prefix" => config.inbox_prefix = value.extract()?,
-            "domain" => config.domain = value.extract()?,
-            "api_prefix" => config.api_prefix = value.extract()?,
-            "pending_limit" => config.pending_limit = value.extract()?,
-            _ => return Err(PyTypeError::new_err(format!("unknown option {name:?}"))),
+        if !value.is_none() {
+            set_option(&mut config, name, &value).map_err(|error| {
+                let py = value.py();
+                errors::invalid(py, format!("option {name}: {}", error.value(py)))
+            })?;
         }
     }
     Ok(config)
+}
+
+fn set_option(config: &mut Config, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    match name {
+        "servers" => config.servers = value.extract()?,
+        "name" => config.name = value.extract()?,
+        "user" => config.user = value.extract()?,
+        "password" => config.password = value.extract()?,
+        "token" => config.token = value.extract()?,
+        "tls" => config.tls = value.extract()?,
+        "tls_first" => config.tls_first = value.extract()?,
+        "connect_timeout" => set_time(&mut config.connect_timeout, value)?,
+        "request_timeout" => set_time(&mut config.request_timeout, value)?,
+        "ping_interval" => set_time(&mut config.ping_interval, value)?,
+        "max_pings_out" => config.max_pings_out = value.extract()?,
+        "reconnect" => config.reconnect = value.extract()?,
+        "max_reconnects" => config.max_reconnects = value.extract()?,
+        "reconnect_wait" => set_time(&mut config.reconnect_wait, value)?,
+        "max_reconnect_wait" => set_time(&mut config.max_reconnect_wait, value)?,
+        "randomize_servers" => config.randomize_servers = value.extract()?,
+        "inbox_prefix" => config.inbox_prefix = value.extract()?,
+        "domain" => config.domain = value.extract()?,
+        "api_prefix" => config.api_prefix = value.extract()?,
+        "pending_limit" => config.pending_limit = value.extract()?,
+        _ => return Err(PyTypeError::new_err("there is none of this name")),
+    }
+    Ok(())
 }
 
 fn set_time(field: &mut Duration, value: &Bound<'_, PyAny>) -> PyResult<()> {

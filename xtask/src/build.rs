@@ -4,8 +4,9 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use serde_json::Value;
 
 use crate::dev::Dev;
@@ -41,17 +42,30 @@ fn targets(dev: &Dev) -> Result<Vec<String>> {
     Ok(tests.filter_map(|target| target["name"].as_str()).map(str::to_owned).collect())
 }
 
-/// The Python package, into target/dev/venv: from the sources, so that changes to .py files need no build.
+/// The Python package, into target/dev/venv: from the sources, so that changes to .py files need no build. Once a run.
 pub(crate) fn python(dev: &Dev) -> Result<()> {
+    static BUILT: Once = Once::new();
+    once(&BUILT, || python_now(dev))
+}
+
+/// The npm package, into target/dev/npm/natskv. Once a run.
+pub(crate) fn web(dev: &Dev) -> Result<()> {
+    static BUILT: Once = Once::new();
+    once(&BUILT, || wasm::build(&dev.root).map(|_| ()))
+}
+
+/// Whether it worked, for all who ask; who asks while it goes on waits for it.
+type Once = OnceLock<Result<(), String>>;
+
+fn once(built: &Once, build: impl FnOnce() -> Result<()>) -> Result<()> {
+    let result = built.get_or_init(|| build().map_err(|error| format!("{error:#}")));
+    result.clone().map_err(Error::msg)
+}
+
+fn python_now(dev: &Dev) -> Result<()> {
     let mut maturin = dev.command(dev.venv("maturin"));
     maturin.args(["develop", "--quiet", "--manifest-path", "bindings-python/Cargo.toml"]);
     check(&mut maturin, &dev.dev.join("logs").join("build-python.log"), LIMIT)?;
-    Ok(())
-}
-
-/// The npm package, into target/dev/npm/natskv.
-pub(crate) fn web(dev: &Dev) -> Result<()> {
-    wasm::build(&dev.root)?;
     Ok(())
 }
 
@@ -73,7 +87,11 @@ pub(crate) fn header_is_fresh(dev: &Dev) -> Result<()> {
     let text = header::generate(&dev.root)?;
     let committed = fs::read_to_string(dev.root.join(HEADER)).with_context(|| format!("no {HEADER}"))?;
     let differs = committed.lines().zip(text.lines()).position(|(old, new)| old != new);
-    ensure!(committed == text, "{HEADER} is stale from line {}. To mend it: cargo xtask header", differs.unwrap_or(0) + 1);
+    ensure!(
+        committed == text,
+        "{HEADER} is stale from line {}. To mend it: cargo xtask header",
+        differs.unwrap_or(0) + 1
+    );
     Ok(())
 }
 
@@ -84,7 +102,15 @@ pub(crate) fn c_demo(dev: &Dev) -> Result<PathBuf> {
     let program = dev.dev.join("demo-c");
     let mut compile = dev.command(compiler());
     compile
-        .args(["-std=c99", "-O1", "-Wall", "-Wextra", "-Ibindings-c/include", "tests/demo/demo.c", "target/debug/libnatskv.a"])
+        .args([
+            "-std=c99",
+            "-O1",
+            "-Wall",
+            "-Wextra",
+            "-Ibindings-c/include",
+            "tests/demo/demo.c",
+            "target/debug/libnatskv.a",
+        ])
         .args(NATIVE_LIBRARIES)
         .arg("-o")
         .arg(&program);

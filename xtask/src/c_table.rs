@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 type Object = Map<String, Value>;
 
 /// The text of scenarios_table.c.
-pub fn generate(scenarios_dir: &Path) -> Result<String> {
+pub(crate) fn generate(scenarios_dir: &Path) -> Result<String> {
     let mut table = Table::default();
     let mut files: Vec<_> = fs::read_dir(scenarios_dir)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     files.retain(|path| path.extension().is_some_and(|extension| extension == "json"));

@@ -184,7 +184,8 @@ impl Whole {
             );
             is_good &= wrote.len() == expected && saw.len() == others;
         }
-        let verdict = if is_good { "Each saw every write of the others" } else { "NOT each saw every write of the others" };
+        let verdict =
+            if is_good { "Each saw every write of the others" } else { "NOT each saw every write of the others" };
         println!("{verdict}, in {:.1} s.", self.took.as_secs_f64());
         is_good
     }

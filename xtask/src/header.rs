@@ -6,13 +6,24 @@ use anyhow::{Context, Result, anyhow};
 
 /// The files of bindings-c/src that have something for C, in the order in which one reads the header.
 const SOURCES: &[&str] = &[
-    "ffi.rs", "options.rs", "client.rs", "bucket_config.rs", "bucket.rs", "kv.rs", "kv_async.rs", "reply.rs", "watch.rs", "entry.rs", "status.rs",
+    "ffi.rs",
+    "options.rs",
+    "client.rs",
+    "bucket_config.rs",
+    "bucket.rs",
+    "kv.rs",
+    "kv_async.rs",
+    "reply.rs",
+    "watch.rs",
+    "entry.rs",
+    "status.rs",
 ];
 
 /// The text that include/natskv.h must have.
-pub fn generate(root: &Path) -> Result<String> {
+pub(crate) fn generate(root: &Path) -> Result<String> {
     let folder = root.join("bindings-c");
-    let mut config = cbindgen::Config::from_file(folder.join("cbindgen.toml")).map_err(|e| anyhow!("bindings-c/cbindgen.toml: {e}"))?;
+    let mut config = cbindgen::Config::from_file(folder.join("cbindgen.toml"))
+        .map_err(|e| anyhow!("bindings-c/cbindgen.toml: {e}"))?;
     let version = version(root)?;
     config.header = Some(format!(
         "/*\n * natskv {version}: a NATS JetStream Key/Value client. SPDX-License-Identifier: Apache-2.0\n *\n{MANUAL} */\n\
@@ -46,6 +57,7 @@ const MANUAL: &str = " \
 /// The version of the workspace, which all its packages share.
 fn version(root: &Path) -> Result<String> {
     let manifest = fs::read_to_string(root.join("Cargo.toml"))?;
-    let line = manifest.lines().find_map(|line| line.strip_prefix("version = \"")).context("Cargo.toml has no version")?;
+    let line =
+        manifest.lines().find_map(|line| line.strip_prefix("version = \"")).context("Cargo.toml has no version")?;
     Ok(line.trim_end_matches('"').into())
 }

@@ -1,6 +1,8 @@
 //! `cargo xtask`: the tool that sets up, builds, tests and shows natskv.
 
 mod build;
+mod c_suite;
+mod c_table;
 mod demo;
 mod dev;
 mod header;

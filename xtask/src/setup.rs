@@ -19,7 +19,9 @@ use crate::run::{check, words};
 /// What a suite may need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Need {
-    /// The Python environment, nats-server in it.
+    /// nats-server, which comes as a Python package.
+    Server,
+    /// The Python environment, to build and test the binding in.
     Python,
     /// The npm packages.
     Node,
@@ -33,7 +35,8 @@ pub(crate) enum Need {
 
 impl Need {
     /// All of them.
-    pub(crate) const ALL: [Self; 5] = [Self::Python, Self::Node, Self::Wasm, Self::Browser, Self::Valgrind];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Server, Self::Python, Self::Node, Self::Wasm, Self::Browser, Self::Valgrind];
 }
 
 /// What is missing after a set-up, and why.
@@ -44,29 +47,31 @@ const LONG: Duration = Duration::from_secs(900);
 /// Puts in place what is asked for, all at once, and tells what could not be had.
 pub(crate) fn setup(dev: &Dev, needs: &[Need]) -> Missing {
     let missing = Mutex::new(Missing::new());
-    let note = |need, result: Result<()>| {
+    let note = |needs: &[Need], result: Result<()>| {
         let Err(error) = result else { return };
         let text = format!("{error:#}");
         println!("setup: {text}");
-        missing.lock().expect("no thread panics here").insert(need, text);
+        let mut missing = missing.lock().expect("no thread panics here");
+        missing.extend(needs.iter().map(|need| (*need, text.clone())));
     };
+    let in_venv: Vec<Need> = [Need::Server, Need::Python].into_iter().filter(|need| needs.contains(need)).collect();
     thread::scope(|scope| {
-        if needs.contains(&Need::Python) {
-            scope.spawn(|| note(Need::Python, python(dev)));
+        if !in_venv.is_empty() {
+            scope.spawn(|| note(&in_venv, python(dev)));
         }
         if needs.contains(&Need::Node) {
-            scope.spawn(|| note(Need::Node, node(dev)));
+            scope.spawn(|| note(&[Need::Node], node(dev)));
         }
         if needs.contains(&Need::Wasm) {
-            scope.spawn(|| note(Need::Wasm, wasm(dev)));
+            scope.spawn(|| note(&[Need::Wasm], wasm(dev)));
         }
         scope.spawn(|| {
             // one after the other: apt takes no two
             if needs.contains(&Need::Browser) && browser().is_none() {
-                note(Need::Browser, apt(dev, "chromium", "the tests in a page"));
+                note(&[Need::Browser], apt(dev, "chromium", "the tests in a page"));
             }
             if needs.contains(&Need::Valgrind) && on_path("valgrind").is_none() {
-                note(Need::Valgrind, apt(dev, "valgrind", "the memory checks of the C tests"));
+                note(&[Need::Valgrind], apt(dev, "valgrind", "the memory checks of the C tests"));
             }
         });
     });

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::dev::Dev;
 use crate::lane::{Lane, Row, report};
 use crate::setup::{Missing, Need, setup};
-use crate::{build, imports, lint};
+use crate::{build, c_suite, imports, lint};
 
 struct Suite {
     name: &'static str,
@@ -27,21 +27,37 @@ const SUITES: &[Suite] = &[
     },
     Suite { name: "vectors", about: "protocol facts as data, through natskv_core::wire", needs: &[], run: vectors },
     Suite { name: "contract", about: "the rules between core and its bindings", needs: &[], run: contract },
-    Suite { name: "real", about: "core against a real nats-server, without a binding", needs: &[Need::Python], run: real },
+    Suite {
+        name: "real",
+        about: "core against a real nats-server, without a binding",
+        needs: &[Need::Server],
+        run: real,
+    },
     Suite { name: "xtask", about: "this tool's own tests", needs: &[], run: xtask },
     Suite {
         name: "scenarios",
         about: "tests/scenarios through every binding, on a real server",
-        needs: &[Need::Python, Need::Node, Need::Wasm, Need::Browser],
+        needs: &[Need::Server, Need::Python, Need::Node, Need::Wasm, Need::Browser],
         run: scenarios,
+    },
+    Suite {
+        name: "c",
+        about: "libnatskv: its header, its examples, its tests plain and under valgrind",
+        needs: &[Need::Server, Need::Valgrind],
+        run: c,
     },
     Suite {
         name: "web",
         about: "the npm package in Node over TCP and WebSocket, and in a page in Chromium",
-        needs: &[Need::Python, Need::Node, Need::Wasm, Need::Browser],
+        needs: &[Need::Server, Need::Node, Need::Wasm, Need::Browser],
         run: web,
     },
-    Suite { name: "python", about: "both Python APIs against real servers", needs: &[Need::Python], run: python },
+    Suite {
+        name: "python",
+        about: "both Python APIs against real servers",
+        needs: &[Need::Server, Need::Python],
+        run: python,
+    },
     Suite {
         name: "lint",
         about: "clippy, rustfmt, rustdoc, ruff, mypy, stubtest, tsc",
@@ -71,12 +87,27 @@ pub(crate) fn test(dev: &Dev, names: &[String]) -> Result<bool> {
     let first = setup(dev, &[Need::Wasm]);
     let mut rows = Vec::new();
     let missing = thread::scope(|scope| {
-        let missing = scope.spawn(|| setup(dev, &needs));
+        let missing = scope.spawn(|| {
+            let missing = setup(dev, &needs);
+            build_ahead(dev, &needs, &missing);
+            missing
+        });
         rows.extend(early.iter().map(|suite| run(dev, &first, suite)));
         missing.join().expect("set-up does not panic")
     });
     rows.extend(late.iter().map(|suite| run(dev, &missing, suite)));
     Ok(report(&rows))
+}
+
+/// Builds what later suites need while the first ones run; how it went is told by those who need it.
+fn build_ahead(dev: &Dev, needs: &[Need], missing: &Missing) {
+    let has = |need: &Need| needs.contains(need) && !missing.contains_key(need);
+    if has(&Need::Python) {
+        let _ = build::python(dev);
+    }
+    if has(&Need::Node) && has(&Need::Wasm) {
+        let _ = build::web(dev);
+    }
 }
 
 fn run(dev: &Dev, missing: &Missing, suite: &Suite) -> Row {
@@ -107,8 +138,11 @@ fn contract(lane: &mut Lane<'_>) {
 }
 
 fn real(lane: &mut Lane<'_>) {
-    if lane.has(Need::Python, "core_real") {
-        lane.tests("core_real", lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--test", "core_real"]));
+    if lane.has(Need::Server, "core_real") {
+        lane.tests(
+            "core_real",
+            lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--test", "core_real"]),
+        );
     }
 }
 
@@ -143,6 +177,14 @@ fn has_python(lane: &mut Lane<'_>) -> bool {
     lane.has(Need::Python, "natskv for Python") && lane.build("building natskv for Python", || build::python(dev))
 }
 
+fn c(lane: &mut Lane<'_>) {
+    let dev = lane.dev;
+    lane.test("natskv.h is what the sources make", || build::header_is_fresh(dev));
+    if lane.has(Need::Server, "libnatskv") {
+        c_suite::c(lane);
+    }
+}
+
 fn web(lane: &mut Lane<'_>) {
     if !has_web(lane) {
         return;
@@ -157,6 +199,6 @@ fn web(lane: &mut Lane<'_>) {
 fn has_web(lane: &mut Lane<'_>) -> bool {
     let dev = lane.dev;
     let what = "natskv for JavaScript";
-    let has_tools = [Need::Python, Need::Node, Need::Wasm].into_iter().all(|need| lane.has(need, what));
+    let has_tools = [Need::Server, Need::Node, Need::Wasm].into_iter().all(|need| lane.has(need, what));
     has_tools && lane.build("building natskv for JavaScript", || build::web(dev))
 }

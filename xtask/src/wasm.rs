@@ -5,6 +5,7 @@
 
 use std::{
     env, fs,
+    hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -13,7 +14,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use wasm_bindgen_cli_support::Bindgen;
 
 /// The npm package that users install. Gives its directory.
-pub fn build(root: &Path) -> Result<PathBuf> {
+pub(crate) fn build(root: &Path) -> Result<PathBuf> {
     let dev = root.join("target/dev");
     let tools = dev.join("node/node_modules");
     ensure!(
@@ -22,35 +23,70 @@ pub fn build(root: &Path) -> Result<PathBuf> {
     );
     let package = dev.join("npm/natskv");
     let dist = package.join("dist");
-    if package.exists() {
-        fs::remove_dir_all(&package)?;
+    let wasm = compile(root)?;
+    let (stamp, made_of) = (dev.join("npm/made-of"), made_of(root, &wasm)?);
+    if fs::read_to_string(&stamp).is_ok_and(|old| old == made_of) {
+        return Ok(package);
+    }
+    for old in [&stamp, &package] {
+        if old.is_dir() {
+            fs::remove_dir_all(old)?;
+        } else if old.exists() {
+            fs::remove_file(old)?;
+        }
     }
     fs::create_dir_all(&dist)?;
 
-    let engine = bind(root, &compile(root)?)?;
+    let engine = bind(root, &wasm)?;
     shrink(&tools, &engine.join("natskv_bg.wasm"), &dist.join("natskv_bg.wasm"))?;
     bundle(root, &tools, &engine, "index.ts", &dist.join("index.js"), &["--platform=browser", "--minify"])?;
     bundle(root, &tools, &engine, "node.ts", &dist.join("node.js"), &["--platform=node", "--external:ws"])?;
     declare(root, &tools, &dev.join("npm/types"), &dist)?;
     for file in ["package.json", "README.md"] {
-        fs::copy(root.join("bindings-wasm").join(file), package.join(file)).with_context(|| format!("bindings-wasm/{file}"))?;
+        fs::copy(root.join("bindings-wasm").join(file), package.join(file))
+            .with_context(|| format!("bindings-wasm/{file}"))?;
     }
     if root.join("LICENSE").exists() {
         fs::copy(root.join("LICENSE"), package.join("LICENSE"))?;
     }
     sizes(&dist)?;
+    fs::write(&stamp, made_of)?;
     Ok(package)
 }
 
+/// A word that changes when anything does that the package is made of; what takes long is then done again.
+fn made_of(root: &Path, wasm: &Path) -> Result<String> {
+    let mut files = vec![
+        wasm.to_owned(),
+        root.join("LICENSE"),
+        root.join("xtask/src/wasm.rs"),
+        root.join("xtask/npm/package-lock.json"),
+    ];
+    let mut folders = vec![root.join("bindings-wasm")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).with_context(|| format!("{}", folder.display()))? {
+            let path = entry?.path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    files.sort();
+    let mut hasher = DefaultHasher::new();
+    for file in files {
+        (&file, fs::read(&file).ok()).hash(&mut hasher);
+    }
+    Ok(format!("{:016x}", hasher.finish()))
+}
+
 /// `tsc --strict` over the sources, which also makes the declarations; and over a program as users write it.
-pub fn check_types(root: &Path) -> Result<()> {
+pub(crate) fn check_types(root: &Path) -> Result<()> {
     let tools = root.join("target/dev/node/node_modules");
     run("tsc, a user's program", tsc(&tools).arg("--project").arg(root.join("tests/real/web/types/tsconfig.json")))
 }
 
 fn compile(root: &Path) -> Result<PathBuf> {
     // Panic messages carry file names; without this they would be those of the machine that built the package.
-    let home = env::var_os("CARGO_HOME").map_or_else(|| PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cargo"), PathBuf::from);
+    let home = env::var_os("CARGO_HOME")
+        .map_or_else(|| PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cargo"), PathBuf::from);
     let flags = [
         format!("--remap-path-prefix={}=/natskv", root.display()),
         format!("--remap-path-prefix={}=/cargo", home.display()),
@@ -135,7 +171,8 @@ fn sizes(dist: &Path) -> Result<()> {
 }
 
 fn run(what: &str, command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("{what}: cannot start {}", command.get_program().display()))?;
+    let status =
+        command.status().with_context(|| format!("{what}: cannot start {}", command.get_program().display()))?;
     if !status.success() {
         bail!("{what} failed ({status})");
     }

@@ -27,7 +27,8 @@ const READS: usize = 4;
 /// How long the last bytes may take to leave after the end.
 const LINGER: Duration = Duration::from_secs(1);
 
-const NO_TLS: &str = "this build of natskv for C has no TLS yet; use a nats:// URL and a server that does not require TLS";
+const NO_TLS: &str =
+    "this build of natskv for C has no TLS yet; use a nats:// URL and a server that does not require TLS";
 
 /// The whole client but for its waiters.
 #[derive(Debug)]
@@ -65,7 +66,8 @@ struct Attempt {
 impl Driver {
     pub(crate) fn new(config: Config) -> Result<Self, Error> {
         let mut entropy = [0; 32];
-        getrandom::fill(&mut entropy).map_err(|e| Error::new(ErrorCode::Internal, format!("no randomness from the system: {e}")))?;
+        getrandom::fill(&mut entropy)
+            .map_err(|e| Error::new(ErrorCode::Internal, format!("no randomness from the system: {e}")))?;
         let connect_timeout = config.connect_timeout;
         Ok(Self {
             core: Client::new(config, entropy, Instant::default())?,
@@ -169,7 +171,9 @@ impl Driver {
     fn connect(&mut self, server: &Server, tls: TlsMode, now: Instant) {
         match (server.scheme, tls) {
             (Scheme::Nats | Scheme::Tls, TlsMode::Later) => {}
-            (Scheme::Ws, _) => return self.lose(Lost::Other("natskv for C has no WebSocket transport; use nats://".into()), now),
+            (Scheme::Ws, _) => {
+                return self.lose(Lost::Other("natskv for C has no WebSocket transport; use nats://".into()), now);
+            }
             (Scheme::Wss, _) | (_, TlsMode::First) => return self.lose(Lost::Tls(NO_TLS.into()), now),
         }
         if let Some(addresses) = known(&server.host, server.port) {
@@ -287,7 +291,9 @@ fn start_connect(address: SocketAddr) -> io::Result<Socket> {
 }
 
 fn lost(error: &io::Error) -> Lost {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable};
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable,
+    };
     match error.kind() {
         ConnectionRefused => Lost::Refused,
         ConnectionReset | ConnectionAborted | BrokenPipe => Lost::Reset,

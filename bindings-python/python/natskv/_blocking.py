@@ -32,21 +32,29 @@ _GRACE = 1.0
 
 
 class Waiter:
-    """What one thread waits for."""
+    """What one thread waits for.
 
-    __slots__ = ("error", "event", "is_done", "result")
+    The gate is a bare lock, held until the thread is to wake up: Ctrl-C can break into a `threading.Event`.
+    """
+
+    __slots__ = ("error", "gate", "is_done", "result")
 
     def __init__(self) -> None:
         self.is_done = False
         self.result: Any = None
         self.error: KeyValueError | None = None
-        self.event: threading.Event | None = None
+        self.gate: threading.Lock | None = None
 
     def set(self) -> None:
         """Ends the wait."""
         self.is_done = True
-        if self.event is not None:
-            self.event.set()
+        self.wake()
+
+    def wake(self) -> None:
+        """Has the thread look again, if it sleeps."""
+        if self.gate is not None:
+            with contextlib.suppress(RuntimeError):  # open already
+                self.gate.release()
 
 
 _DONE = Waiter()
@@ -60,7 +68,7 @@ class Driver:
         self.engine = setup.engine
         self.is_closing = False
         self._setup = setup
-        self._leader = threading.Lock()
+        self._leader = threading.RLock()  # which knows whose it is
         self._led_by: int | None = None
         self._left = 0.0
         self._followers: deque[Waiter] = deque()
@@ -107,25 +115,28 @@ class Driver:
             while not (waiter.is_done or (until is not None and time.monotonic() >= until)):
                 if self._leader.acquire(blocking=False):
                     self._lead(waiter, until)
-                elif waiter.event is None:  # from here on the leader knows of us: look once more whether there is one
-                    waiter.event = threading.Event()
+                elif waiter.gate is None:  # from here on the leader knows of us: look once more whether there is one
+                    waiter.gate = threading.Lock()
+                    waiter.gate.acquire()
                     self._followers.append(waiter)
                     self.wake()
                 else:
-                    waiter.event.wait(1.0 if until is None else min(1.0, max(0.0, until - time.monotonic())))
-                    waiter.event.clear()
+                    waiter.gate.acquire(timeout=1.0 if until is None else min(1.0, max(0.0, until - time.monotonic())))
         finally:
-            if waiter.event is not None:
-                self._followers.remove(waiter)
-                if not self._leader.locked():
-                    self._promote()
+            if waiter.gate is not None:
+                with contextlib.suppress(ValueError):
+                    self._followers.remove(waiter)
+            self._leave()
 
     def pump(self) -> None:
         """Has the engine drained: by the leader, or here where nobody leads."""
-        if self._leader.acquire(blocking=False):
-            self._lead(_DONE, None)
-        else:
-            self.wake()
+        try:
+            if self._leader.acquire(blocking=False):
+                self._lead(_DONE, None)
+            else:
+                self.wake()
+        finally:
+            self._leave()
 
     def wake(self) -> None:
         """Has the leader look again. Takes no lock, so finalizers may call it."""
@@ -170,40 +181,49 @@ class Driver:
     # ── leading
 
     def _lead(self, waiter: Waiter, until: float | None) -> None:
-        """Does everybody's work until our own end has come. The lock is ours, and given back."""
+        """Does everybody's work until our own end has come."""
         self._led_by = threading.get_ident()
-        try:
-            self._pump()
-            while not (waiter.is_done or (until is not None and time.monotonic() >= until)):
-                self._turn(until)
-        finally:
+        self._pump()
+        while not (waiter.is_done or (until is not None and time.monotonic() >= until)):
+            if self._is_closed:
+                raise _native.error("CLOSED", "the client is closed")
+            self._turn(until)
+
+    def _leave(self) -> None:
+        """Gives the lead to another, if it is ours; wherever Ctrl-C has come."""
+        if self._led_by == threading.get_ident():
             self._left = time.monotonic()
             self._led_by = None
+        with contextlib.suppress(RuntimeError):  # not ours
             self._leader.release()
-            self._promote()
+        self._promote()
 
     def _promote(self) -> None:
-        with contextlib.suppress(IndexError):  # nobody follows
-            follower = self._followers[0]
-            if follower.event is not None:
-                follower.event.set()
+        for follower in tuple(self._followers):
+            if not follower.is_done:
+                follower.wake()
+                return
 
     def _keep(self) -> None:
         """The keeper's life: leads while nobody else wants to."""
         while not self._end.wait(_IDLE) and not self._is_closed:
-            with self._leader:
-                if time.monotonic() - self._left < _IDLE:
-                    continue
+            if self._is_busy():
+                continue
+            with self._leader:  # waits while somebody leads for long, as a watch does
                 self._led_by = threading.get_ident()
                 try:
-                    self._pump()
-                    while not (self._followers or self._is_closed or self._end.is_set()):
+                    while not (self._is_busy() or self._followers or self._is_closed or self._end.is_set()):
+                        self._pump()
                         self._turn(None)
                 except Exception:
                     logger.exception("the connection is made anew after an unexpected error")
                 finally:
                     self._led_by = None
             self._promote()
+
+    def _is_busy(self) -> bool:
+        """Somebody led a moment ago, and will most likely again."""
+        return time.monotonic() - self._left < _IDLE
 
     def _turn(self, until: float | None) -> None:
         """One round: wait for bytes, for the deadline or for a wake-up; then move what there is."""

@@ -80,6 +80,17 @@ class Options(TypedDict, total=False):
     """Called with each change of the connection, and with what the log is told. Default: none."""
 
 
+class WatchOptions(TypedDict, total=False):
+    """The keyword options of `watch`, which describes them."""
+
+    include_history: bool
+    ignore_deletes: bool
+    meta_only: bool
+    updates_only: bool
+    resume_from_revision: int | None
+    timeout: Seconds | None
+
+
 class Setup:
     """An engine made from the options of `connect`, and the options that are not core's."""
 

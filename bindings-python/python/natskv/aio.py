@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, Unpack
 
 from . import types
-from ._common import Feed, Options, Seconds, Setup, Value, filters
+from ._common import Feed, Options, Seconds, Setup, Value, WatchOptions, filters
 from ._loop import Driver
 from ._native import Bucket, KeyValueEntry
 from .types import KeyValueConfig, KeyValueStatus, Stats
@@ -434,11 +434,11 @@ class KeyValue:
         options = (include_history, ignore_deletes, meta_only, updates_only, resume_from_revision, timeout)
         return KeyWatcher(self._driver, self._bucket, filters(keys), options)
 
-    def watch_filtered(self, keys: Sequence[str], **options: Any) -> KeyWatcher:
+    def watch_filtered(self, keys: Sequence[str], **options: Unpack[WatchOptions]) -> KeyWatcher:
         """`watch` with several filters; takes its options."""
         return self.watch(keys, **options)
 
-    def watch_all(self, **options: Any) -> KeyWatcher:
+    def watch_all(self, **options: Unpack[WatchOptions]) -> KeyWatcher:
         """`watch` of all keys; takes its options."""
         return self.watch(">", **options)
 

@@ -281,7 +281,7 @@ def _plain(value: object) -> object:
         return dict(value)
     if isinstance(value, Sequence | set | frozenset):
         return list(value)
-    raise TypeError(f"a {type(value).__name__} cannot be part of a configuration")
+    raise TypeError(f"{type(value).__name__} cannot be part of a configuration")
 
 
 def _seconds(nanoseconds: int) -> float | None:

@@ -1,7 +1,6 @@
 /* The async forms and callbacks of a client with its own thread. */
 #include "harness.h"
 
-#include <signal.h>
 #include <stdlib.h>
 
 static natskv_error err;
@@ -166,7 +165,7 @@ static void cancelled_in_mid_flight(void)
     server_start(&server);
     natskv_client *client = client_of(&server);
     natskv_kv *kv = fresh_bucket(client, "cancel", "");
-    kill(server.pid, SIGSTOP); /* the request leaves, no answer comes */
+    server_freeze(&server); /* the request leaves, no answer comes */
     CHECK_EQ(natskv_put_string_async(kv, "a", "1", on_answer, &answer, &op), NATSKV_OK);
     nap_ms(20);
     CHECK_EQ(counter_get(&answer.count), 0);
@@ -183,7 +182,7 @@ static void cancelled_in_mid_flight(void)
     CHECK_CODE(natskv_put_string(kv, "a", "2", NULL, &err), NATSKV_TIMEOUT);
     CHECK(err.maybe_applied);
     CHECK(seconds() - start >= 0.2 && seconds() - start < 2);
-    kill(server.pid, SIGCONT);
+    server_thaw(&server);
     CHECK_EQ(natskv_kv_set_timeout_ms(kv, 0), NATSKV_OK);
     CHECK_OK(natskv_put_string(kv, "a", "3", NULL, &err));
     CHECK_EQ(counter_get(&answer.count), 2); /* each exactly once */
@@ -199,7 +198,7 @@ static void in_flight_at_the_end(void)
     server_start(&server);
     natskv_client *client = client_of(&server);
     natskv_kv *kv = fresh_bucket(client, "end", "");
-    kill(server.pid, SIGSTOP);
+    server_freeze(&server);
     for (int i = 0; i < 10; i++)
         CHECK_EQ(natskv_put_string_async(kv, "a", "1", on_answer, &answer, NULL), NATSKV_OK);
     natskv_client_free(client); /* runs the callbacks that are left */

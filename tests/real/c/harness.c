@@ -182,6 +182,18 @@ void server_kill(struct server *server)
     waitpid(server->pid, NULL, 0);
 }
 
+void server_freeze(struct server *server)
+{
+    int status;
+    kill(server->pid, SIGSTOP);
+    waitpid(server->pid, &status, WUNTRACED); /* all its threads stand still only then */
+}
+
+void server_thaw(struct server *server)
+{
+    kill(server->pid, SIGCONT);
+}
+
 static int remove_one(const char *path, const struct stat *stat, int kind, struct FTW *at)
 {
     (void)stat, (void)kind, (void)at;

@@ -26,6 +26,8 @@ void server_start(struct server *server);   /* a fresh store on a free port; wai
 void server_kill(struct server *server);    /* kill -9; the store stays */
 void server_restart(struct server *server); /* again on the same port and store */
 void server_end(struct server *server);     /* kill and remove the store */
+void server_freeze(struct server *server);  /* it stays connected and says nothing */
+void server_thaw(struct server *server);
 
 /* Ends the running test; only on the thread that runs it. */
 #if defined(__GNUC__)

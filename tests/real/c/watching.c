@@ -218,7 +218,7 @@ static void a_bucket_made_anew_under_a_watch(void)
     natskv_watcher *watcher;
     natskv_entry *entry;
     CHECK_OK(natskv_put_string(kv, "a", "old", NULL, &err));
-    CHECK_OK(natskv_bucket_bind(watching, "anew", &again, &err));
+    CHECK_OK(natskv_bucket_open(watching, "anew", &again, &err));
     CHECK_OK(natskv_watch(again, NULL, 0, NULL, &watcher, &err));
     CHECK_OK(natskv_watcher_next(watcher, 5000, &entry, &err));
     natskv_entry_free(entry);

@@ -161,6 +161,51 @@ def test_ctrl_c(server: Server) -> None:
         assert (process.stdout.read(), process.stderr.read()) == ("done\n", "")
 
 
+STORM = """
+import random, signal, sys, threading, time, natskv.sync
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+def work():
+    while time.monotonic() < end:
+        try:
+            kv.put("other", b"v")
+        except natskv.NatsConnectionError:
+            pass
+
+client = natskv.sync.connect(sys.argv[1])
+kv = client.create_key_value("storm", storage="memory")
+end = time.monotonic() + 2
+worker = threading.Thread(target=work)
+worker.start()
+signal.signal(signal.SIGALRM, interrupt)
+interrupts = 0
+while time.monotonic() < end:
+    signal.setitimer(signal.ITIMER_REAL, random.uniform(0.005, 0.02))
+    try:
+        while True:
+            try:
+                kv.put("main", b"v")
+            except natskv.NatsConnectionError:
+                pass
+    except KeyboardInterrupt:
+        interrupts += 1
+worker.join(10)
+kv.put("main", b"last", timeout=10)
+assert kv.get("main", timeout=10).value == b"last" and interrupts > 50 and not worker.is_alive()
+client.delete_key_value("storm", timeout=10)
+client.close()
+print("done", flush=True)
+"""
+
+
+def test_interrupts_at_any_moment(server: Server) -> None:
+    command = [sys.executable, "-X", "dev", "-c", STORM, server.url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
 def wait_until(condition: Any) -> None:
     give_up = time.monotonic() + 10
     while not condition():

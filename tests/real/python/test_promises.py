@@ -433,6 +433,9 @@ def test_nobody_listens(api: Api) -> None:
             await api.connect("ws://127.0.0.1:9")
         with pytest.raises(natskv.InvalidArgumentError):
             await api.connect("http://127.0.0.1:9")
+        for option in ({"nosuch": 1}, {"max_reconnects": -1}, {"name": 5}, {"request_timeout": "x"}):
+            with pytest.raises(natskv.InvalidArgumentError, match=f"option {next(iter(option))}: "):
+                await api.connect(**option)
 
     run(test)
 

@@ -1,0 +1,150 @@
+//! The C suite: the library's own tests, its header under four standards, the examples, and tests/real/c plain and under
+//! valgrind.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::c_table;
+use crate::dev::Dev;
+use crate::lane::{LIMIT, Lane};
+use crate::run::check;
+use crate::server::Server;
+use crate::setup::Need;
+
+const HEADER: &str = "bindings-c/include/natskv.h";
+
+/// What the static library needs from the system, as rustc's `--print native-static-libs` says on Linux.
+const NATIVE_LIBRARIES: [&str; 7] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
+
+const STRICT: [&str; 4] = ["-Wall", "-Wextra", "-pedantic", "-Werror"];
+
+/// Runs it.
+pub(crate) fn c(lane: &mut Lane<'_>) {
+    let dev = lane.dev;
+    lane.tests("cargo test", dev.cargo(["test", "--no-fail-fast", "-p", "natskv-c"]));
+    for standard in ["c99", "c11", "c++11", "c++20"] {
+        lane.check(&format!("natskv.h as {standard}"), header_alone(dev, standard));
+    }
+    lane.test("no function is missing in nulls.c", || nothing_is_missing(dev));
+    if !lane.build("libnatskv", || library(dev)) {
+        return;
+    }
+    examples(lane);
+    let mut program = PathBuf::new();
+    if !lane.build("tests/real/c", || suite(dev).map(|built| program = built)) {
+        return;
+    }
+    lane.tests("tests/real/c", dev.command(&program));
+    if let Some(why) = lane.missing.get(&Need::Valgrind) {
+        let why = why.clone();
+        return lane.skip("tests/real/c under valgrind", &why);
+    }
+    let mut valgrind = dev.command("valgrind");
+    valgrind
+        .env("NATSKV_SMALL", "1")
+        .args(["--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite,possible"])
+        .arg(&program);
+    lane.tests("tests/real/c under valgrind", valgrind);
+}
+
+/// libnatskv.a and libnatskv.so in target/debug.
+fn library(dev: &Dev) -> Result<()> {
+    check(&mut dev.cargo(["build", "--quiet", "-p", "natskv-c"]), &log(dev, "library"), LIMIT)?;
+    Ok(())
+}
+
+/// The test program, with the scenarios in it.
+fn suite(dev: &Dev) -> Result<PathBuf> {
+    let folder = folder(dev)?;
+    let table = folder.join("scenarios_table.c");
+    fs::write(&table, c_table::generate(&dev.root.join("tests/scenarios"))?)?;
+    let mut sources: Vec<PathBuf> = vec![table];
+    for entry in fs::read_dir(dev.root.join("tests/real/c"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "c") {
+            sources.push(path);
+        }
+    }
+    sources.sort();
+    let program = folder.join("suite");
+    let mut compile = compiler(dev, "CC", "cc");
+    compile
+        .args(["-std=c99", "-D_XOPEN_SOURCE=700", "-g", "-O1", "-Wno-missing-field-initializers"])
+        .args(STRICT)
+        .args(["-Ibindings-c/include", "-Itests/real/c"])
+        .args(&sources);
+    link(&mut compile, &program);
+    check(&mut compile, &log(dev, "suite"), LIMIT)?;
+    Ok(program)
+}
+
+/// Each example, without a warning, against a server.
+fn examples(lane: &mut Lane<'_>) {
+    let dev = lane.dev;
+    let server = match Server::start(dev) {
+        Ok(server) => server,
+        Err(error) => return lane.failed("examples", &format!("{error:#}")),
+    };
+    for name in ["basic", "watch", "poll_loop"] {
+        lane.test(&format!("examples/{name}.c"), || {
+            let program = folder(dev)?.join(name);
+            let mut compile = compiler(dev, "CC", "cc");
+            compile
+                .args(["-std=c99", "-D_POSIX_C_SOURCE=200809L", "-g"])
+                .args(STRICT)
+                .args(["-Ibindings-c/include", &format!("bindings-c/examples/{name}.c")]);
+            link(&mut compile, &program);
+            check(&mut compile, &log(dev, name), LIMIT)?;
+            check(dev.command(&program).arg(&server.url), &log(dev, name), LIMIT)?;
+            Ok(())
+        });
+    }
+}
+
+fn header_alone(dev: &Dev, standard: &str) -> Command {
+    let is_cpp = standard.starts_with("c++");
+    let mut compile = if is_cpp { compiler(dev, "CXX", "c++") } else { compiler(dev, "CC", "cc") };
+    compile.args(["-x", if is_cpp { "c++" } else { "c" }, &format!("-std={standard}"), "-Wconversion"]);
+    compile.args(STRICT).args(["-fsyntax-only", HEADER]);
+    compile
+}
+
+/// Every function of the header is called with NULL somewhere in nulls.c.
+fn nothing_is_missing(dev: &Dev) -> Result<()> {
+    let header = fs::read_to_string(dev.root.join(HEADER))?;
+    let tests = fs::read_to_string(dev.root.join("tests/real/c/nulls.c"))?;
+    let mut missing: Vec<&str> = Vec::new();
+    for line in header.lines().filter(|line| !line.starts_with([' ', '*', '/', '#']) && !line.starts_with("typedef")) {
+        let Some(start) = line.find("natskv_").filter(|_| line.contains('(')) else { continue };
+        let name = line[start..].split('(').next().unwrap_or_default();
+        let name = name.rsplit([' ', '*']).next().unwrap_or(name);
+        if !tests.contains(&format!("{name}(")) {
+            missing.push(name);
+        }
+    }
+    ensure!(missing.is_empty(), "nulls.c does not call {}", missing.join(", "));
+    Ok(())
+}
+
+fn compiler(dev: &Dev, variable: &str, default: &str) -> Command {
+    dev.command(env::var_os(variable).unwrap_or_else(|| OsString::from(default)))
+}
+
+fn link(compile: &mut Command, program: &Path) {
+    compile.arg("target/debug/libnatskv.a").args(NATIVE_LIBRARIES).arg("-o").arg(program);
+}
+
+fn folder(dev: &Dev) -> Result<PathBuf> {
+    let folder = dev.dev.join("c");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(folder)
+}
+
+fn log(dev: &Dev, what: &str) -> PathBuf {
+    dev.dev.join("logs").join(format!("build-c-{what}.log"))
+}
