@@ -191,7 +191,7 @@ pub struct WatchOptions {
     pub timeout: Option<Duration>,
 }
 
-/// What a create or an update of a bucket compares and keeps; see [`Client::create_bucket`](crate::Client::create_bucket).
+/// What `create_bucket` compares with an existing bucket.crate::Client::create_bucket).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compare {
     /// An existing bucket must equal the whole configuration, defaults included.

@@ -319,9 +319,9 @@ impl Net {
         let inbox = format!("{}*", self.inbox);
         encode::subscribe(self.session.out(), &inbox, None, INBOX_SID);
         let waiting = self.requests.iter().filter(|(_, request)| request.place == Place::Waiting);
-        let mut waiting: Vec<(u64, u64)> = waiting.map(|(id, request)| (request.order, id)).collect();
-        waiting.sort_unstable();
-        for (_, id) in waiting {
+        let mut in_order = BTreeMap::new();
+        in_order.extend(waiting.map(|(id, request)| (request.order, id)));
+        for id in in_order.into_values() {
             self.write(id);
         }
     }

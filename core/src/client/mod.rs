@@ -189,12 +189,12 @@ impl Client {
 
     /// Done (Names), sorted; mirrors included.
     pub fn bucket_names(&mut self, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
-        self.admin("", Task::Names { found: Vec::new() }, timeout, now)
+        self.admin("", Task::Names { found: BTreeMap::new() }, timeout, now)
     }
 
     /// Done (Statuses), sorted by name; mirrors included.
     pub fn bucket_list(&mut self, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
-        self.admin("", Task::List { found: Vec::new() }, timeout, now)
+        self.admin("", Task::List { found: BTreeMap::new() }, timeout, now)
     }
 
     /// Done (Status).

@@ -426,7 +426,9 @@ impl Ordered {
         self.last_activity = now;
         let subject = [&self.plan.api_prefix, ".CONSUMER.INFO.", &self.plan.stream, ".", &self.name];
         match net.request(Owner::Consumer(self.id), &subject, Ask::default()) {
-            Ok(request) => self.enter(State::Probing { request }, self.plan.request_timeout.min(PROBE_PATIENCE), net, now),
+            Ok(request) => {
+                self.enter(State::Probing { request }, self.plan.request_timeout.min(PROBE_PATIENCE), net, now)
+            }
             Err(error) => return Step::Failed(error),
         }
         Step::Nothing

@@ -2,6 +2,7 @@
 
 use alloc::{
     boxed::Box,
+    collections::BTreeMap,
     format,
     string::{String, ToString},
     vec::Vec,
@@ -30,8 +31,8 @@ pub(crate) enum Task {
     Create { config: BucketConfig, compare: Compare },
     Update { config: BucketConfig, creates: bool },
     Delete,
-    Names { found: Vec<String> },
-    List { found: Vec<BucketStatus> },
+    Names { found: BTreeMap<String, ()> },
+    List { found: BTreeMap<String, BucketStatus> },
 }
 
 #[derive(Debug)]
@@ -209,11 +210,11 @@ impl Admin {
             Task::List { found } => found.extend(page.iter().filter_map(|stream| {
                 let info = stream.as_object()?;
                 let name = info.get("config")?.get("name")?.as_str()?.strip_prefix("KV_")?;
-                Some(BucketStatus::of_info(name, info))
+                Some((name.to_string(), BucketStatus::of_info(name, info)))
             })),
             Task::Names { found } => {
                 found
-                    .extend(page.iter().filter_map(|name| name.as_str()?.strip_prefix("KV_").map(ToString::to_string)));
+                    .extend(page.iter().filter_map(|name| Some((name.as_str()?.strip_prefix("KV_")?.to_string(), ()))));
             }
             Task::Open | Task::Status | Task::Create { .. } | Task::Update { .. } | Task::Delete => {}
         }
@@ -221,14 +222,8 @@ impl Admin {
             return self.go(cx, Step::Page);
         }
         Progress::Done(Ok(match &mut self.task {
-            Task::List { found } => {
-                found.sort_by(|a, b| a.bucket.cmp(&b.bucket));
-                Outcome::Statuses(core::mem::take(found))
-            }
-            Task::Names { found } => {
-                found.sort_unstable();
-                Outcome::Names(core::mem::take(found))
-            }
+            Task::List { found } => Outcome::Statuses(core::mem::take(found).into_values().collect()),
+            Task::Names { found } => Outcome::Names(core::mem::take(found).into_keys().collect()),
             Task::Open | Task::Status | Task::Create { .. } | Task::Update { .. } | Task::Delete => Outcome::Unit,
         }))
     }

@@ -214,7 +214,9 @@ impl BucketConfig {
         put("compression", self.compression.map(|on| if on { "s2".into() } else { "none".into() }));
         put(
             "metadata",
-            self.metadata.as_ref().map(|map| map.iter().map(|(k, v)| (k.clone(), Value::from(v.as_str()))).collect()),
+            self.metadata
+                .as_ref()
+                .map(|map| object(map.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))))),
         );
         put("placement", self.placement.as_ref().map(placement_value));
         put("republish", self.republish.as_ref().map(republish_value));
@@ -310,7 +312,7 @@ impl BucketConfig {
             put("compression", if compression { "s2" } else { "none" }.into());
         }
         if let Some(metadata) = &self.metadata {
-            put("metadata", metadata.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect());
+            put("metadata", object(metadata.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())))));
         }
         if let Some(placement) = &self.placement {
             put("placement", placement_value(placement));
@@ -415,8 +417,10 @@ impl BucketConfig {
             ("subject_delete_marker_ttl", "limit_marker_ttl"),
         ];
         let mut existing = existing.clone();
-        existing
-            .insert("metadata".into(), own_metadata(&existing).into_iter().map(|(k, v)| (k, Value::from(v))).collect());
+        existing.insert(
+            "metadata".into(),
+            object(own_metadata(&existing).into_iter().map(|(name, value)| (name, Value::from(value)))),
+        );
         let mut differing = Vec::new();
         for (stream_name, name) in COMPARED {
             let (wanted, found) = (wanted.get(*stream_name), existing.get(*stream_name));
@@ -442,8 +446,8 @@ fn normal(value: Option<&Value>) -> Value {
         Some(Value::Object(fields)) => {
             let kept =
                 fields.iter().map(|(name, value)| (name.clone(), normal(Some(value)))).filter(|(_, v)| !v.is_null());
-            let kept: Map<String, Value> = kept.collect();
-            if kept.is_empty() { Value::Null } else { Value::Object(kept) }
+            let kept = object(kept);
+            if kept.as_object().is_some_and(Map::is_empty) { Value::Null } else { kept }
         }
         Some(other) => other.clone(),
     }
@@ -453,7 +457,9 @@ fn normal(value: Option<&Value>) -> Value {
 fn own_metadata(stream: &Map<String, Value>) -> BTreeMap<String, String> {
     let pairs = stream.get("metadata").and_then(Value::as_object).into_iter().flatten();
     let own = pairs.filter(|(name, _)| !name.starts_with("_nats."));
-    own.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_string()))).collect()
+    let mut metadata = BTreeMap::new();
+    metadata.extend(own.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_string()))));
+    metadata
 }
 
 /// A fetched configuration, ready to be sent back: servers refuse fields they added themselves under `_nats.`.
@@ -462,8 +468,7 @@ pub(crate) fn for_update(stream: &Map<String, Value>) -> Map<String, Value> {
     let metadata = own_metadata(&stream);
     stream.remove("metadata");
     if !metadata.is_empty() {
-        stream
-            .insert("metadata".into(), metadata.into_iter().map(|(name, value)| (name, Value::from(value))).collect());
+        stream.insert("metadata".into(), object(metadata.into_iter().map(|(name, value)| (name, Value::from(value)))));
     }
     stream
 }
@@ -633,6 +638,13 @@ fn nanos_value(duration: Duration) -> Value {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).into()
 }
 
+/// An object of these fields. Inserted one by one: collecting would bring a sort into the wasm for a handful of fields.
+fn object(pairs: impl Iterator<Item = (String, Value)>) -> Value {
+    let mut fields = Map::new();
+    fields.extend(pairs);
+    Value::Object(fields)
+}
+
 fn json_object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(fields) => fields,
@@ -646,7 +658,12 @@ fn metadata(value: Value) -> Result<BTreeMap<String, String>, Error> {
         Value::String(text) => Ok((name, text)),
         other => Err(Error::argument(format!("metadata: {name:?}: {other} is not a string"))),
     });
-    pairs.collect()
+    let mut metadata = BTreeMap::new();
+    for pair in pairs {
+        let (name, value) = pair?;
+        metadata.insert(name, value);
+    }
+    Ok(metadata)
 }
 
 fn placement_value(placement: &Placement) -> Value {

@@ -3,7 +3,7 @@
 //! Such a read completes or fails, never ends early: a lost connection or consumer is resumed inside, and the bucket's being made
 //! anew starts it over. A key that is written while it is listed may be delivered twice; the newest state counts, once.
 
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
 
 use crate::{
     error::Error,
@@ -140,10 +140,10 @@ fn newest_live(mut names: Vec<Name>) -> Vec<String> {
     names.into_iter().filter(|name| name.is_live).map(|name| name.key.into_string()).collect()
 }
 
-fn current(mut entries: Vec<Entry>) -> Vec<Entry> {
-    entries.sort_by(|a, b| a.key().cmp(b.key()).then(b.revision.cmp(&a.revision)));
-    entries.dedup_by(|later, first| later.key() == first.key());
-    entries.retain(|entry| !entry.is_marker());
-    entries.sort_by_key(|entry| entry.revision);
-    entries
+/// The newest of each key; they come, and stay, in the order of their revisions.
+fn current(entries: Vec<Entry>) -> Vec<Entry> {
+    let mut newest = BTreeMap::new();
+    newest.extend(entries.iter().map(|entry| (String::from(entry.key()), entry.revision)));
+    let is_shown = |entry: &Entry| newest.get(entry.key()) == Some(&entry.revision) && !entry.is_marker();
+    entries.into_iter().filter(is_shown).collect()
 }
