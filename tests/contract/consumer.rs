@@ -371,3 +371,57 @@ fn purge_deletes_never_reaches_beyond_the_marker() {
     }
     assert_eq!(scene.rig.result(op), &Ok(Outcome::Purged(1)));
 }
+
+#[test]
+fn nothing_follows_the_end_of_a_watch() {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.created(0, 0);
+    scene.rig.pass(Duration::from_secs(11));
+    let gone = "{\"error\":{\"code\":404,\"err_code\":10059,\"description\":\"stream not found\"}}";
+    scene.rig.answer("STREAM.INFO", gone);
+    assert_eq!(scene.revisions(), ["caught up", "BUCKET_NOT_FOUND"]);
+    scene.rig.sent();
+    scene.rig.pass(Duration::from_secs(30));
+    assert_eq!(scene.rig.sent(), "", "nor is the server asked any more");
+    scene.rig.call(|c, now| c.drain(now));
+    scene.rig.call(|c, now| c.close(now));
+    assert!(scene.revisions().is_empty());
+}
+
+#[test]
+fn drain_ends_a_watch_once() {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.created(0, 0);
+    scene.rig.call(|c, now| c.drain(now));
+    scene.rig.call(|c, now| c.close(now));
+    assert_eq!(scene.revisions(), ["caught up", "CLOSED"]);
+}
+
+#[test]
+fn purge_deletes_leaves_a_key_alone_that_reads_as_a_wildcard() {
+    let mut rig = Rig::connected();
+    let bucket = rig.client.bind("b").expect("bind");
+    let op = rig.call(|c, now| c.purge_deletes(bucket, Duration::ZERO, None, now)).expect("purge_deletes");
+    rig.answer("STREAM.INFO", "{\"config\":{\"max_msgs_per_subject\":5},\"ts\":\"2026-11-23T03:37:33Z\"}");
+    let mut scene = Scene { rig, watch: WatchId(0), sid: 0 };
+    scene.find_sid();
+    scene.created(2, 0);
+    let block = "NATS/1.0\r\nKV-Operation: DEL\r\n\r\n";
+    for (at, key) in [(1, ">"), (2, "a.*")] {
+        let ack = format!("$JS.ACK.KV_b.c.1.{at}.{at}.1795405052788098189.{}", 2 - at);
+        let (sid, len) = (scene.sid, block.len());
+        scene.rig.receive(format!("HMSG $KV.b.{key} {sid} {ack} {len} {len}\r\n{block}\r\n"));
+    }
+    assert!(!scene.rig.written.contains("STREAM.PURGE"), "it would purge live keys: {}", scene.rig.written);
+    assert_eq!(scene.rig.result(op), &Ok(Outcome::Purged(0)));
+}
+
+#[test]
+fn a_stored_message_that_looks_like_a_status_is_a_message() {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.created(2, 0);
+    scene.control("Idle Heartbeat", "$JS.ACK.KV_b.c.1.1.1.1795405052788098189.1"); // servers relay any header block
+    scene.message("k", 2, 2, 0);
+    assert_eq!(scene.revisions(), ["1", "2", "caught up"]);
+    assert!(!scene.rig.written.contains("PUB $JS.ACK"), "{}", scene.rig.written);
+}

@@ -194,19 +194,22 @@ impl Ordered {
 
     pub(crate) fn on_message<'a>(&mut self, message: &Message<'a>, net: &mut Net, now: Instant) -> Step<'a> {
         self.last_activity = now;
-        if let Some(status) = message.headers.status() {
-            return match meaning(status, message.headers.description(), message.reply.is_some(), Context::Push) {
-                Meaning::FlowControl => message.reply.map_or(Step::Nothing, |reply| Step::FlowControl(text(reply))),
-                Meaning::Heartbeat => self.on_heartbeat(message, net, now),
-                _ => Step::Nothing,
-            };
-        }
-        let Some(meta) = message.reply.and_then(AckMeta::parse) else { return Step::Nothing };
+        // Before the status: servers relay any header block, so a stored message may begin with one.
+        let Some(meta) = message.reply.and_then(AckMeta::parse) else { return self.on_control(message, net, now) };
         match self.tracker.on_message(meta.stream_seq, meta.consumer_seq, meta.pending) {
             Verdict::Deliver { caught_up } => Step::Deliver { meta, caught_up },
             Verdict::Skip { caught_up: true } => Step::CaughtUp,
             Verdict::Skip { caught_up: false } => Step::Nothing,
             Verdict::Lost(why) => self.recreate(why, net, now),
+        }
+    }
+
+    fn on_control<'a>(&mut self, message: &Message<'a>, net: &mut Net, now: Instant) -> Step<'a> {
+        let Some(status) = message.headers.status() else { return Step::Nothing };
+        match meaning(status, message.headers.description(), message.reply.is_some(), Context::Push) {
+            Meaning::FlowControl => message.reply.map_or(Step::Nothing, |reply| Step::FlowControl(text(reply))),
+            Meaning::Heartbeat => self.on_heartbeat(message, net, now),
+            _ => Step::Nothing,
         }
     }
 
