@@ -21,7 +21,7 @@ use crate::{
         status::{Context, Meaning, meaning},
         tracker::{Policy, Tracker, Verdict},
     },
-    mux::{Answer, Ask, Net, Owner},
+    mux::{Answer, Ask, Net, OnLoss, Owner},
     proto::{parser::Message, subject},
     time::Instant,
     timers::Timer,
@@ -359,7 +359,7 @@ impl Ordered {
         self.tracker.restart();
         net.subscribe(&self.inbox, self.sid);
         let body = self.create_request().to_string();
-        let ask = Ask { payload: body.as_bytes(), is_repeatable: false, headers: &[] };
+        let ask = Ask { payload: body.as_bytes(), on_loss: OnLoss::Fail, headers: &[] };
         let subject = create_subject(&self.plan.api_prefix, &self.plan.stream, &self.name, self.filters());
         let request =
             net.request(Owner::Consumer(self.id), &subject, ask).inspect_err(|_| net.unsubscribe(self.sid))?;

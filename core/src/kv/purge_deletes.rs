@@ -149,7 +149,7 @@ impl PurgeDeletes {
         {
             let body = format!("{}", json!({"filter": marker.subject, "seq": marker.before}));
             // Purging the same again removes nothing more.
-            let ask = Ask { payload: body.as_bytes(), is_repeatable: true, headers: &[] };
+            let ask = Ask { payload: body.as_bytes(), ..Ask::default() };
             match cx.net.request(Owner::Op(cx.op), &[&api_prefix, ".STREAM.PURGE.", &stream], ask) {
                 Ok(request) => cx.slots.others.push(request),
                 Err(error) => return error.into(),
