@@ -377,3 +377,14 @@ fn a_bucket_has_one_handle_however_often_it_is_opened() {
     rig.call(|c, now| c.get(bound, "k", None, None, now)).expect("get");
     assert!(rig.sent().contains("STREAM.MSG.GET.KV_b"), "binding again forgets nothing");
 }
+
+#[test]
+fn a_mirror_within_a_domain_writes_through_the_domain() {
+    let mut rig = Rig::new(Config { domain: Some("HUB".into()), ..Config::default() });
+    rig.establish();
+    let op = rig.call(|c, now| c.open("m", None, now)).expect("open");
+    rig.answer("STREAM.INFO.KV_m", "{\"config\":{\"max_msgs_per_subject\":1,\"mirror\":{\"name\":\"KV_b\"}}}");
+    let Ok(Outcome::Opened(bucket, _)) = rig.result(op).clone() else { panic!("not opened") };
+    rig.call(|c, now| c.put(bucket, "k", b"v", None, now)).expect("put");
+    assert!(rig.sent().contains("PUB $JS.HUB.API.$KV.b.k "));
+}
