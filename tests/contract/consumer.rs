@@ -532,3 +532,21 @@ fn a_read_whose_flow_control_is_not_allowed_fails_instead_of_stalling() {
     scene.rig.receive(format!("-ERR 'Permissions Violation for Publish to \"$JS.FC.KV_b.{name}.tok\"'\r\n"));
     assert_eq!(scene.rig.result(op).as_ref().expect_err("denied").code, ErrorCode::Permission);
 }
+
+#[test]
+fn a_watch_of_a_bucket_bound_without_asking_notices_that_it_was_made_anew() {
+    let mut rig = Rig::connected();
+    let bucket = rig.client.bind("b").expect("bind");
+    let watch = rig.call(|c, now| c.watch(bucket, &[], WatchOptions::default(), now)).expect("watch");
+    let mut scene = Scene { rig, watch, sid: 0 };
+    scene.find_sid();
+    scene.created(1, 0);
+    scene.rig.answer("STREAM.INFO", &info(CREATED, 9));
+    scene.message("a", 9, 1, 0);
+    assert_eq!(scene.revisions(), ["9", "caught up"]);
+    scene.rig.sent();
+    scene.rig.pass(Duration::from_secs(11));
+    let request = scene.recreated("2026-11-23T04:00:00Z", 20);
+    assert!(request.contains("last_per_subject"), "{request}");
+    assert_eq!(scene.revisions(), ["reset"]);
+}

@@ -266,8 +266,12 @@ impl Client {
             Listener::Watch(watch_id) => {
                 let Some(watch) = self.watches.get_mut(watch_id) else { return };
                 let is_over = matches!(step, Step::Failed(_));
+                let is_opened = matches!(step, Step::Opened { .. });
                 let bucket = &self.buckets[watch.bucket];
                 let told = watch.on_step(bucket, step, message, &mut subscription.ordered, &mut self.net, self.now);
+                if is_opened {
+                    subscription.ordered.learn(&mut self.net);
+                }
                 self.index_sid(id, old_sid);
                 self.tell(watch_id, told);
                 if is_over {
