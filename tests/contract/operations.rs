@@ -388,3 +388,29 @@ fn a_mirror_within_a_domain_writes_through_the_domain() {
     rig.call(|c, now| c.put(bucket, "k", b"v", None, now)).expect("put");
     assert!(rig.sent().contains("PUB $JS.HUB.API.$KV.b.k "));
 }
+
+#[test]
+fn a_write_sent_twice_and_then_to_nobody_may_be_applied() {
+    let config = Config { retry_writes: true, ..Config::default() };
+    let mut rig = Rig::new(config);
+    rig.establish();
+    let (mut rig, b) = with_bucket(rig);
+    let put = rig.call(|c, now| c.put(b, "k", b"v", Some(Duration::from_secs(60)), now)).expect("put");
+    let create = rig.call(|c, now| c.create(b, "new", b"v", None, Some(Duration::from_secs(60)), now)).expect("create");
+    rig.pass(Duration::from_secs(1));
+    rig.lose();
+    rig.pass(Duration::from_millis(1));
+    rig.establish();
+    for key in ["k", "new"] {
+        while rig.written.contains(&format!("PUB $KV.b.{key} ")) {
+            rig.answer_status(&format!("PUB $KV.b.{key} "), "503");
+            rig.answer_status("STREAM.INFO.KV_b", "503");
+            rig.written = rig.written.replace(&format!("PUB $KV.b.{key} "), "gone ");
+            rig.pass(Duration::from_millis(250));
+        }
+    }
+    for op in [put, create] {
+        let error = rig.result(op).as_ref().expect_err("nobody");
+        assert_eq!((error.code, error.maybe_applied), (ErrorCode::NoResponders, true), "{error}");
+    }
+}

@@ -189,7 +189,7 @@ impl Client {
 
     pub(super) fn is_exposed(&self, id: u64) -> bool {
         let op = self.ops.get(id).and_then(Option::as_ref);
-        op.is_some_and(|op| self.net.is_exposed_write(op.slots.current))
+        op.is_some_and(|op| [op.slots.current, op.slots.held].iter().any(|request| self.net.is_exposed_write(*request)))
     }
 
     pub(super) fn on_op_timer(&mut self, id: u64) {

@@ -160,7 +160,11 @@ impl Create {
     }
 
     fn later(&mut self, cx: &Cx<'_>, error: Option<Error>) -> Progress {
-        let error = || error.unwrap_or_else(|| missing::no_responders(cx.net.subject(cx.slots.held)));
+        let held = cx.slots.held;
+        let error = || {
+            let error = error.unwrap_or_else(|| missing::no_responders(cx.net.subject(held)));
+            error.maybe_applied(cx.net.is_resent(held))
+        };
         self.tries.again(error).map_or_else(Progress::from, Progress::Later)
     }
 

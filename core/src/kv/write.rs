@@ -139,7 +139,8 @@ impl Write {
                 Err(error) => error.into(),
                 Ok(_) => {
                     self.step = Step::Publishing;
-                    let error = || missing::no_responders(cx.net.subject(cx.slots.held));
+                    let held = cx.slots.held;
+                    let error = || missing::no_responders(cx.net.subject(held)).maybe_applied(cx.net.is_resent(held));
                     self.tries.again(error).map_or_else(Progress::from, Progress::Later)
                 }
             },
@@ -156,7 +157,7 @@ impl Write {
         match puback::parse(payload, ack_stream) {
             Ok(Ok(seq)) => Progress::Done(Ok(Outcome::Revision(seq))),
             Ok(Err(error)) if error.is_retryable() => {
-                let refusal = error.to_error();
+                let refusal = error.to_error().maybe_applied(cx.net.is_resent(request));
                 cx.hold(request);
                 self.tries.again(|| refusal).map_or_else(Progress::from, Progress::Later)
             }
