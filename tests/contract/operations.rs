@@ -414,3 +414,12 @@ fn a_write_sent_twice_and_then_to_nobody_may_be_applied() {
         assert_eq!((error.code, error.maybe_applied), (ErrorCode::NoResponders, true), "{error}");
     }
 }
+
+#[test]
+fn a_timeout_says_what_was_not_answered() {
+    let (mut rig, b) = with_bucket(Rig::connected());
+    let put = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+    rig.pass(Duration::from_secs(6));
+    let error = rig.result(put).as_ref().expect_err("late");
+    assert_eq!((error.code, &*error.message), (ErrorCode::Timeout, "timed out: no answer on \"$KV.b.k\""));
+}

@@ -1,6 +1,6 @@
 //! Inside the client: who an answer, a message, a timer or a change of the connection is for, and what follows from it.
 
-use alloc::{boxed::Box, format, vec::Vec};
+use alloc::{borrow::Cow, boxed::Box, format, vec::Vec};
 use core::time::Duration;
 
 use super::{Client, check_timeout, too_many};
@@ -196,8 +196,13 @@ impl Client {
         let now = self.now;
         let Some(op) = self.op_mut(id) else { return };
         if op.deadline <= now {
+            let request = op.slots.current;
             let is_write = self.is_exposed(id);
-            let text = if self.net.session.is_ready() { "timed out" } else { "timed out: not connected" };
+            let text: Cow<'static, str> = match self.net.subject(request) {
+                _ if !self.net.session.is_ready() => "timed out: not connected".into(),
+                "" => "timed out".into(),
+                subject => format!("timed out: no answer on {subject:?}").into(),
+            };
             self.finish(id, Err(Error::new(ErrorCode::Timeout, text).maybe_applied(is_write)));
             return;
         }
