@@ -1,47 +1,55 @@
-// The web's part of the demo in a page of a headless Chromium: page.mjs SERVER ROUNDS OTHER...
-// With --serve SERVER it only serves the page, for `cargo xtask demo --stay`, and prints its address.
-import { createServer } from "node:http";
-import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { extname, join } from "node:path";
+// The web's part of the demo in a headless Chromium: page.mjs SERVER ROUNDS OTHER... drives the page of bindings-wasm/explorer.
+// page.mjs --serve SERVER only serves that page, for `cargo xtask demo --stay`, and prints its address.
+
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const { NATSKV_DEV, NATSKV_CHROMIUM } = process.env;
-const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm" };
-const FOLDERS = { "/": fileURLToPath(new URL(".", import.meta.url)), "/natskv/": join(NATSKV_DEV, "npm", "natskv", "dist") };
+import { dist, root, tool } from "../real/web/dev.mjs";
+import { serve } from "../real/web/serve.mjs";
 
-const web = createServer(async (request, response) => {
-  const { pathname } = new URL(request.url, "http://localhost");
-  const [, folder, name] = /^(\/(?:natskv\/)?)([\w.-]*)$/.exec(pathname) ?? [];
-  const file = name === "" ? "page.html" : name;
-  try {
-    const body = await readFile(join(FOLDERS[folder], file));
-    response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "text/plain" }).end(body);
-  } catch {
-    response.writeHead(404).end("not found");
-  }
+const LIMIT_MS = 30_000;
+const site = await serve({
+  "/explorer/": join(root, "bindings-wasm/explorer/"),
+  "/explorer/natskv/": join(dist, "/"),
+  "/demo/": fileURLToPath(new URL(".", import.meta.url)),
 });
-await new Promise((resolve) => web.listen(0, "127.0.0.1", resolve));
-const address = `http://127.0.0.1:${web.address().port}/`;
+const address = (server) => `${site.url}/explorer/index.html?${new URLSearchParams({ server, bucket: "demo" })}`;
 
 if (process.argv[2] === "--serve") {
-  console.log(`${address}?server=${encodeURIComponent(process.argv[3])}`);
+  console.log(address(process.argv[3]));
 } else {
-  process.exit(await drive(...process.argv.slice(2)));
+  await drive(...process.argv.slice(2));
+  site.end();
 }
 
 async function drive(server, rounds, ...others) {
-  const { chromium } = createRequire(join(NATSKV_DEV, "node", "x.js"))("playwright-core");
-  const browser = await chromium.launch({ executablePath: NATSKV_CHROMIUM, args: ["--no-sandbox"] });
+  const { chromium } = await tool("playwright-core/index.mjs");
+  const browser = await chromium.launch({ executablePath: process.env.NATSKV_CHROMIUM, args: ["--no-sandbox"] });
   try {
     const page = await browser.newPage();
+    page.setDefaultTimeout(LIMIT_MS);
     page.on("console", (message) => console.log(message.text()));
     page.on("pageerror", (error) => console.error(error.message));
-    await page.goto(`${address}?${new URLSearchParams({ server, me: "page", rounds, others })}`);
-    const done = await page.waitForFunction(() => globalThis.demoDone, null, { timeout: 30_000 });
-    return (await done.jsonValue()) === "ok" ? 0 : 1;
+    await page.goto(address(server));
+    await page.waitForFunction(() => window.natskvReady);
+    const late = setTimeout(() => browser.close(), LIMIT_MS);
+    await page.evaluate(play, { me: "page", rounds: Number(rounds), others });
+    clearTimeout(late);
   } finally {
     await browser.close();
-    web.close();
   }
+}
+
+/** Runs in the page. */
+async function play(plan) {
+  const { part } = await import("/demo/part.mjs");
+  const follow = (take) => {
+    const seen = window.natskvDemo;
+    seen.forEach(take);
+    seen.push = (entry) => {
+      take(entry);
+      return Array.prototype.push.call(seen, entry);
+    };
+  };
+  await part({ put: window.natskvPut, follow }, plan, console.log);
 }

@@ -2,38 +2,37 @@
  * The web's part in `cargo xtask demo`, the same in a page and in Node: writes into the bucket, and tells what it sees of
  * the others. `say` gets one line per event, tab-separated: `wrote KEY REVISION MICROSECONDS` (how long the put took) and
  * `saw KEY REVISION MICROSECONDS` (from the other's write to here). Resolves when it saw all.
+ *
+ * `put(key, value)` writes; `follow(take)` calls `take` with each entry of the bucket, from the first on.
  */
-export async function part({ connect, Kvm }, plan, say, show = () => {}) {
-  const { server, me, rounds, others } = plan;
+export function part({ put, follow }, plan, say) {
+  const { me, rounds, others } = plan;
   const waitedFor = new Set(others.map((other) => `${other}.ready`));
   const expected = new Set(others.flatMap((other) => count(rounds).map((round) => `${other}.${round}`)));
-  const nc = await connect({ servers: server, name: `demo ${me}` });
-  try {
-    const kv = await new Kvm(nc).create("demo");
-    const entries = await kv.watch();
-    await kv.put(`${me}.ready`, "");
+  return new Promise((resolve, reject) => {
     let writer;
-    for await (const entry of entries) {
-      show(entry);
-      waitedFor.delete(entry.key);
-      if (waitedFor.size === 0) writer ??= write(kv, plan, say);
-      if (expected.delete(entry.key)) {
-        say(["saw", entry.key, entry.revision, nowMicros() - Number(entry.string())].join("\t"));
+    follow(({ key, revision, value }) => {
+      waitedFor.delete(key);
+      if (waitedFor.size === 0) {
+        writer ??= write(put, plan, say);
       }
-      if (writer && expected.size === 0) break;
-    }
-    await writer;
-  } finally {
-    await nc.close();
-  }
+      if (expected.delete(key)) {
+        say(["saw", key, revision, nowMicros() - Number(value)].join("\t"));
+      }
+      if (writer && expected.size === 0) {
+        resolve(writer);
+      }
+    });
+    put(`${me}.ready`, "").catch(reject);
+  });
 }
 
 /** One key a round, its value the time of writing. The three take turns, so that no one waits for another's CPU. */
-async function write(kv, { me, rounds, others }, say) {
+async function write(put, { me, rounds, others }, say) {
   await sleep(100 * others.filter((other) => other < me).length);
   for (const round of count(rounds)) {
     const started = nowMicros();
-    const revision = await kv.put(`${me}.${round}`, String(started));
+    const revision = await put(`${me}.${round}`, String(started));
     say(["wrote", `${me}.${round}`, revision, nowMicros() - started].join("\t"));
     await sleep(300);
   }

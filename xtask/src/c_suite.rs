@@ -35,11 +35,10 @@ pub(crate) fn c(lane: &mut Lane<'_>) {
         return;
     }
     examples(lane);
-    let mut program = PathBuf::new();
-    if !lane.build("tests/real/c", || suite(dev).map(|built| program = built)) {
-        return;
-    }
-    lane.tests("tests/real/c", dev.command(&program));
+    let Some(program) = built(lane) else { return };
+    let mut all_else = dev.command(&program);
+    all_else.arg("-scenario"); // those have a suite of their own
+    lane.tests("tests/real/c", all_else);
     if let Some(why) = lane.missing.get(&Need::Valgrind) {
         let why = why.clone();
         return lane.skip("tests/real/c under valgrind", &why);
@@ -50,6 +49,25 @@ pub(crate) fn c(lane: &mut Lane<'_>) {
         .args(["--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite,possible"])
         .arg(&program);
     lane.tests("tests/real/c under valgrind", valgrind);
+}
+
+/// The scenarios through the library.
+pub(crate) fn scenarios(lane: &mut Lane<'_>) {
+    let dev = lane.dev;
+    if !lane.build("libnatskv", || library(dev)) {
+        return;
+    }
+    let Some(program) = built(lane) else { return };
+    let mut scenarios = dev.command(&program);
+    scenarios.arg("scenario");
+    lane.tests("C", scenarios);
+}
+
+fn built(lane: &mut Lane<'_>) -> Option<PathBuf> {
+    let dev = lane.dev;
+    let mut program = None;
+    lane.build("tests/real/c", || suite(dev).map(|built| program = Some(built)));
+    program
 }
 
 /// libnatskv.a and libnatskv.so in target/debug.

@@ -19,9 +19,15 @@ pub(crate) fn generate(scenarios_dir: &Path) -> Result<String> {
         let name = path.file_stem().and_then(|name| name.to_str()).context("a scenario's name is not text")?;
         list += &table.scenario(name, &fs::read_to_string(path)?).with_context(|| format!("scenario {name}"))?;
     }
-    let mut text = String::from("/* Made by xtask/src/c_table.rs from tests/scenarios and tests/vectors/errors.json. */\n#include \"scenarios.h\"\n\n");
+    let mut text = String::from(
+        "/* Made by xtask/src/c_table.rs from tests/scenarios and tests/vectors/errors.json. */\n#include \"scenarios.h\"\n\n",
+    );
     text += &table.data;
-    writeln!(text, "const struct scenario scenarios[] = {{\n{list}}};\nconst size_t scenario_count = {};\n", files.len())?;
+    writeln!(
+        text,
+        "const struct scenario scenarios[] = {{\n{list}}};\nconst size_t scenario_count = {};\n",
+        files.len()
+    )?;
     let errors = scenarios_dir.parent().context("no folder above the scenarios")?.join("vectors/errors.json");
     text += &codes(&fs::read_to_string(errors)?)?;
     Ok(text)
@@ -275,7 +281,8 @@ impl Table {
                 Ok(Some(format!("    config->mirror = {};\n", self.array("natskv_source", &[source])?)))
             }
             ("sources", Value::Array(sources)) => {
-                let sources: Option<Vec<String>> = sources.iter().map(|source| self.source(source)).collect::<Result<_>>()?;
+                let sources: Option<Vec<String>> =
+                    sources.iter().map(|source| self.source(source)).collect::<Result<_>>()?;
                 let Some(sources) = sources else { return Ok(None) };
                 let array = self.array("natskv_source", &sources)?;
                 Ok(Some(format!("    config->sources = {array};\n    config->source_count = {};\n", sources.len())))

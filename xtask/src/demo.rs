@@ -199,6 +199,7 @@ fn stay_here(dev: &Dev, server: &Server) -> Result<()> {
     let mut page = String::new();
     BufReader::new(child.stdout.take().context("node has no output")?).read_line(&mut page)?;
     println!("\nserver  {}  and  {}\npage    {}\nCtrl-C ends both.", server.url, server.ws_url, page.trim());
+    let _pipe = child.stdin.take(); // waiting closes what it finds here, and that would end the guard
     child.wait()?;
     Ok(())
 }

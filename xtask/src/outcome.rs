@@ -2,6 +2,7 @@
 //!
 //! Four dialects are read: libtest, pytest, node:test and our own closing line `N passed, N failed, N skipped`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::AddAssign;
 
@@ -55,15 +56,24 @@ pub(crate) fn count(output: &str) -> Option<Count> {
     closing.or(whole)
 }
 
-/// Why things were skipped, a line each.
+/// Why things were skipped: a line each, or one for all tests of node that have the same reason.
 pub(crate) fn skips(output: &str) -> Vec<String> {
-    let reasons = output.lines().map(str::trim).filter(|line| {
-        line.starts_with("SKIPPED [")
+    let mut reasons = Vec::new();
+    let mut of_node: BTreeMap<&str, u32> = BTreeMap::new();
+    for line in output.lines().map(str::trim) {
+        let is_reason = line.starts_with("SKIPPED [")
             || line.starts_with("skip ")
-            || (line.starts_with("test ") && line.contains(" ... ignored"))
-            || ((line.starts_with("ok ") || line.starts_with("not ok ")) && line.contains("# SKIP"))
-    });
-    reasons.map(str::to_owned).collect()
+            || (line.starts_with("test ") && line.contains(" ... ignored"));
+        if is_reason {
+            reasons.push(line.to_owned());
+        } else if line.starts_with("ok ")
+            && let Some((_, reason)) = line.split_once("# SKIP")
+        {
+            *of_node.entry(reason.trim()).or_default() += 1;
+        }
+    }
+    reasons.extend(of_node.iter().map(|(reason, number)| format!("skip {number} tests: {reason}")));
+    reasons
 }
 
 /// "3 passed, 1 failed" and "3 passed; 1 ignored" alike.

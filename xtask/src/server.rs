@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,9 @@ use serde_json::Value;
 
 use crate::dev::Dev;
 use crate::run;
+
+/// The folder that goes when the program has ended, for `guarded`.
+const LITTER: &str = "NATSKV_LITTER";
 
 /// Ends when dropped, and also when this process is gone for whatever reason.
 #[derive(Debug)]
@@ -28,7 +32,9 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one and waits until it serves.
     pub(crate) fn start(dev: &Dev) -> Result<Self> {
-        let folder = std::env::temp_dir().join(format!("natskv-{}", std::process::id()));
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        let number = STARTED.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("natskv-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let at = folder.display();
         let config = format!(
@@ -37,7 +43,7 @@ impl Server {
         );
         fs::write(folder.join("conf"), config)?;
         let mut command = dev.command(dev.server());
-        command.arg("-c").arg(folder.join("conf"));
+        command.arg("-c").arg(folder.join("conf")).env(LITTER, &folder);
         let child = guarded(&command, Stdio::null()).context("cannot start nats-server")?;
         let mut server = Self { child, folder, url: String::new(), ws_url: String::new() };
         server.wait().with_context(|| server.log())?;
@@ -79,13 +85,13 @@ impl Drop for Server {
     fn drop(&mut self) {
         drop(self.child.stdin.take()); // the guard ends the server when this pipe closes
         let _ = run::wait(&mut self.child, Instant::now() + Duration::from_secs(5));
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
-/// Starts `command` so that it cannot outlive us: a shell holds a pipe of ours, and ends the program when it closes.
+/// Starts `command` so that it cannot outlive us: a shell holds a pipe of ours, and ends the program when it
+/// closes; then it removes the folder that `LITTER` names, if any.
 pub(crate) fn guarded(command: &Command, output: Stdio) -> Result<Child> {
-    const GUARD: &str = "trap '' INT; \"$@\" </dev/null & read -r _; kill $!; wait";
+    const GUARD: &str = "trap '' INT; \"$@\" </dev/null & read -r _; kill $!; wait; [ -z \"$NATSKV_LITTER\" ] || rm -rf \"$NATSKV_LITTER\"";
     let mut shell = Command::new("sh");
     shell.args(["-c", GUARD, "guard"]).arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {

@@ -1,6 +1,7 @@
 //! The fast lane: which suites there are, what each stands on, and how it runs.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 use std::thread;
 
 use anyhow::{Result, bail};
@@ -150,7 +151,7 @@ fn xtask(lane: &mut Lane<'_>) {
     lane.tests("cargo test", lane.dev.cargo(["test", "--no-fail-fast", "-p", "xtask"]));
 }
 
-const NODE_TEST: [&str; 2] = ["--test", "--test-reporter=tap"];
+const WEB: [(&str, &str); 2] = [("Node, over TCP and WebSocket", "node"), ("a page in Chromium", "browser")];
 const PYTEST: [&str; 4] = ["-m", "pytest", "-q", "-rs"];
 
 /// The form of the files, and the files through each binding.
@@ -161,6 +162,12 @@ fn scenarios(lane: &mut Lane<'_>) {
         let mut pytest = dev.command(dev.venv("python"));
         pytest.args(PYTEST).arg("tests/real/python/test_scenarios.py");
         lane.tests("Python, asyncio and blocking", pytest);
+    }
+    c_suite::scenarios(lane);
+    if has_web(lane) {
+        for (what, file) in WEB {
+            lane.tests(what, node_test(lane, file, "scenarios"));
+        }
     }
 }
 
@@ -189,11 +196,18 @@ fn web(lane: &mut Lane<'_>) {
     if !has_web(lane) {
         return;
     }
-    for (what, file) in [("the package", "package"), ("Node", "node"), ("Chromium", "browser")] {
-        let mut node = lane.dev.command("node");
-        node.args(NODE_TEST).arg(format!("tests/real/web/{file}.test.mjs"));
-        lane.tests(what, node);
+    lane.tests("the package", node_test(lane, "package", "promises"));
+    for (what, file) in WEB {
+        lane.tests(what, node_test(lane, file, "promises"));
     }
+}
+
+fn node_test(lane: &Lane<'_>, file: &str, only: &str) -> Command {
+    let mut node = lane.dev.command("node");
+    node.args(["--test", "--test-reporter=tap"])
+        .arg(format!("tests/real/web/{file}.test.mjs"))
+        .env("NATSKV_ONLY", only);
+    node
 }
 
 fn has_web(lane: &mut Lane<'_>) -> bool {

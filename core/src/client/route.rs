@@ -265,10 +265,14 @@ impl Client {
             }
             Listener::Watch(watch_id) => {
                 let Some(watch) = self.watches.get_mut(watch_id) else { return };
+                let is_over = matches!(step, Step::Failed(_));
                 let bucket = &self.buckets[watch.bucket];
                 let told = watch.on_step(bucket, step, message, &mut subscription.ordered, &mut self.net, self.now);
                 self.index_sid(id, old_sid);
                 self.tell(watch_id, told);
+                if is_over {
+                    self.stop_consumer(id);
+                }
             }
         }
     }
@@ -361,10 +365,10 @@ impl Client {
     }
 
     pub(super) fn on_connected(&mut self) {
+        self.net.on_connected(); // first, so that no answer comes before its subscription
         for id in self.consumers.keys() {
             self.with_consumer(id, None, |subscription, net, now| subscription.ordered.on_connected(net, now));
         }
-        self.net.on_connected();
         for id in self.ops.keys() {
             let now = self.now;
             let Some(op) = self.op_mut(id) else { continue };

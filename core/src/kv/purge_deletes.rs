@@ -57,9 +57,15 @@ struct Marker {
     is_removed: bool,
 }
 
+/// Whether STREAM.PURGE would take the subject for a pattern, and purge live keys with it: servers store whatever was published,
+/// also to `$KV.b.>`.
+fn is_pattern(subject: &[u8]) -> bool {
+    subject.split(|b| *b == b'.').any(|token| matches!(token, b"*" | b">"))
+}
+
 /// `seq` of the STREAM.PURGE for a marker at `revision`.
 pub(crate) const fn purge_before(revision: u64, is_old: bool) -> u64 {
-    if is_old { revision + 1 } else { revision }
+    if is_old { revision.saturating_add(1) } else { revision }
 }
 
 impl PurgeDeletes {
@@ -82,8 +88,9 @@ impl PurgeDeletes {
         };
         if self.step == Phase::Dating {
             let time = fields.get("ts").or_else(|| fields.get("state").and_then(|state| state.get("last_ts")));
+            // Where the server does not say, all markers count as young.
             let now_ns =
-                time.and_then(Value::as_str).and_then(|time| from_rfc3339(time.as_bytes())).unwrap_or(i64::MAX);
+                time.and_then(Value::as_str).and_then(|time| from_rfc3339(time.as_bytes())).unwrap_or(i64::MIN);
             self.step = Phase::Listing { now_ns };
             let mut plan = list::plan(cx, self.bucket, &[String::from(">")]);
             plan.is_headers_only = true;
@@ -99,6 +106,7 @@ impl PurgeDeletes {
             Step::Deliver { meta, caught_up } => {
                 if let Some(message) = message
                     && Operation::of(&message.headers) != Operation::Put
+                    && !is_pattern(message.subject)
                 {
                     let age = now_ns.saturating_sub(meta.timestamp_ns).max(0) as u128;
                     let is_old = age >= self.older_than.as_nanos();
@@ -141,7 +149,7 @@ impl PurgeDeletes {
         {
             let body = format!("{}", json!({"filter": marker.subject, "seq": marker.before}));
             // Purging the same again removes nothing more.
-            let ask = Ask { payload: body.as_bytes(), is_repeatable: true, headers: &[] };
+            let ask = Ask { payload: body.as_bytes(), ..Ask::default() };
             match cx.net.request(Owner::Op(cx.op), &[&api_prefix, ".STREAM.PURGE.", &stream], ask) {
                 Ok(request) => cx.slots.others.push(request),
                 Err(error) => return error.into(),

@@ -36,6 +36,7 @@ pub(crate) struct Watch {
     /// What the application has been given, which is where a watch that overflowed goes on.
     taken_revision: u64,
     taken_caught_up: bool,
+    is_ended: bool,
 }
 
 #[derive(Debug)]
@@ -85,6 +86,7 @@ impl Watch {
             open_deadline: Some(open_deadline),
             taken_revision: 0,
             taken_caught_up: false,
+            is_ended: false,
         }
     }
 
@@ -126,6 +128,7 @@ impl Watch {
         match step {
             Step::Nothing => return Told::Nothing,
             Step::Deliver { meta, caught_up } => {
+                let unread = self.bytes;
                 if let Some(message) = message
                     && ordered.is_wanted(message.subject)
                     && !(self.ignore_deletes && Operation::of(&message.headers) != Operation::Put)
@@ -145,7 +148,8 @@ impl Watch {
                 if caught_up {
                     self.push(WatchItem::CaughtUp);
                 }
-                if self.bytes > self.limit {
+                // A value that is larger than the limit by itself would never come through.
+                if unread > 0 && self.bytes > self.limit {
                     self.overflow(ordered, net, now);
                     return Told::Overflow;
                 }
@@ -173,10 +177,13 @@ impl Watch {
         self.tell()
     }
 
-    /// The watch is over. Before it was opened, that is how opening it failed.
+    /// The watch is over, for the first reason given. Before it was opened, that is how opening it failed.
     pub(crate) fn end(&mut self, error: Error) -> Told {
         if self.open_deadline.take().is_some() {
             return Told::OpenFailed(error);
+        }
+        if core::mem::replace(&mut self.is_ended, true) {
+            return Told::Nothing;
         }
         self.push(WatchItem::Ended(error));
         self.tell()

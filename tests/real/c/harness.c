@@ -22,7 +22,7 @@ int is_small;
 static jmp_buf end_of_test;
 static char why[1024];
 static int passed, failed;
-static const char *only; /* run tests whose name contains this */
+static const char *only; /* run tests whose name contains this; or, with '-' in front, those whose name does not */
 
 /* ── results */
 
@@ -39,7 +39,7 @@ void fail_at(const char *file, int line, const char *format, ...)
 
 void run_one(const char *name, void (*run)(void))
 {
-    if (only && !strstr(name, only))
+    if (only && (*only == '-') == (strstr(name, *only == '-' ? only + 1 : only) != NULL))
         return;
     double start = seconds();
     if (setjmp(end_of_test) == 0) {

@@ -5,7 +5,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 
-import { control, dist, here, natskv, root, scenarios, tool } from "./dev.mjs";
+import { control, dist, here, natskv, root, scenarios, tool, wanted } from "./dev.mjs";
 import { equal, ok } from "./expect.mjs";
 import { serve } from "./serve.mjs";
 import { Server } from "./server.mjs";
@@ -59,7 +59,7 @@ describe("a page in Chromium", { timeout: 10 * TIMEOUT_MS }, () => {
   });
 
   describe("scenarios", () => {
-    for (const { name, scenario } of all) {
+    for (const { name, scenario } of wanted("scenarios") ? all : []) {
       it(name, { skip, timeout: TIMEOUT_MS }, async () => {
         passed(await page.evaluate(([scenario, url]) => window.natskvScenario(scenario, url), [scenario, server.ws]));
       });
@@ -67,7 +67,7 @@ describe("a page in Chromium", { timeout: 10 * TIMEOUT_MS }, () => {
   });
 
   describe("promises", () => {
-    for (const [at, test] of tests.entries()) {
+    for (const [at, test] of wanted("promises") ? tests.entries() : []) {
       it(test.name, { skip, timeout: TIMEOUT_MS }, async (t) => {
         log = (line) => t.diagnostic(line);
         passed(await page.evaluate(([at, url]) => window.natskvTest(at, url), [at, server.ws]));
@@ -75,7 +75,8 @@ describe("a page in Chromium", { timeout: 10 * TIMEOUT_MS }, () => {
     }
   });
 
-  it("the explorer shows what others write, and writes", { skip, timeout: TIMEOUT_MS }, async () => {
+  const promise = wanted("promises") ? it : () => {};
+  promise("the explorer shows what others write, and writes", { skip, timeout: TIMEOUT_MS }, async () => {
     const { connect, Kvm } = await natskv();
     const nc = await connect({ servers: server.nats });
     const other = await browser.newPage();

@@ -16,6 +16,11 @@ if (!existsSync(beside)) {
   symlinkSync(tools, beside); // the package finds its optional peer `ws` there, as in a user's project
 }
 
+/** Whether to run "scenarios" or "promises": both, unless NATSKV_ONLY names one. */
+export function wanted(part) {
+  return (process.env.NATSKV_ONLY ?? part) === part;
+}
+
 /** A module of the npm tools. */
 export function tool(path) {
   return import(pathToFileURL(join(tools, path)));

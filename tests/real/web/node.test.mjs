@@ -2,7 +2,7 @@
 
 import { after, before, describe, it } from "node:test";
 
-import { control, natskv, scenarios } from "./dev.mjs";
+import { control, natskv, scenarios, wanted } from "./dev.mjs";
 import { equal, rejects } from "./expect.mjs";
 import { runScenario } from "./scenarios.mjs";
 import { Server } from "./server.mjs";
@@ -29,7 +29,7 @@ for (const transport of ["nats", "ws"]) {
     });
 
     describe("scenarios", () => {
-      for (const { name, scenario } of all) {
+      for (const { name, scenario } of wanted("scenarios") ? all : []) {
         it(name, { timeout: TIMEOUT_MS }, async () => {
           const nc = await module.connect({ servers: context.url });
           try {
@@ -42,7 +42,7 @@ for (const transport of ["nats", "ws"]) {
     });
 
     describe("promises", () => {
-      for (const test of tests) {
+      for (const test of wanted("promises") ? tests : []) {
         it(test.name, { timeout: TIMEOUT_MS }, (t) => runTest(test, { ...context, log: (line) => t.diagnostic(line) }));
       }
     });
@@ -54,7 +54,7 @@ for (const transport of ["nats", "ws"]) {
       { name: "user and password", conf: "authorization { user: me, password: secret }", good: { user: "me", pass: "secret" }, bad: { user: "me", pass: "wrong" } },
       { name: "token", conf: "authorization { token: secret }", good: { token: "secret" }, bad: { token: "wrong" } },
     ];
-    for (const { name, conf, good, bad } of cases) {
+    for (const { name, conf, good, bad } of wanted("promises") ? cases : []) {
       it(name, { timeout: TIMEOUT_MS }, async () => {
         const server = await Server.start(conf);
         try {

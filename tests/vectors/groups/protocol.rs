@@ -139,7 +139,7 @@ pub(super) fn header_parse(input: &Value) -> Read {
 }
 
 pub(super) fn connect(input: &Value) -> Read {
-    if input.get("jwt").or(input.get("nkey_seed")).is_some() {
+    if input.get("jwt").or_else(|| input.get("nkey_seed")).is_some() {
         return Ok(Found::Later("signing with an nkey is not built yet"));
     }
     only(input, &["info", "url", "user", "pass", "token", "name", "no_echo", "tls"])?;
