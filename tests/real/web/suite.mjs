@@ -462,7 +462,7 @@ async function execute({ kv }) {
 async function buckets({ kvm, bucket, kv }) {
   const name = `${bucket}-b`;
   const made = await kvm.create(name, { storage: "memory", description: "a text", history: 3, ttl: "1h", max_bytes: 1e6, maxValueSize: 1000, metadata: { owner: "me" } });
-  await kvm.create(name, { history: 3 });
+  await kvm.create(name, { history: 3, allow_direct: true });
   await rejects(kvm.create(name, { history: 4 }), "BUCKET_EXISTS", "history");
   const status = await made.status();
   contains(status, { bucket: name, values: 0, description: "a text", history: 3, ttl: 3_600_000, max_bytes: 1e6, storage: "memory", replicas: 1, compression: false });
