@@ -11,8 +11,13 @@ use std::{
     cell::Cell,
     collections::{HashMap, VecDeque},
     ffi::CStr,
+    hash::{BuildHasherDefault, Hasher},
+    os::fd::RawFd,
     ptr,
-    sync::{Arc, Condvar, Mutex, MutexGuard},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -44,6 +49,8 @@ const CORK: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Engine {
     inner: Mutex<Inner>,
+    /// Something panicked while the lock was free. A panic under the lock poisons that.
+    is_broken: AtomicBool,
     lead_waker: Waker,
     /// None: the client lives on the caller's loop.
     quiet: Option<Quiet>,
@@ -68,14 +75,34 @@ pub(crate) struct Inner {
     rounds: u64,
     /// The quiet thread waits for its bell without a time limit.
     is_quiet_asleep: bool,
-    calls: HashMap<OpId, Call>,
-    watches: HashMap<WatchId, Watch>,
+    calls: ById<OpId, Call>,
+    watches: ById<WatchId, Watch>,
     closers: Vec<Callback>,
     parked: Vec<Parked>,
     deliveries: VecDeque<Delivery>,
     is_delivering: bool,
     is_ending: bool,
     hooks: Option<Arc<Hooks>>,
+}
+
+/// Core counts its ids up, so nobody can choose them to collide and one multiplication spreads them well enough.
+type ById<Id, T> = HashMap<Id, T, BuildHasherDefault<IdHasher>>;
+
+#[derive(Debug, Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(byte.into()));
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = (self.0 ^ id).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 32
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,8 +192,8 @@ impl Engine {
             asleep_on: None,
             rounds: 0,
             is_quiet_asleep: false,
-            calls: HashMap::new(),
-            watches: HashMap::new(),
+            calls: ById::default(),
+            watches: ById::default(),
             closers: Vec::new(),
             parked: Vec::new(),
             deliveries: VecDeque::new(),
@@ -174,7 +201,7 @@ impl Engine {
             is_ending: false,
             hooks: Some(Arc::new(hooks)),
         };
-        Ok(Self { inner: Mutex::new(inner), lead_waker: waker()?, quiet })
+        Ok(Self { inner: Mutex::new(inner), is_broken: AtomicBool::new(false), lead_waker: waker()?, quiet })
     }
 
     // ── what the functions of the C face are made of
@@ -328,14 +355,26 @@ impl Engine {
         Ok(())
     }
 
-    /// What a loop has to sleep on; a timeout of zero while callbacks are due.
-    pub(crate) fn wants(&self) -> Result<(Wants, Option<Duration>), Error> {
+    /// The descriptor that a loop has to wait for.
+    pub(crate) fn fd(&self) -> Result<RawFd, Error> {
+        let mut inner = self.lock()?;
+        inner.driver.shown = inner.driver.wants().fd;
+        Ok(inner.driver.shown)
+    }
+
+    /// What to wait for there.
+    pub(crate) fn interest(&self) -> Result<i16, Error> {
+        Ok(self.lock()?.driver.wants().events)
+    }
+
+    /// How long a loop may sleep; zero while callbacks are due, None for ever.
+    pub(crate) fn timeout(&self) -> Result<Option<Duration>, Error> {
         let inner = self.lock()?;
-        let wants = inner.driver.wants();
+        if !inner.deliveries.is_empty() {
+            return Ok(Some(Duration::ZERO));
+        }
         let now = inner.driver.now();
-        let timeout =
-            if inner.deliveries.is_empty() { wants.until.map(|at| at.since(now)) } else { Some(Duration::ZERO) };
-        Ok((wants, timeout))
+        Ok(inner.driver.wants().until.map(|at| at.since(now)))
     }
 
     /// Looks at core without changing it.
@@ -416,7 +455,7 @@ impl Engine {
         let nap = patience.map_or(NAP, |patience| patience.min(NAP));
         let (mut inner, _) = bell.wait_timeout(inner, nap).map_err(|_| poisoned())?;
         inner.parked.retain(|parked| !Arc::ptr_eq(&parked.bell, &bell));
-        Ok(inner)
+        if self.is_broken.load(Relaxed) { Err(poisoned()) } else { Ok(inner) }
     }
 
     /// Somebody else must lead now, if anybody waits.
@@ -475,7 +514,8 @@ impl Engine {
     // ── what comes out of core
 
     pub(crate) fn lock(&self) -> Result<Guard<'_>, Error> {
-        self.inner.lock().map_err(|_| poisoned())
+        let inner = self.inner.lock().map_err(|_| poisoned())?;
+        if self.is_broken.load(Relaxed) { Err(poisoned()) } else { Ok(inner) }
     }
 
     /// Takes all that core has to say, and wakes whom it concerns.
@@ -639,6 +679,6 @@ mod tests {
         assert_eq!(code, natskv_code::NATSKV_INTERNAL);
         let error = engine.call(|core, now| core.flush(None, now)).expect_err("it is broken");
         assert_eq!(error.code, ErrorCode::Internal);
-        assert!(engine.wants().is_err());
+        assert!(engine.fd().is_err());
     }
 }

@@ -126,6 +126,7 @@ fn set_option(config: &mut Config, name: &str, value: &Bound<'_, PyAny>) -> PyRe
         "domain" => config.domain = value.extract()?,
         "api_prefix" => config.api_prefix = value.extract()?,
         "pending_limit" => config.pending_limit = value.extract()?,
+        "retry_writes" => config.retry_writes = value.extract()?,
         _ => return Err(PyTypeError::new_err("there is none of this name")),
     }
     Ok(())

@@ -136,6 +136,14 @@ impl KeyValueEntry {
         Ok(hasher.finish())
     }
 
+    fn __copy__(this: Py<Self>) -> Py<Self> {
+        this
+    }
+
+    fn __deepcopy__(this: Py<Self>, _memo: &Bound<'_, PyAny>) -> Py<Self> {
+        this
+    }
+
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let Entry { revision, length, .. } = self.entry;
         let (bucket, key, operation) = (self.name(py)?, self.entry.key(), self.entry.operation.name());

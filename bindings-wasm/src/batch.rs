@@ -5,7 +5,8 @@
 //! copied here at all: a record points into the entry, which the batch keeps alive until the next one is made.
 
 use natskv_core::{
-    Action, Client, Entry, Error, Event, Instant, Notice, Operation, Outcome, Scheme, State, TlsMode, WatchId, WatchItem,
+    Action, Client, Entry, Error, Event, Instant, Notice, Operation, Outcome, Scheme, State, TlsMode, WatchId,
+    WatchItem,
 };
 
 /// Record tags; `ts/batch.ts` has the same table.
@@ -199,7 +200,9 @@ impl Batch {
     fn outcome(&mut self, op: f64, outcome: Outcome) {
         match outcome {
             Outcome::Unit => self.numbers.extend([tag::UNIT, op]),
-            Outcome::Revision(number) | Outcome::Purged(number) => self.numbers.extend([tag::NUMBER, op, number as f64]),
+            Outcome::Revision(number) | Outcome::Purged(number) => {
+                self.numbers.extend([tag::NUMBER, op, number as f64])
+            }
             Outcome::Opened(bucket, _) => self.numbers.extend([tag::NUMBER, op, f64::from(bucket.0)]),
             Outcome::RoundTrip(time) => self.numbers.extend([tag::NUMBER, op, time.as_nanos() as f64 / 1e6]),
             Outcome::Entry(entry) => {

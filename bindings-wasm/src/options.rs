@@ -34,7 +34,7 @@ pub(crate) fn parse(json: &str) -> Result<Config, Error> {
     if let Some(most) = given.number("maxPingOut") {
         config.max_pings_out = most as u32;
     }
-    config.max_reconnects = given.number("maxReconnectAttempts").filter(|most| *most >= 0.0).map(|most| most as u32);
+    config.max_reconnects = given.number("maxReconnectAttempts").and_then(|most| u32::try_from(most).ok());
     if let Some(limit) = given.number("pendingLimit") {
         config.pending_limit = limit as usize;
     }
@@ -54,8 +54,8 @@ impl Given<'_> {
         self.0.get(name)?.as_str().map(String::from)
     }
 
-    fn number(&self, name: &str) -> Option<f64> {
-        self.0.get(name)?.as_f64()
+    fn number(&self, name: &str) -> Option<i64> {
+        self.0.get(name)?.as_i64()
     }
 
     fn flag(&self, name: &str, default: bool) -> bool {
@@ -64,7 +64,7 @@ impl Given<'_> {
 
     fn duration(&self, name: &str, to: &mut Duration) {
         if let Some(millis) = self.number(name) {
-            *to = Duration::from_nanos((millis * 1e6) as u64);
+            *to = Duration::from_millis(millis.unsigned_abs());
         }
     }
 }

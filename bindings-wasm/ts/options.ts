@@ -62,7 +62,7 @@ function connectOption(name: string, value: unknown): unknown {
   const kind = CONNECT[name];
   switch (kind) {
     case "duration":
-      return millis(what, value as Duration);
+      return wholeMillis(millis(what, value as Duration));
     case "text":
       return text(what, value as string);
     case "flag":
@@ -78,6 +78,11 @@ function connectOption(name: string, value: unknown): unknown {
     default:
       throw invalid(`${what} is not known; these are: servers, ${Object.keys(CONNECT).join(", ")}, signal, onWarning`);
   }
+}
+
+/** Core reads whole milliseconds here; what is shorter than one is one, not none. */
+function wholeMillis(ms: number | undefined): number | undefined {
+  return ms === undefined ? undefined : Math.ceil(ms);
 }
 
 /** Options of the handle, not of the bucket. */

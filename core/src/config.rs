@@ -46,6 +46,9 @@ pub struct Config {
     pub randomize_servers: bool,
     /// First tokens of the reply inbox, for accounts whose permissions name one. Default: `_INBOX`.
     pub inbox_prefix: String,
+    /// Whether writes carry a message id (`Nats-Msg-Id`, about 35 bytes more), so that one that was cut off by a lost connection is sent
+    /// again and its outcome found out, instead of ending with `maybe_applied`. Default: false.
+    pub retry_writes: bool,
     /// JetStream domain: the API prefix becomes `$JS.<domain>.API`. Default: none.
     pub domain: Option<String>,
     /// API prefix in full, for imported accounts; excludes `domain`. Default: `$JS.API`.
@@ -95,6 +98,7 @@ impl Default for Config {
             max_reconnect_wait: Duration::from_secs(5),
             randomize_servers: true,
             inbox_prefix: String::from("_INBOX"),
+            retry_writes: false,
             domain: None,
             api_prefix: None,
             echo: true,

@@ -55,15 +55,28 @@ pub(crate) enum Answer<'a> {
 pub(crate) struct Ask<'a> {
     pub(crate) headers: &'a [(&'a str, &'a str)],
     pub(crate) payload: &'a [u8],
-    /// May be sent again after a reconnect without harm.
-    pub(crate) is_repeatable: bool,
+    pub(crate) on_loss: OnLoss,
+}
+
+/// What becomes of a request that was sent when the connection broke.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum OnLoss {
+    /// Sent again: it changes nothing, or the same again changes nothing more.
+    #[default]
+    Repeat,
+    /// Ended: it may have been stored.
+    Fail,
+    /// Sent again: it carries a message id, by which its owner finds out what became of the first one.
+    Trace,
 }
 
 #[derive(Debug)]
 struct Request {
     owner: Owner,
     frame: Vec<u8>,
-    is_repeatable: bool,
+    on_loss: OnLoss,
+    /// It was sent on a connection that broke, and again on another.
+    is_resent: bool,
     /// Order of submission, kept when requests that waited are written.
     order: u64,
     place: Place,
@@ -150,8 +163,15 @@ impl Net {
     pub(crate) fn prepare(&mut self, owner: Owner, subject: &[&str], ask: Ask<'_>) -> Result<u64, Error> {
         let mut frame = self.spare.pop().unwrap_or_default();
         self.submitted += 1;
-        let (is_repeatable, order) = (ask.is_repeatable, self.submitted);
-        let id = self.requests.insert(Request { owner, frame: Vec::new(), is_repeatable, order, place: Place::Held });
+        let (on_loss, order) = (ask.on_loss, self.submitted);
+        let id = self.requests.insert(Request {
+            owner,
+            frame: Vec::new(),
+            on_loss,
+            is_resent: false,
+            order,
+            place: Place::Held,
+        });
         let mut digits = itoa::Buffer::new();
         let reply = [self.inbox.as_str(), digits.format(id)];
         let max_payload = self.session.max_payload();
@@ -222,11 +242,24 @@ impl Net {
         self.requests.get_mut(id).map(|request| core::mem::take(&mut request.frame)).unwrap_or_default()
     }
 
-    /// Whether the server may have got this request, a write, although nothing came back.
+    /// Whether the server may get this request, a write, or has it already: what is written goes out, also when nobody waits
+    /// for its answer any more.
     pub(crate) fn is_exposed_write(&self, id: u64) -> bool {
         self.requests.get(id).is_some_and(|request| {
-            !request.is_repeatable && matches!(request.place, Place::Written(at) if at < self.session.handed())
+            let is_out = matches!(request.place, Place::Written(_)) || request.is_resent;
+            request.on_loss != OnLoss::Repeat && is_out
         })
+    }
+
+    /// Whether it went out on a connection that broke, and again later: the first one may have been stored.
+    pub(crate) fn is_resent(&self, id: u64) -> bool {
+        self.requests.get(id).is_some_and(|request| request.is_resent)
+    }
+
+    /// The headers that a request was sent with.
+    pub(crate) fn headers(&self, id: u64) -> Headers<'_> {
+        let frame = self.frame(id);
+        Headers::parse(memchr(b'\n', frame).map_or(&[], |line| &frame[line + 1..]))
     }
 
     /// Forgets a request whoever it is; a late answer finds nobody.
@@ -305,8 +338,9 @@ impl Net {
     pub(crate) fn on_lost(&mut self, handed: u64) -> Vec<(u64, Owner)> {
         for request in self.requests.values_mut() {
             if let Place::Written(at) = request.place
-                && (request.is_repeatable || at >= handed)
+                && (request.on_loss != OnLoss::Fail || at >= handed)
             {
+                request.is_resent |= at < handed;
                 request.place = Place::Waiting;
                 self.waiting_bytes += request.frame.len();
             }

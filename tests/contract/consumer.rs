@@ -425,3 +425,88 @@ fn a_stored_message_that_looks_like_a_status_is_a_message() {
     assert_eq!(scene.revisions(), ["1", "2", "caught up"]);
     assert!(!scene.rig.written.contains("PUB $JS.ACK"), "{}", scene.rig.written);
 }
+
+#[test]
+fn updates_seen_before_the_create_response_are_not_lost_with_their_consumer() {
+    let mut scene = Scene::new(WatchOptions { updates_only: true, ..WatchOptions::default() });
+    scene.message("a", 7, 1, 0);
+    scene.message("a", 9, 3, 0);
+    let sent = scene.rig.written.clone();
+    let request = &sent[sent.rfind("CONSUMER.CREATE").expect("a new consumer")..];
+    assert!(request.contains("\"opt_start_seq\":8"), "{request}");
+}
+
+#[test]
+fn sequences_at_the_end_of_their_range_are_harmless() {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.created(2, 0);
+    scene.message("a", u64::MAX, 1, 1);
+    scene.message("b", 1, 5, 0);
+    scene.recreated(CREATED, u64::MAX);
+    assert_eq!(scene.revisions(), ["18446744073709551615"]);
+}
+
+#[test]
+fn after_a_reconnect_replies_can_arrive_before_they_are_asked_for() {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.created(0, 0);
+    scene.rig.pass(Duration::from_secs(2));
+    scene.rig.lose();
+    scene.rig.pass(Duration::from_millis(1));
+    scene.rig.establish();
+    let sent = scene.rig.sent();
+    assert!(sent.find(".* 1\r\n").expect("inbox") < sent.find("CONSUMER.INFO").expect("probe"), "{sent}");
+}
+
+#[test]
+fn a_value_larger_than_the_watch_may_queue_is_handed_out_all_the_same() {
+    let config = Config { watch_limit: 1, ..Config::default() };
+    let mut scene = Scene::with(config, WatchOptions::default());
+    scene.created(2, 0);
+    scene.message("a", 1, 1, 1);
+    assert_eq!(scene.revisions(), ["1"]);
+    scene.message("b", 2, 2, 0);
+    assert_eq!(scene.revisions(), ["2", "caught up"]);
+}
+
+#[test]
+fn a_watch_has_few_timers_however_often_it_is_made_anew() {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.created(0, 0);
+    for _ in 0..50 {
+        scene.rig.pass(Duration::from_secs(11));
+        scene.recreated(CREATED, 0);
+        scene.created(0, 0);
+    }
+    let timers = format!("{:?}", scene.rig.client).matches("Reverse(").count();
+    assert!(timers < 10, "{timers}");
+}
+
+#[test]
+fn a_watch_that_cannot_be_asked_for_leaves_no_subscription() {
+    let mut rig = Rig::connected();
+    let bucket = rig.client.bind("b").expect("bind");
+    rig.sent();
+    let error = rig.call(|c, now| c.watch(bucket, &[&"k".repeat(4090)], WatchOptions::default(), now));
+    assert_eq!(error.expect_err("too long").code, ErrorCode::TooLarge);
+    let sent = rig.sent();
+    assert_eq!(sent.matches("SUB ").count(), 2 * sent.matches("UNSUB ").count(), "{sent}");
+}
+
+#[test]
+fn what_passes_by_itself_does_not_end_a_watch_that_was_open() {
+    for (err_code, times) in [(10026, 2), (10047, 2), (10076, 1), (10039, 1)] {
+        let mut scene = Scene::new(WatchOptions::default());
+        scene.created(0, 0);
+        scene.rig.pass(Duration::from_secs(11));
+        let refused = format!("{{\"error\":{{\"code\":400,\"err_code\":{err_code},\"description\":\"x\"}}}}");
+        for _ in 0..times {
+            scene.recreated(CREATED, 0);
+            scene.rig.answer("CONSUMER.CREATE", &refused);
+            assert_eq!(scene.revisions().last().map(String::as_str).filter(|end| *end != "caught up"), None);
+            scene.rig.sent();
+            scene.rig.pass(Duration::from_secs(1));
+        }
+        scene.recreated(CREATED, 0);
+    }
+}

@@ -81,6 +81,70 @@ fn waiting_requests_are_bounded() {
     assert_eq!(accepted, 100);
 }
 
+/// The message id of the last write to `subject`.
+fn message_id(rig: &Rig, subject: &str) -> String {
+    let frame = &rig.written[rig.written.rfind(&format!("HPUB {subject} ")).expect("a write with headers")..];
+    let id = frame.lines().find_map(|line| line.strip_prefix("Nats-Msg-Id: "));
+    id.expect("an id").to_string()
+}
+
+#[test]
+fn a_write_with_an_id_is_sent_again_and_its_outcome_found_out() {
+    let (mut rig, b) = with_bucket(Rig::new(Config { retry_writes: true, ..Config::default() }));
+    rig.establish();
+    let put = rig.call(|c, now| c.put(b, "p", b"v", None, now)).expect("put");
+    let update = rig.call(|c, now| c.update(b, "u", b"v", 4, None, now)).expect("update");
+    let lost = rig.call(|c, now| c.update(b, "l", b"v", 4, None, now)).expect("update");
+    let create = rig.call(|c, now| c.create(b, "c", b"v", None, None, now)).expect("create");
+    let ids = ["$KV.b.u", "$KV.b.c"].map(|subject| message_id(&rig, subject));
+    rig.pass(Duration::from_secs(2));
+    rig.lose();
+    rig.pass(Duration::from_millis(1));
+    rig.establish();
+    assert_eq!(ids, ["$KV.b.u", "$KV.b.c"].map(|subject| message_id(&rig, subject)), "the same bytes again");
+
+    rig.answer("$KV.b.p", "{\"stream\":\"KV_b\",\"seq\":9,\"duplicate\": true}");
+    assert_eq!(rig.result(put), &Ok(Outcome::Revision(9)));
+
+    let refused = "{\"error\":{\"code\":400,\"err_code\":10071,\"description\":\"wrong last sequence: 7\"},\"stream\":\"KV_b\",\"seq\":0}";
+    let stored = |key: &str, id: &str| {
+        let headers = base64(format!("NATS/1.0\r\nNats-Msg-Id: {id}\r\n\r\n").as_bytes());
+        format!(
+            "{{\"message\":{{\"subject\":\"$KV.b.{key}\",\"seq\":7,\"hdrs\":\"{headers}\",\"time\":\"2026-11-23T03:36:14Z\"}}}}"
+        )
+    };
+    rig.answer("$KV.b.u", refused);
+    assert!(rig.written.contains("{\"next_by_subj\":\"$KV.b.u\",\"seq\":5}"), "{}", rig.written);
+    rig.answer("STREAM.MSG.GET", &stored("u", &ids[0]));
+    assert_eq!(rig.result(update), &Ok(Outcome::Revision(7)), "the first one was stored");
+
+    rig.answer("$KV.b.l", refused);
+    rig.answer("STREAM.MSG.GET", &stored("l", "somebody else's"));
+    let error = rig.result(lost).as_ref().expect_err("stale");
+    assert_eq!(
+        (error.code, error.maybe_applied),
+        (ErrorCode::WrongRevision, true),
+        "history unknown: ours may be gone"
+    );
+
+    rig.answer("$KV.b.c", refused);
+    rig.answer("STREAM.MSG.GET", &stored("c", &ids[1]));
+    assert_eq!(rig.result(create), &Ok(Outcome::Revision(7)));
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let bits = chunk.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for at in 0..4 {
+            let digit = ALPHABET[(bits >> (18 - 6 * at) & 63) as usize];
+            text.push(if at <= chunk.len() { char::from(digit) } else { '=' });
+        }
+    }
+    text
+}
+
 #[test]
 fn bytes_that_the_transport_does_not_take_are_bounded() {
     let (mut rig, b) = with_bucket(Rig::new(Config { unsent_limit: 10_000, ..Config::default() }));
@@ -209,4 +273,19 @@ fn drain_finishes_and_then_closes() {
     rig.answer("PUB $KV.b.k", "{\"stream\":\"KV_b\",\"seq\":1}");
     assert_eq!(rig.result(op), &Ok(Outcome::Revision(1)));
     assert_eq!(rig.client.state(), &natskv_core::State::Closed(None));
+}
+
+#[test]
+fn a_write_that_is_still_to_go_out_may_be_applied() {
+    let (mut rig, b) = with_bucket(Rig::connected());
+    rig.sent();
+    let cancelled = rig.client.put(b, "k", b"1", None, rig.now).expect("put");
+    rig.client.cancel(cancelled, rig.now);
+    let closed = rig.client.put(b, "k", b"2", None, rig.now).expect("put");
+    rig.client.close(rig.now);
+    rig.pump();
+    assert_eq!(rig.sent().matches("PUB $KV.b.k ").count(), 2);
+    for op in [cancelled, closed] {
+        assert!(rig.result(op).as_ref().expect_err("ended").maybe_applied);
+    }
 }

@@ -1,6 +1,10 @@
 //! Running user code: one callback after another, never under the lock, on the quiet thread or inside `natskv_process`.
 
-use std::{ptr, sync::Arc};
+use std::{
+    ptr,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    thread,
+};
 
 use natskv_core::{Error, State, WatchId, WatchItem};
 
@@ -17,17 +21,23 @@ use crate::{
 const TURN: usize = 64;
 
 /// Marks the thread as running a callback of `engine`.
-struct Inside(*const Engine);
+struct Inside<'a> {
+    engine: &'a Engine,
+    before: *const Engine,
+}
 
-impl Inside {
-    fn enter(engine: &Arc<Engine>) -> Self {
-        Self(INSIDE.replace(Arc::as_ptr(engine)))
+impl<'a> Inside<'a> {
+    fn enter(engine: &'a Engine) -> Self {
+        Self { engine, before: INSIDE.replace(ptr::from_ref(engine)) }
     }
 }
 
-impl Drop for Inside {
+impl Drop for Inside<'_> {
     fn drop(&mut self) {
-        INSIDE.set(self.0);
+        INSIDE.set(self.before);
+        if thread::panicking() {
+            self.engine.is_broken.store(true, Relaxed); // a bug of ours: callbacks of C do not panic
+        }
     }
 }
 

@@ -130,6 +130,9 @@ class Driver:
 
     def pump(self) -> None:
         """Has the engine drained: by the leader, or here where nobody leads."""
+        if self._led_by is not None:  # it may be us, in a callback
+            self.wake()
+            return
         try:
             if self._leader.acquire(blocking=False):
                 self._lead(_DONE, None)
@@ -275,9 +278,7 @@ class Driver:
         """An interrupt came in the middle: bytes and ends may be lost, so all starts anew with a new connection."""
         self._on_lost(self._conn, InterruptedError("interrupted"))
         for waiter in list(self._followers):
-            waiter.error = _native.error(
-                "DISCONNECTED", "connection lost: a thread that moved its bytes was interrupted"
-            )
+            waiter.error = _native.error("DISCONNECTED", "the thread that moved the bytes of all was interrupted")
             waiter.error.maybe_applied = True
             waiter.set()
         self.wake()

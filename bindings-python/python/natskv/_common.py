@@ -75,7 +75,8 @@ class Options(TypedDict, total=False):
     pending_limit: int
     """Bytes of requests kept while disconnected; beyond it calls fail. Default: 8 MiB."""
     retry_writes: bool
-    """Whether writes cut off by a disconnect are sent again. Only False is supported yet."""
+    """Whether writes carry a message id, so that one cut off by a disconnect is sent again and its outcome found out,
+    instead of raising DisconnectedError with `maybe_applied`. Default: False."""
     on_status: Callable[[StatusEvent], object]
     """Called with each change of the connection, and with what the log is told. Default: none."""
 
@@ -100,8 +101,6 @@ class Setup:
             if url.lower().startswith(("ws://", "wss://")):
                 raise _native.error("UNSUPPORTED", f"{url}: no WebSocket in Python yet; use nats:// or tls://")
         core = dict(options, servers=urls)
-        if core.pop("retry_writes", False):
-            raise _native.error("UNSUPPORTED", "retry_writes is not supported yet")
         tls: ssl.SSLContext | bool | None = core.pop("tls", None)
         core["tls"] = tls is True or isinstance(tls, ssl.SSLContext)
         self._context = tls if isinstance(tls, ssl.SSLContext) else None
@@ -184,23 +183,25 @@ class Feed:
             KeyValueError: The watch has ended for this reason.
         """
         while self._items or self._pull():
-            entry = self._step()
-            if entry is not None:
-                return entry
+            item = self._items.popleft()
+            if isinstance(item, KeyValueEntry):
+                return item
+            self._pass(item)
         return None
 
     def take_initial(self) -> KeyValueEntry | None:
         """The next initial entry that is already here; None also when all were handed out."""
         while not self.is_caught_up() and self._items:
-            entry = self._step()
-            if entry is not None:
-                return entry
+            item = self._items.popleft()
+            if isinstance(item, KeyValueEntry):
+                return item
+            self._pass(item)
         return None
 
     def is_caught_up(self) -> bool:
         """Whether all initial values were handed out: looks one item ahead, so it is true with the last of them."""
         if not self._is_caught_up and (self._items or self._pull()) and self._items[0] is None:
-            self._step()
+            self._pass(self._items.popleft())
         return self._is_caught_up
 
     def stop(self) -> None:
@@ -217,16 +218,13 @@ class Feed:
                 self._driver.pump()
         return bool(self._items)
 
-    def _step(self) -> KeyValueEntry | None:
-        item = self._items.popleft()
-        if isinstance(item, KeyValueEntry):
-            return item
-        if isinstance(item, KeyValueError):
+    def _pass(self, mark: WatchItem) -> None:
+        """Takes note of what is no entry."""
+        if isinstance(mark, KeyValueError):
             self.stop()
             if not self._driver.is_closing:
-                raise item
-            return None
-        self._is_caught_up = item is None
-        if item == "reset":
+                raise mark
+            return
+        self._is_caught_up = mark is None
+        if mark == "reset":
             self.resets += 1
-        return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
 from . import _common, _native
@@ -31,7 +31,7 @@ class Driver:
         self._setup = setup
         self._loop = asyncio.get_running_loop()
         self._closed: asyncio.Future[None] = self._loop.create_future()
-        self._conn = 0
+        self._conn = 0  # an older one is none of ours
         self._transport: asyncio.Transport | None = None
         self._protocol: _Protocol | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -79,6 +79,7 @@ class Driver:
         while action := engine.poll_action():
             match action:
                 case ("connect", conn, host, port, tls_first, is_web):
+                    self._give_up()
                     self._conn = conn
                     self._spawn(self._dial(conn, host, port, tls_first, is_web))
                 case ("start_tls", conn, name):
@@ -117,15 +118,14 @@ class Driver:
         await asyncio.shield(self._closed)  # the engine's own deadline ends it
         if self._timer is not None:
             self._timer.cancel()
-        for task in self._tasks:
-            task.cancel()
+        self._give_up()
         if self._protocol is not None:
             await asyncio.wait([self._protocol.lost], timeout=_GRACE)
             self._protocol.transport.abort()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_GRACE)
 
-    # ── what the transport and the loop tell: an older connection is none of ours
+    # ── what the transport and the loop tell
 
     def on_open(self, protocol: _Protocol) -> None:
         """The transport asked for is open."""
@@ -189,11 +189,17 @@ class Driver:
         if conn != self._conn:
             return
         self._conn = 0
+        self._give_up()
         if self._transport is not None and self._protocol is not None:
             self._protocol.close()
             self._transport = None
 
-    def _spawn(self, work: Any) -> None:
+    def _give_up(self) -> None:
+        """Ends a dial or a TLS handshake that is still under way."""
+        for task in self._tasks:
+            task.cancel()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -1,4 +1,4 @@
-"""The blocking API: the names of `natskv` without `await`, with `for` and `with` in place of `for` and `with`.
+"""The blocking API: the names of `natskv`, used without `await` and `async`.
 
     import natskv.sync
 
@@ -62,7 +62,7 @@ def connect(servers: str | Sequence[str] = "nats://127.0.0.1:4222", **options: U
 
 
 class Client:
-    """A connection to NATS, made anew whenever it is lost. Made by `connect`; belongs to the loop it was made on."""
+    """A connection to NATS, made anew whenever it is lost. Made by `connect`; for any number of threads."""
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver
@@ -463,7 +463,7 @@ class KeyWatcher:
 
     def __init__(self, driver: Driver, bucket: Bucket, keys: builtins.list[str], options: tuple[Any, ...]) -> None:
         self._driver = driver
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # on_status may be called under it, and may ask this watch
         self._ready = _Ready()
         self._feed: Feed | None = None
         opened = self._opened = Waiter()

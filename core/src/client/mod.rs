@@ -79,6 +79,7 @@ impl Client {
             inactive_threshold: config.inactive_threshold,
             request_timeout: config.request_timeout,
             max_filters: config.max_filters.max(1),
+            retry_writes: config.retry_writes,
         };
         let (max_operations, watch_limit) = (config.max_operations.min(Slab::<Op>::MAX / 4), config.watch_limit);
         let (bounds, drain_timeout, inbox_prefix) = (

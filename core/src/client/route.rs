@@ -365,10 +365,10 @@ impl Client {
     }
 
     pub(super) fn on_connected(&mut self) {
+        self.net.on_connected(); // first, so that no answer comes before its subscription
         for id in self.consumers.keys() {
             self.with_consumer(id, None, |subscription, net, now| subscription.ordered.on_connected(net, now));
         }
-        self.net.on_connected();
         for id in self.ops.keys() {
             let now = self.now;
             let Some(op) = self.op_mut(id) else { continue };

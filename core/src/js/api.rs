@@ -57,7 +57,7 @@ impl ApiError {
     pub fn create_failure(&self) -> CreateFailure {
         match self.err_code {
             10138 => CreateFailure::FiltersCross,
-            10014 => CreateFailure::Retry,
+            10014 | 10047 => CreateFailure::Retry, // the old consumer vanished; storage is short at the moment
             _ if self.is_retryable() => CreateFailure::Retry,
             _ => CreateFailure::Final,
         }

@@ -16,12 +16,12 @@ use serde_json::{Map, Value, json};
 use crate::{
     error::{Error, ErrorCode},
     js::{
-        api::{self, ApiFailure, CreateFailure},
+        api::{self, ApiError, ApiFailure, CreateFailure},
         direct::AckMeta,
         status::{Context, Meaning, meaning},
         tracker::{Policy, Tracker, Verdict},
     },
-    mux::{Answer, Ask, Net, Owner},
+    mux::{Answer, Ask, Net, OnLoss, Owner},
     proto::{parser::Message, subject},
     time::Instant,
     timers::Timer,
@@ -109,6 +109,8 @@ pub(crate) struct Ordered {
     last_activity: Instant,
     /// When the state's patience ends; the armed timer may come earlier.
     wake_at: Instant,
+    /// The nearest armed timer; those behind it are left over and ignored.
+    timer_at: Option<Instant>,
 }
 
 impl Ordered {
@@ -130,6 +132,7 @@ impl Ordered {
             is_in_doubt: false,
             last_activity: now,
             wake_at: now,
+            timer_at: None,
         };
         if net.session.is_ready() {
             ordered.create(net, now)?;
@@ -240,11 +243,15 @@ impl Ordered {
     }
 
     pub(crate) fn on_timer(&mut self, net: &mut Net, now: Instant) -> Step<'static> {
+        if self.timer_at.is_some_and(|at| at > now) {
+            return Step::Nothing;
+        }
+        self.timer_at = None;
         if self.state == State::Active {
             self.wake_at = self.last_activity + self.plan.heartbeat * MISSED_HEARTBEATS;
         }
         if self.wake_at > now {
-            net.arm(self.wake_at, Timer::Consumer(self.id));
+            self.arm(net);
             return Step::Nothing;
         }
         match self.state {
@@ -267,6 +274,7 @@ impl Ordered {
     }
 
     fn replace(&mut self, net: &mut Net, now: Instant) {
+        self.let_go(net);
         self.leave(net);
         if let Step::Failed(_) = self.attempt(net, now) {
             self.wait(net, now);
@@ -345,9 +353,10 @@ impl Ordered {
         self.tracker.restart();
         net.subscribe(&self.inbox, self.sid);
         let body = self.create_request().to_string();
-        let ask = Ask { payload: body.as_bytes(), is_repeatable: false, headers: &[] };
+        let ask = Ask { payload: body.as_bytes(), on_loss: OnLoss::Fail, headers: &[] };
         let subject = create_subject(&self.plan.api_prefix, &self.plan.stream, &self.name, self.filters());
-        let request = net.request(Owner::Consumer(self.id), &subject, ask)?;
+        let request =
+            net.request(Owner::Consumer(self.id), &subject, ask).inspect_err(|_| net.unsubscribe(self.sid))?;
         self.enter(State::Creating { request }, self.plan.request_timeout, net, now);
         Ok(())
     }
@@ -396,6 +405,7 @@ impl Ordered {
             Ok(fields) => fields,
             Err(ApiFailure::Refused(error)) => match error.create_failure() {
                 CreateFailure::Retry => return self.retry(net, now),
+                CreateFailure::Final if self.is_passing(&error) => return self.retry(net, now),
                 CreateFailure::FiltersCross if self.filters().len() > 1 => {
                     self.widened = Some(covering(&self.plan.filters));
                     self.leave(net);
@@ -417,6 +427,15 @@ impl Ordered {
             (false, caught_up) => Step::Opened { caught_up },
             (true, true) => Step::CaughtUp,
             (true, false) => Step::Nothing,
+        }
+    }
+
+    /// Whether a refusal that is final for a new consumer may be over by the next try.
+    fn is_passing(&self, error: &ApiError) -> bool {
+        match error.err_code {
+            10026 => self.is_open, // too many consumers: those that were replaced still count until their inactive threshold
+            10039 | 10076 => self.failures == 0, // JetStream is not enabled: a server that starts says so too, but not twice
+            _ => false,
         }
     }
 
@@ -470,7 +489,14 @@ impl Ordered {
     fn enter(&mut self, state: State, patience: Duration, net: &mut Net, now: Instant) {
         self.state = state;
         self.wake_at = now + patience;
-        net.arm(self.wake_at, Timer::Consumer(self.id));
+        self.arm(net);
+    }
+
+    fn arm(&mut self, net: &mut Net) {
+        if self.timer_at.is_none_or(|at| at > self.wake_at) {
+            self.timer_at = Some(self.wake_at);
+            net.arm(self.wake_at, Timer::Consumer(self.id));
+        }
     }
 
     /// Why the first create is not through yet, for an owner whose patience ended.

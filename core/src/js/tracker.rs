@@ -68,9 +68,10 @@ impl Tracker {
 
     /// The policy to create the consumer with: the original one until something forbids it.
     pub fn policy(&self) -> Policy {
-        let resumed = Policy::ByStartSequence(self.position + 1);
+        let resumed = Policy::ByStartSequence(self.position.max(self.base.unwrap_or_default()).saturating_add(1));
         match self.original {
-            Policy::New => self.base.map_or(Policy::New, |base| Policy::ByStartSequence(base.max(self.position) + 1)),
+            Policy::New if self.base.is_none() && self.position == 0 => Policy::New,
+            Policy::New => resumed,
             _ if self.position == 0 => self.original,
             Policy::LastPerSubject if !self.is_caught_up && !self.has_single_revisions => Policy::LastPerSubject,
             Policy::LastPerSubject | Policy::All | Policy::ByStartSequence(_) => resumed,

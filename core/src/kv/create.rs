@@ -4,7 +4,7 @@
 //! the marker's revision is read from the stream's leader (a direct get could miss it) and expected instead; with the same headers,
 //! TTL included. Whoever else wins meanwhile makes the next round, and the rounds are counted.
 
-use alloc::{format, string::String};
+use alloc::{format, string::String, vec::Vec};
 use core::time::Duration;
 
 use serde_json::json;
@@ -25,7 +25,7 @@ use crate::{
         op::{Cx, Progress},
         ttl, write,
     },
-    mux::{Answer, Ask, Owner},
+    mux::{Answer, Ask, OnLoss, Owner},
     proto::{encode::block_len, headers::Headers},
 };
 
@@ -37,6 +37,8 @@ pub(crate) struct Create {
     bucket: usize,
     value_len: usize,
     ttl: Option<String>,
+    /// The message id that all rounds carry.
+    id: Option<String>,
     step: Step,
     rounds: u8,
     tries: Tries,
@@ -60,6 +62,8 @@ enum Last {
     Nothing,
     Marker(u64),
     Value(u64),
+    /// The value is ours: a first attempt, cut off by a lost connection, was stored.
+    Ours(u64),
 }
 
 impl Create {
@@ -76,8 +80,16 @@ impl Create {
         ttl: Option<Duration>,
     ) -> Result<Self, Error> {
         let ttl = ttl.map(ttl::header).transpose()?;
-        let mut create =
-            Self { bucket, value_len: value.len(), ttl, step: Step::Publishing, rounds: 0, tries: Tries::default() };
+        let id = cx.message_id();
+        let mut create = Self {
+            bucket,
+            value_len: value.len(),
+            ttl,
+            id,
+            step: Step::Publishing,
+            rounds: 0,
+            tries: Tries::default(),
+        };
         create.prepare(cx, key, value, 0)?;
         if create.ttl.is_some() && !write::gate(cx, bucket)? {
             create.step = Step::Gating;
@@ -89,12 +101,13 @@ impl Create {
 
     fn prepare(&self, cx: &mut Cx<'_>, key: &str, value: &[u8], expected: u64) -> Result<(), Error> {
         let mut digits = itoa::Buffer::new();
-        let expected = ("Nats-Expected-Last-Subject-Sequence", digits.format(expected));
-        let with_ttl = [expected, ("Nats-TTL", self.ttl.as_deref().unwrap_or_default())];
-        let headers = if self.ttl.is_some() { &with_ttl[..] } else { &with_ttl[..1] };
+        let mut headers = Vec::from([("Nats-Expected-Last-Subject-Sequence", digits.format(expected))]);
+        headers.extend(self.ttl.as_deref().map(|ttl| ("Nats-TTL", ttl)));
+        headers.extend(self.id.as_deref().map(|id| (write::MESSAGE_ID, id)));
         let bucket = &cx.buckets[self.bucket];
-        bucket.check_size(block_len(headers) + value.len())?;
-        let ask = Ask { headers, payload: value, is_repeatable: false };
+        bucket.check_size(block_len(&headers) + value.len())?;
+        let on_loss = if self.id.is_some() { OnLoss::Trace } else { OnLoss::Fail };
+        let ask = Ask { headers: &headers, payload: value, on_loss };
         cx.slots.held = cx.net.prepare(Owner::Op(cx.op), &bucket.write_subject(key), ask)?;
         Ok(())
     }
@@ -121,7 +134,7 @@ impl Create {
             },
             (Step::ReadingMarker { .. }, Answer::NoResponders) => self.later(cx, None),
             (Step::ReadingMarker { by_leader }, Answer::Reply { headers, payload }) => {
-                let last = if by_leader { leader_last(payload) } else { direct_last(headers) };
+                let last = if by_leader { leader_last(cx, payload) } else { direct_last(cx, headers) };
                 match last {
                     Ok(last) => self.on_last(cx, last),
                     Err(Some(error)) => error.into(),
@@ -180,6 +193,7 @@ impl Create {
 
     fn on_last(&mut self, cx: &mut Cx<'_>, last: Last) -> Progress {
         let expected = match last {
+            Last::Ours(revision) => return Progress::Done(Ok(Outcome::Revision(revision))),
             Last::Value(revision) => return self.exists(cx, Some(revision)).into(),
             Last::Marker(revision) => revision,
             Last::Nothing => 0, // the marker expired meanwhile
@@ -202,7 +216,9 @@ impl Create {
             }
             None => format!("key exists: {:?} (wrong last sequence)", self.key(cx)),
         };
-        Error { revision, ..Error::new(ErrorCode::KeyExists, text) }
+        // Sent twice: the first may have been stored, and overwritten since.
+        let is_in_doubt = cx.net.is_resent(cx.slots.held);
+        Error { revision, ..Error::new(ErrorCode::KeyExists, text) }.maybe_applied(is_in_doubt)
     }
 
     /// The key stands in the subject of the kept request.
@@ -212,7 +228,7 @@ impl Create {
 }
 
 /// By STREAM.MSG.GET. `Err(None)`: to be asked again.
-fn leader_last(payload: &[u8]) -> Result<Last, Option<Error>> {
+fn leader_last(cx: &Cx<'_>, payload: &[u8]) -> Result<Last, Option<Error>> {
     let fields = match api::answer(payload) {
         Ok(fields) => fields,
         Err(ApiFailure::Refused(error)) if error.err_code == 10037 => return Ok(Last::Nothing),
@@ -221,10 +237,10 @@ fn leader_last(payload: &[u8]) -> Result<Last, Option<Error>> {
     };
     let stored = StoredMessage::of(&fields)
         .ok_or_else(|| Some(Error::protocol("the answer of STREAM.MSG.GET has no message")))?;
-    Ok(classify(&Headers::parse(&stored.headers), stored.sequence))
+    Ok(classify(cx, &Headers::parse(&stored.headers), stored.sequence))
 }
 
-fn direct_last(headers: &Headers<'_>) -> Result<Last, Option<Error>> {
+fn direct_last(cx: &Cx<'_>, headers: &Headers<'_>) -> Result<Last, Option<Error>> {
     match headers.status() {
         Some(status) => match meaning(status, headers.description(), false, Context::DirectGet) {
             Meaning::NotFound => Ok(Last::Nothing),
@@ -233,11 +249,14 @@ fn direct_last(headers: &Headers<'_>) -> Result<Last, Option<Error>> {
         None => {
             let meta = DirectMeta::of(headers)
                 .ok_or_else(|| Some(Error::protocol("the answer to a direct get has no metadata")))?;
-            Ok(classify(&meta.stored, meta.sequence))
+            Ok(classify(cx, &meta.stored, meta.sequence))
         }
     }
 }
 
-fn classify(headers: &Headers<'_>, revision: u64) -> Last {
-    if Operation::of(headers) == Operation::Put { Last::Value(revision) } else { Last::Marker(revision) }
+fn classify(cx: &Cx<'_>, headers: &Headers<'_>, revision: u64) -> Last {
+    if Operation::of(headers) != Operation::Put {
+        return Last::Marker(revision);
+    }
+    if write::is_ours(cx, headers) { Last::Ours(revision) } else { Last::Value(revision) }
 }

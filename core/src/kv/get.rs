@@ -66,7 +66,7 @@ impl Get {
         let mut get = Self { bucket, key: None, revision, takes_markers, step: Step::Direct, tries: Tries::default() };
         let opened = &cx.buckets[bucket];
         if opened.allows_direct && revision.is_none() && key.len() <= MAX_KEY_IN_SUBJECT {
-            let ask = Ask { is_repeatable: true, ..Ask::default() };
+            let ask = Ask::default();
             cx.slots.current = cx.net.request(Owner::Op(cx.op), &opened.get_subject(key), ask)?;
             return Ok(get);
         }

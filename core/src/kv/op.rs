@@ -1,6 +1,6 @@
 //! What all verbs share: the operation they are a part of, and the world they act on.
 
-use alloc::vec::Vec;
+use alloc::{string::String, vec::Vec};
 use core::time::Duration;
 
 use crate::{
@@ -93,6 +93,7 @@ pub(crate) struct Limits {
     pub(crate) inactive_threshold: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) max_filters: usize,
+    pub(crate) retry_writes: bool,
 }
 
 /// What a verb acts on while it is given something.
@@ -107,6 +108,11 @@ pub(crate) struct Cx<'a> {
 }
 
 impl Cx<'_> {
+    /// A fresh message id for a write, if Config asks for them.
+    pub(crate) fn message_id(&mut self) -> Option<String> {
+        self.limits.retry_writes.then(|| self.net.rng.token(22))
+    }
+
     /// Sends a request whose answer comes to `on_answer`.
     pub(crate) fn request(&mut self, subject: &[&str], ask: Ask<'_>) -> Result<u64, Error> {
         self.slots.current = self.net.request(Owner::Op(self.op), subject, ask)?;
@@ -115,7 +121,7 @@ impl Cx<'_> {
 
     /// A request of the JetStream API that may be repeated at will.
     pub(crate) fn query(&mut self, api: &str, endpoint: &str, name: &str, payload: &[u8]) -> Result<(), Error> {
-        self.request(&[api, endpoint, name], Ask { payload, is_repeatable: true, headers: &[] })?;
+        self.request(&[api, endpoint, name], Ask { payload, ..Ask::default() })?;
         Ok(())
     }
 

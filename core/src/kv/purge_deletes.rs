@@ -65,7 +65,7 @@ fn is_pattern(subject: &[u8]) -> bool {
 
 /// `seq` of the STREAM.PURGE for a marker at `revision`.
 pub(crate) const fn purge_before(revision: u64, is_old: bool) -> u64 {
-    if is_old { revision + 1 } else { revision }
+    if is_old { revision.saturating_add(1) } else { revision }
 }
 
 impl PurgeDeletes {
@@ -149,7 +149,7 @@ impl PurgeDeletes {
         {
             let body = format!("{}", json!({"filter": marker.subject, "seq": marker.before}));
             // Purging the same again removes nothing more.
-            let ask = Ask { payload: body.as_bytes(), is_repeatable: true, headers: &[] };
+            let ask = Ask { payload: body.as_bytes(), ..Ask::default() };
             match cx.net.request(Owner::Op(cx.op), &[&api_prefix, ".STREAM.PURGE.", &stream], ask) {
                 Ok(request) => cx.slots.others.push(request),
                 Err(error) => return error.into(),

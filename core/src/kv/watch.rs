@@ -128,6 +128,7 @@ impl Watch {
         match step {
             Step::Nothing => return Told::Nothing,
             Step::Deliver { meta, caught_up } => {
+                let unread = self.bytes;
                 if let Some(message) = message
                     && ordered.is_wanted(message.subject)
                     && !(self.ignore_deletes && Operation::of(&message.headers) != Operation::Put)
@@ -147,7 +148,8 @@ impl Watch {
                 if caught_up {
                     self.push(WatchItem::CaughtUp);
                 }
-                if self.bytes > self.limit {
+                // A value that is larger than the limit by itself would never come through.
+                if unread > 0 && self.bytes > self.limit {
                     self.overflow(ordered, net, now);
                     return Told::Overflow;
                 }

@@ -2,21 +2,27 @@
 //!
 //! A 503 is first taken for an election, not for a missing bucket: STREAM.INFO decides, and the same bytes are sent again.
 
-use alloc::{format, string::String};
+use alloc::{
+    boxed::Box,
+    format,
+    string::{String, ToString},
+};
 use core::time::Duration;
+
+use serde_json::json;
 
 use crate::{
     error::{Error, ErrorCode},
     event::Outcome,
-    js::puback,
+    js::{api, direct::StoredMessage, puback},
     kv::{
         bucket::Bucket,
         missing::{self, Tries},
         op::{Cx, Progress},
         ttl,
     },
-    mux::{Answer, Ask, Owner},
-    proto::encode::block_len,
+    mux::{Answer, Ask, OnLoss, Owner},
+    proto::{encode::block_len, headers::Headers},
 };
 
 /// Which of the four.
@@ -41,17 +47,22 @@ pub(crate) struct What<'a> {
 #[derive(Debug)]
 pub(crate) struct Write {
     bucket: usize,
+    expected: Option<u64>,
     step: Step,
     tries: Tries,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
     /// Is the TTL allowed? Servers before 2.11 would ignore it without a word.
     Gating,
     Publishing,
     /// Nobody answered: is there a bucket?
     Checking,
+    /// Sent twice over a lost connection, and refused with this: was it the first one that made the second stale?
+    Tracing {
+        refusal: Box<Error>,
+    },
 }
 
 impl Write {
@@ -63,7 +74,8 @@ impl Write {
     pub(crate) fn start(cx: &mut Cx<'_>, bucket: usize, what: What<'_>) -> Result<Self, Error> {
         let mut digits = itoa::Buffer::new();
         let ttl_text = what.ttl.map(ttl::header).transpose()?;
-        let mut headers = [("", ""); 4];
+        let id = cx.message_id();
+        let mut headers = [("", ""); 5];
         let mut count = 0;
         let mut push = |name, value| {
             headers[count] = (name, value);
@@ -83,12 +95,16 @@ impl Write {
         if let Some(ttl) = &ttl_text {
             push("Nats-TTL", ttl);
         }
-        let mut write = Self { bucket, step: Step::Publishing, tries: Tries::default() };
+        if let Some(id) = &id {
+            push(MESSAGE_ID, id);
+        }
+        let mut write = Self { bucket, expected: what.expected, step: Step::Publishing, tries: Tries::default() };
         let headers = &headers[..count];
         if what.kind == Kind::Put {
             cx.buckets[bucket].check_size(block_len(headers) + what.value.len())?;
         }
-        let ask = Ask { headers, payload: what.value, is_repeatable: false };
+        let on_loss = if id.is_some() { OnLoss::Trace } else { OnLoss::Fail };
+        let ask = Ask { headers, payload: what.value, on_loss };
         cx.slots.held = cx.net.prepare(Owner::Op(cx.op), &cx.buckets[bucket].write_subject(what.key), ask)?;
         if ttl_text.is_some() && !gate(cx, bucket)? {
             write.step = Step::Gating;
@@ -99,7 +115,8 @@ impl Write {
     }
 
     pub(crate) fn on_answer(&mut self, cx: &mut Cx<'_>, request: u64, answer: &Answer<'_>) -> Progress {
-        match (self.step, answer) {
+        match (&self.step, answer) {
+            (Step::Tracing { refusal }, answer) => self.on_trace(cx, refusal, answer),
             (_, Answer::Failed(error)) => error.clone().into(),
             (Step::Gating, answer) => {
                 let opened = on_gate(cx, self.bucket, answer);
@@ -145,11 +162,51 @@ impl Write {
             }
             Ok(Err(error)) => {
                 let key = cx.net.subject(request).get(write_prefix.len()..).unwrap_or_default();
-                about(key, error.to_error()).into()
+                let refusal = about(key, error.to_error());
+                match self.expected.filter(|_| error.is_wrong_sequence() && cx.net.is_resent(request)) {
+                    Some(expected) => self.trace(cx, request, expected, refusal),
+                    None => refusal.into(),
+                }
             }
             Err(error) => error.maybe_applied(true).into(),
         }
     }
+
+    /// A repeated write without expectation is known to the server by its message id; one with an expectation is refused before
+    /// the id is looked at (seen on 2.10-2.15). If the first one was stored, it is the first message behind the revision expected.
+    fn trace(&mut self, cx: &mut Cx<'_>, request: u64, expected: u64, refusal: Error) -> Progress {
+        cx.hold(request);
+        self.step = Step::Tracing { refusal: Box::new(refusal) };
+        let Bucket { api_prefix, stream, read_prefix, write_prefix, .. } = cx.buckets[self.bucket].clone();
+        let key = cx.net.subject(request).get(write_prefix.len()..).unwrap_or_default();
+        let body = json!({"next_by_subj": format!("{read_prefix}{key}"), "seq": expected + 1}).to_string();
+        cx.query(&api_prefix, ".STREAM.MSG.GET.", &stream, body.as_bytes())
+            .map_or_else(Progress::from, |()| Progress::Pending)
+    }
+
+    fn on_trace(&self, cx: &Cx<'_>, refusal: &Error, answer: &Answer<'_>) -> Progress {
+        let stored = match answer {
+            Answer::Reply { payload, .. } => api::answer(payload).ok().and_then(|fields| StoredMessage::of(&fields)),
+            Answer::NoResponders | Answer::Failed(_) => None,
+        };
+        if let Some(stored) = &stored
+            && is_ours(cx, &Headers::parse(&stored.headers))
+        {
+            return Progress::Done(Ok(Outcome::Revision(stored.sequence)));
+        }
+        // With more than one revision kept, ours would still be there. With one, somebody may have overwritten it.
+        let is_certain = stored.is_some() && cx.buckets[self.bucket].history.is_some_and(|history| history > 1);
+        refusal.clone().maybe_applied(!is_certain).into()
+    }
+}
+
+/// Carries the id that `Config::retry_writes` gives a write.
+pub(crate) const MESSAGE_ID: &str = "Nats-Msg-Id";
+
+/// Whether a stored message is the one that the held request wrote.
+pub(crate) fn is_ours(cx: &Cx<'_>, stored: &Headers<'_>) -> bool {
+    let own = cx.net.headers(cx.slots.held).last(MESSAGE_ID);
+    own.is_some() && own == stored.last(MESSAGE_ID)
 }
 
 /// The error, saying which key it is about.

@@ -143,6 +143,21 @@ def test_a_burst_is_one_write(server: Server, bucket: str) -> None:
     run(test)
 
 
+def test_a_server_that_does_not_read_holds_writes_back(own_server: Server, bucket: str) -> None:
+    async def test() -> None:
+        async with natskv.connect(own_server.url) as client:
+            kv = await client.create_key_value(bucket, storage="memory")
+            own_server.pause()
+            puts = [asyncio.create_task(kv.put(f"k.{number}", b"x" * 500_000)) for number in range(60)]
+            await asyncio.sleep(0.1)
+            transport = client._driver._transport
+            assert transport is not None and transport.get_write_buffer_size() < 4 << 20
+            own_server.resume()
+            assert sorted(await asyncio.gather(*puts)) == list(range(1, 61))
+
+    run(test)
+
+
 PROGRAM = """
 import asyncio, sys, natskv
 

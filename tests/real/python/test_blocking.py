@@ -129,7 +129,7 @@ def test_timeouts_hold_while_reconnecting(own_server: Server, bucket: str) -> No
         started = time.monotonic()
         with pytest.raises((natskv.RequestTimeoutError, natskv.DisconnectedError)):
             kv.get("k", timeout=0.2)
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 3
 
 
 PROGRAM = """

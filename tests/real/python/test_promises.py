@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import os
 import time
@@ -38,6 +39,7 @@ def test_verbs(api: Api, server: Server, bucket: str) -> None:
             assert abs(entry.created.timestamp() - time.time()) < 60
             assert entry == await kv.get("a") and hash(entry) == hash(await kv.get("a"))
             assert entry != await kv.get("a", revision=first)
+            assert copy.deepcopy([entry]) == [entry]
             assert "two" not in repr(entry) and f"revision={second}" in repr(entry)
             with pytest.raises(natskv.WrongRevisionError) as wrong:
                 await kv.update("a", b"three", first)
@@ -294,6 +296,22 @@ def test_restart_under_a_watch(api: Api, own_server: Server, bucket: str) -> Non
             assert {f"before.{number}" for number in range(500)} <= newest.keys()
             assert client.stats.reconnects == 1
             await watcher.stop()
+
+    run(test)
+
+
+def test_retried_writes_are_stored_once(api: Api, own_server: Server, bucket: str) -> None:
+    async def test() -> None:
+        async with await api.connect(own_server.url, retry_writes=True, request_timeout=20) as client:
+            kv = await client.create_key_value(bucket, history=64)
+            revision = await kv.create("counter", b"0")
+            for round in range(1, 25):
+                if round % 8 == 0:
+                    own_server.kill()
+                    own_server.start()
+                revision = await kv.update("counter", str(round).encode(), revision)
+            entries = await (await kv.history("counter")).list()
+            assert [int(entry.value) for entry in entries] == list(range(25))
 
     run(test)
 
