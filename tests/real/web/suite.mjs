@@ -521,10 +521,12 @@ async function close({ nc, kv, server }) {
   const states = list(nc.status());
   await server.pause();
   const put = rejects(kv.put("a", "1"), "CLOSED");
+  const opening = rejects(kv.watch(), "CLOSED");
   await new Promise((resolve) => setTimeout(resolve, 20));
   await nc.close();
   await server.resume();
-  await put;
+  await Promise.all([put, opening]);
+  await rejects(kv.watch(), "CLOSED");
   equal((await within(1000, next, "the watch's end")).done, true);
   equal(await nc.closed(), undefined);
   equal(await states, [{ type: "close" }]);
