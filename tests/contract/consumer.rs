@@ -562,16 +562,24 @@ fn purge_deletes_waits_for_an_election() {
     rig.answer("STREAM.INFO", "{\"config\":{\"max_msgs_per_subject\":5},\"ts\":\"2026-11-23T03:37:33Z\"}");
     let mut scene = Scene { rig, watch: WatchId(0), sid: 0 };
     scene.find_sid();
-    scene.created(1, 0);
+    scene.created(20, 0);
     let (sid, block) = (scene.sid, "NATS/1.0\r\nKV-Operation: DEL\r\n\r\n");
-    let ack = "$JS.ACK.KV_b.c.1.7.1.1795405052788098189.0";
-    scene.rig.receive(format!("HMSG $KV.b.k {sid} {ack} {0} {0}\r\n{block}\r\n", block.len()));
+    for at in 1..=20 {
+        let ack = format!("$JS.ACK.KV_b.c.1.{at}.{at}.1795405052788098189.{}", 20 - at);
+        scene.rig.receive(format!("HMSG $KV.b.k{at} {sid} {ack} {0} {0}\r\n{block}\r\n", block.len()));
+    }
     let busy = "{\"error\":{\"code\":503,\"err_code\":10008,\"description\":\"no leader\"}}";
-    scene.rig.answer("STREAM.PURGE", busy);
-    scene.rig.sent();
-    scene.rig.pass(Duration::from_millis(300));
-    scene.rig.answer("STREAM.PURGE", "{\"success\":true,\"purged\":1}");
-    assert_eq!(scene.rig.result(op), &Ok(Outcome::Purged(1)));
+    for answer in [busy, busy, "{\"success\":true,\"purged\":1}"] {
+        let sent = scene.rig.sent();
+        let purges = sent.lines().filter(|line| line.contains("STREAM.PURGE"));
+        let replies: Vec<String> = purges.filter_map(|line| line.split(' ').nth(2).map(String::from)).collect();
+        assert_eq!(replies.len(), 20, "all again, as one try");
+        for reply in replies {
+            scene.rig.receive(format!("MSG {reply} 1 {}\r\n{answer}\r\n", answer.len()));
+        }
+        scene.rig.pass(Duration::from_millis(300));
+    }
+    assert_eq!(scene.rig.result(op), &Ok(Outcome::Purged(20)));
 
     let op = scene.rig.call(|c, now| c.purge_deletes(bucket, Duration::ZERO, None, now)).expect("purge_deletes");
     for _ in 0..8 {

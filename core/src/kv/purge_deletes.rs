@@ -38,6 +38,7 @@ pub(crate) struct PurgeDeletes {
     markers: Vec<Marker>,
     removed: u64,
     tries: Tries,
+    is_waiting: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +75,15 @@ impl PurgeDeletes {
     pub(crate) fn start(cx: &mut Cx<'_>, bucket: usize, older_than: Duration) -> Result<Self, Error> {
         let Bucket { api_prefix, stream, .. } = cx.buckets[bucket].clone();
         cx.query(&api_prefix, ".STREAM.INFO.", &stream, &[])?;
-        Ok(Self { bucket, older_than, step: Phase::Dating, markers: Vec::new(), removed: 0, tries: Tries::default() })
+        Ok(Self {
+            bucket,
+            older_than,
+            step: Phase::Dating,
+            markers: Vec::new(),
+            removed: 0,
+            tries: Tries::default(),
+            is_waiting: false,
+        })
     }
 
     pub(crate) fn on_answer(&mut self, cx: &mut Cx<'_>, request: u64, answer: &Answer<'_>) -> Progress {
@@ -109,10 +118,14 @@ impl PurgeDeletes {
     /// An election: the same request is sent again after a while.
     fn later(&mut self, cx: &mut Cx<'_>, request: u64, error: Error) -> Progress {
         cx.net.hold(request);
+        if core::mem::replace(&mut self.is_waiting, true) {
+            return Progress::Pending; // it goes with the others of the window, which count as one try
+        }
         self.tries.again(|| error).map_or_else(Progress::from, Progress::Later)
     }
 
-    pub(crate) fn on_retry(&self, cx: &mut Cx<'_>) -> Progress {
+    pub(crate) fn on_retry(&mut self, cx: &mut Cx<'_>) -> Progress {
+        self.is_waiting = false;
         for request in cx.slots.others.iter().chain([&cx.slots.current]) {
             cx.net.resend(*request); // but for those that are on their way
         }
