@@ -229,11 +229,10 @@ pub(crate) fn gate(cx: &mut Cx<'_>, bucket: usize) -> Result<bool, Error> {
 }
 
 pub(crate) fn on_gate(cx: &mut Cx<'_>, bucket: usize, answer: &Answer<'_>) -> Result<(), Error> {
-    let is_known = missing::judge(cx, bucket, answer)?;
+    missing::judge(cx, bucket, answer)?;
     match cx.buckets[bucket].allows_ttl {
         Some(true) => Ok(()),
         Some(false) => Err(ttl_unsupported(&cx.buckets[bucket].name)),
-        None if is_known => Err(ttl_unsupported(&cx.buckets[bucket].name)),
         None => Err(Error::new(ErrorCode::Unavailable, "ttl: the bucket could not be asked whether it allows one")),
     }
 }
