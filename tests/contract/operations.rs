@@ -442,3 +442,14 @@ fn limit_markers_can_be_turned_off() {
     rig.answer("STREAM.INFO", with_markers);
     assert_eq!(rig.result(op).as_ref().expect_err("drift").code, ErrorCode::BucketExists);
 }
+
+#[test]
+fn two_spellings_of_one_field_are_told_as_such() {
+    for json in [
+        "{\"bucket\":\"b\",\"max_bytes\":1,\"max_bucket_size\":2}",
+        "{\"bucket\":\"b\",\"num_replicas\":1,\"replicas\":1}",
+    ] {
+        let error = natskv_core::BucketConfig::from_json(json).expect_err("both");
+        assert!(error.message.contains("same field") && !error.message.contains("unknown"), "{error}");
+    }
+}

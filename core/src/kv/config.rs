@@ -148,10 +148,7 @@ impl BucketConfig {
                 history => history.map(|n| n as u8),
             },
             ttl: fields.nanos("ttl")?,
-            max_bytes: match fields.integer("max_bytes", -1, i64::MAX)? {
-                Some(bytes) => Some(bytes),
-                None => fields.integer("max_bucket_size", -1, i64::MAX)?,
-            },
+            max_bytes: fields.either(["max_bytes", "max_bucket_size"], -1, i64::MAX)?,
             storage: match fields.string("storage")?.as_deref() {
                 None => None,
                 Some("file") => Some(Storage::File),
@@ -160,10 +157,7 @@ impl BucketConfig {
                     return Err(fields.wrong("storage", &format!("{other:?} is neither \"file\" nor \"memory\"")));
                 }
             },
-            replicas: match fields.integer("num_replicas", 0, 5)? {
-                Some(replicas) => Some(replicas as u8),
-                None => fields.integer("replicas", 0, 5)?.map(|n| n as u8),
-            },
+            replicas: fields.either(["num_replicas", "replicas"], 0, 5)?.map(|n| n as u8),
             compression: match fields.take("compression") {
                 None => None,
                 Some(Value::Bool(compression)) => Some(compression),
@@ -186,7 +180,6 @@ impl BucketConfig {
             },
             limit_marker_ttl: fields.nanos("limit_marker_ttl")?,
         };
-        // Both spellings of one field at once: the second is left over and reported.
         fields.finish()?;
         Ok(config)
     }
@@ -794,6 +787,14 @@ impl Fields {
         match value.as_i64().filter(|n| (least..=most).contains(n)) {
             Some(n) => Ok(Some(n)),
             None => Err(self.wrong(name, &format!("{value} is not an integer between {least} and {most}"))),
+        }
+    }
+
+    /// A field that has two names.
+    fn either(&mut self, names: [&str; 2], least: i64, most: i64) -> Result<Option<i64>, Error> {
+        match (self.integer(names[0], least, most)?, self.integer(names[1], least, most)?) {
+            (Some(_), Some(_)) => Err(self.wrong(names[1], &format!("the same field as `{}`: give one", names[0]))),
+            (first, second) => Ok(first.or(second)),
         }
     }
 
