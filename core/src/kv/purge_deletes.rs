@@ -170,6 +170,7 @@ impl PurgeDeletes {
 
     fn start_purging(&mut self, cx: &mut Cx<'_>) -> Progress {
         self.step = Phase::Purging;
+        cx.slots.consumer = 0; // it said all it had to
         self.purge(cx)
     }
 
