@@ -453,3 +453,11 @@ fn two_spellings_of_one_field_are_told_as_such() {
         assert!(error.message.contains("same field") && !error.message.contains("unknown"), "{error}");
     }
 }
+
+#[test]
+fn only_messages_count_as_messages() {
+    let (mut rig, b) = with_bucket(Rig::connected());
+    assert_eq!(rig.client.stats().out_msgs, 0, "the inbox's SUB is none");
+    rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+    assert_eq!(rig.client.stats().out_msgs, 1);
+}
