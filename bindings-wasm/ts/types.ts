@@ -254,10 +254,12 @@ export interface KvOptions extends KvLimits, CallOptions {
   timeout: Duration;
   /** Opens without creating, as {@link Kvm.open}. Default: false. */
   bindOnly: boolean;
+  /** For programs written for `@nats-io/kv`: here reads are always direct, so there is nothing to ask for. */
+  allow_direct: true;
 }
 
-/** Options of {@link Kvm.open}. */
-export interface KvOpenOptions extends CallOptions {
+/** Options of {@link Kvm.open}; what describes a bucket is not looked at. */
+export interface KvOpenOptions extends Partial<KvOptions> {
   /** Asks the server whether the bucket exists: `BUCKET_NOT_FOUND`, `NOT_A_BUCKET`. Default: false, nothing is sent. */
   check?: boolean;
 }
