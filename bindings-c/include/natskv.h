@@ -434,6 +434,11 @@ typedef struct {
    */
   const char *api_prefix;
   /**
+   * Writes carry a message id (about 35 bytes more), so that one cut off by a lost connection is sent again and its outcome found
+   * out, instead of failing with NATSKV_DISCONNECTED and `maybe_applied`. Default: false.
+   */
+  bool retry_writes;
+  /**
    * Bytes of requests kept while disconnected; beyond it a call fails with NATSKV_BUFFER_FULL. Default: 8 MiB.
    */
   size_t pending_limit;
@@ -880,8 +885,9 @@ natskv_code natskv_connect_external(const natskv_options *options,
 
 /**
  * The descriptor to wait for with poll, epoll, select or the like; -1 while there is none (then wait for the time only). Never
- * read, write or close it. It is another one after a reconnect, so ask again after each `natskv_process`; epoll users: a closed
- * descriptor leaves the set by itself, add the new one. -1 for NULL. Any thread.
+ * read, write or close it. It is another one after a reconnect, so ask again after each `natskv_process`. A new one never has
+ * the number of the one that this function gave before, so loops that register descriptors need only compare; the old one is
+ * closed by then, and has left an epoll set by itself. -1 for NULL. Any thread.
  */
 int natskv_fd(const natskv_client *client);
 
@@ -891,7 +897,7 @@ int natskv_fd(const natskv_client *client);
 int16_t natskv_interest(const natskv_client *client);
 
 /**
- * How long to wait at most, in milliseconds; -1: for ever, as in poll(2). Calling `natskv_process` earlier or without need is
+ * How long to wait at most, in milliseconds, within an `int`; -1: for ever, as in poll(2). Calling `natskv_process` earlier or without need is
  * harmless, later delays timeouts and reconnects. -1 for NULL. Any thread.
  */
 int64_t natskv_timeout_ms(const natskv_client *client);
@@ -953,9 +959,13 @@ natskv_code natskv_rtt_ns(const natskv_client *client, int64_t timeout_ms, uint6
 natskv_code natskv_drain(const natskv_client *client, natskv_error *err);
 
 /**
- * `natskv_drain` without waiting: calls back when the client is closed. It cannot be cancelled. Any thread.
+ * `natskv_drain` without waiting: calls back when the client is closed. It cannot be cancelled; `op`, which may be NULL, gets 0.
+ * Any thread.
  */
-natskv_code natskv_drain_async(const natskv_client *client, natskv_callback callback, void *user);
+natskv_code natskv_drain_async(const natskv_client *client,
+                               natskv_callback callback,
+                               void *user,
+                               natskv_op *op);
 
 /**
  * Ends everything now: operations in flight fail with NATSKV_CLOSED, watches end, and the connection is closed. Does not wait.

@@ -114,26 +114,27 @@ pub extern "C" fn natskv_connect_external(
 }
 
 /// The descriptor to wait for with poll, epoll, select or the like; -1 while there is none (then wait for the time only). Never
-/// read, write or close it. It is another one after a reconnect, so ask again after each `natskv_process`; epoll users: a closed
-/// descriptor leaves the set by itself, add the new one. -1 for NULL. Any thread.
+/// read, write or close it. It is another one after a reconnect, so ask again after each `natskv_process`. A new one never has
+/// the number of the one that this function gave before, so loops that register descriptors need only compare; the old one is
+/// closed by then, and has left an epoll set by itself. -1 for NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_fd(client: Option<&natskv_client>) -> c_int {
-    guard_value(-1, || client.and_then(|client| client.engine.wants().ok()).map_or(-1, |(wants, _)| wants.fd))
+    guard_value(-1, || client.and_then(|client| client.engine.fd().ok()).unwrap_or(-1))
 }
 
 /// What to wait for on `natskv_fd`: POLLIN, POLLOUT, both or 0, as in <poll.h>. 0 for NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_interest(client: Option<&natskv_client>) -> i16 {
-    guard_value(0, || client.and_then(|client| client.engine.wants().ok()).map_or(0, |(wants, _)| wants.events))
+    guard_value(0, || client.and_then(|client| client.engine.interest().ok()).unwrap_or(0))
 }
 
-/// How long to wait at most, in milliseconds; -1: for ever, as in poll(2). Calling `natskv_process` earlier or without need is
+/// How long to wait at most, in milliseconds, within an `int`; -1: for ever, as in poll(2). Calling `natskv_process` earlier or without need is
 /// harmless, later delays timeouts and reconnects. -1 for NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_timeout_ms(client: Option<&natskv_client>) -> i64 {
     guard_value(-1, || {
-        let timeout = client.and_then(|client| client.engine.wants().ok()).and_then(|(_, timeout)| timeout);
-        timeout.map_or(-1, to_millis)
+        let timeout = client.and_then(|client| client.engine.timeout().ok()?);
+        timeout.map_or(-1, |timeout| to_millis(timeout).min(i32::MAX.into()))
     })
 }
 
@@ -238,16 +239,22 @@ pub extern "C" fn natskv_drain(
     guard(err, || required("client", client)?.engine.drain())
 }
 
-/// `natskv_drain` without waiting: calls back when the client is closed. It cannot be cancelled. Any thread.
+/// `natskv_drain` without waiting: calls back when the client is closed. It cannot be cancelled; `op`, which may be NULL, gets 0.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_drain_async(
     client: Option<&natskv_client>,
     callback: natskv_callback,
     user: *mut c_void,
+    op: Option<&mut MaybeUninit<natskv_op>>,
 ) -> natskv_code {
     guard(None, || {
         let client = required("client", client)?;
-        client.engine.submit_drain(self::callback(callback, user, &Arc::from(c""))?)
+        client.engine.submit_drain(self::callback(callback, user, &Arc::from(c""))?)?;
+        if let Some(op) = op {
+            op.write(0);
+        }
+        Ok(())
     })
 }
 

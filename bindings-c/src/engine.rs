@@ -12,6 +12,7 @@ use std::{
     collections::{HashMap, VecDeque},
     ffi::CStr,
     hash::{BuildHasherDefault, Hasher},
+    os::fd::RawFd,
     ptr,
     sync::{
         Arc, Condvar, Mutex, MutexGuard,
@@ -354,14 +355,26 @@ impl Engine {
         Ok(())
     }
 
-    /// What a loop has to sleep on; a timeout of zero while callbacks are due.
-    pub(crate) fn wants(&self) -> Result<(Wants, Option<Duration>), Error> {
+    /// The descriptor that a loop has to wait for.
+    pub(crate) fn fd(&self) -> Result<RawFd, Error> {
+        let mut inner = self.lock()?;
+        inner.driver.shown = inner.driver.wants().fd;
+        Ok(inner.driver.shown)
+    }
+
+    /// What to wait for there.
+    pub(crate) fn interest(&self) -> Result<i16, Error> {
+        Ok(self.lock()?.driver.wants().events)
+    }
+
+    /// How long a loop may sleep; zero while callbacks are due, None for ever.
+    pub(crate) fn timeout(&self) -> Result<Option<Duration>, Error> {
         let inner = self.lock()?;
-        let wants = inner.driver.wants();
+        if !inner.deliveries.is_empty() {
+            return Ok(Some(Duration::ZERO));
+        }
         let now = inner.driver.now();
-        let timeout =
-            if inner.deliveries.is_empty() { wants.until.map(|at| at.since(now)) } else { Some(Duration::ZERO) };
-        Ok((wants, timeout))
+        Ok(inner.driver.wants().until.map(|at| at.since(now)))
     }
 
     /// Looks at core without changing it.
@@ -666,6 +679,6 @@ mod tests {
         assert_eq!(code, natskv_code::NATSKV_INTERNAL);
         let error = engine.call(|core, now| core.flush(None, now)).expect_err("it is broken");
         assert_eq!(error.code, ErrorCode::Internal);
-        assert!(engine.wants().is_err());
+        assert!(engine.fd().is_err());
     }
 }

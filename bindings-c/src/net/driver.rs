@@ -7,7 +7,7 @@ use std::{
     collections::VecDeque,
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
-    os::fd::AsRawFd,
+    os::fd::{AsRawFd, RawFd},
     time::{Duration, Instant as Clock},
 };
 
@@ -38,6 +38,9 @@ pub(crate) struct Driver {
     connect_timeout: Duration,
     conn: ConnId,
     link: Link,
+    /// The descriptor that the caller's loop saw last. No new one gets its number: a loop that registers descriptors (epoll)
+    /// could not tell the two apart, and would wait for one that is not registered.
+    pub(crate) shown: RawFd,
     /// Taken from core, being written; `written` bytes of it are out.
     unsent: Vec<u8>,
     written: usize,
@@ -75,6 +78,7 @@ impl Driver {
             connect_timeout,
             conn: ConnId(0),
             link: Link::None,
+            shown: -1,
             unsent: Vec::new(),
             written: 0,
             chunk: vec![0; CHUNK].into_boxed_slice(),
@@ -179,7 +183,7 @@ impl Driver {
         if let Some(addresses) = known(&server.host, server.port) {
             return self.dial(addresses.into(), now);
         }
-        match Lookup::start(&server.host, server.port) {
+        match Lookup::start(&server.host, server.port, self.shown) {
             Ok(lookup) => self.link = Link::Resolving(lookup),
             Err(e) => self.lose(Lost::Other(format!("no thread to resolve the name with: {e}")), now),
         }
@@ -189,7 +193,7 @@ impl Driver {
     fn dial(&mut self, mut addresses: VecDeque<SocketAddr>, now: Instant) {
         let mut why = Lost::Unreachable;
         while let Some(address) = addresses.pop_front() {
-            match start_connect(address) {
+            match start_connect(address, self.shown) {
                 Ok(socket) => {
                     let share = self.connect_timeout / (addresses.len() as u32 + 1);
                     let patience = (!addresses.is_empty()).then(|| now + share);
@@ -280,8 +284,11 @@ impl Driver {
     }
 }
 
-fn start_connect(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+fn start_connect(address: SocketAddr, avoid: RawFd) -> io::Result<Socket> {
+    let mut socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if socket.as_raw_fd() == avoid {
+        socket = socket.try_clone()?;
+    }
     socket.set_nonblocking(true)?;
     match socket.connect(&address.into()) {
         Err(e) if e.raw_os_error() == Some(libc::EINPROGRESS) => Ok(socket),

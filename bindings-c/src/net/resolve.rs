@@ -30,8 +30,12 @@ pub(crate) struct Lookup {
 }
 
 impl Lookup {
-    pub(crate) fn start(host: &str, port: u16) -> io::Result<Self> {
-        let (done, mut signal) = UnixStream::pair()?;
+    /// Its descriptor gets another number than `avoid`.
+    pub(crate) fn start(host: &str, port: u16, avoid: RawFd) -> io::Result<Self> {
+        let (mut done, mut signal) = UnixStream::pair()?;
+        if done.as_raw_fd() == avoid {
+            done = done.try_clone()?;
+        }
         let (sender, answer) = sync_channel(1);
         let host = String::from(host);
         thread::Builder::new().name("natskv-dns".into()).spawn(move || {

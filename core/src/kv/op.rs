@@ -11,7 +11,7 @@ use crate::{
         admin::Admin, bucket::Bucket, command::ReplyForm, create::Create, get::Get, list::List,
         purge_deletes::PurgeDeletes, write::Write,
     },
-    mux::{Answer, Ask, Net, Owner},
+    mux::{Answer, Ask, Net, OnLoss, Owner},
     proto::parser::Message,
     slab::Slab,
     time::Instant,
@@ -122,6 +122,13 @@ impl Cx<'_> {
     /// A request of the JetStream API that may be repeated at will.
     pub(crate) fn query(&mut self, api: &str, endpoint: &str, name: &str, payload: &[u8]) -> Result<(), Error> {
         self.request(&[api, endpoint, name], Ask { payload, ..Ask::default() })?;
+        Ok(())
+    }
+
+    /// A request of the JetStream API that changes something: sent again after a reconnect, a delete could hit what somebody
+    /// made anew meanwhile, or fail for having succeeded.
+    pub(crate) fn change(&mut self, api: &str, endpoint: &str, name: &str, payload: &[u8]) -> Result<(), Error> {
+        self.request(&[api, endpoint, name], Ask { payload, on_loss: OnLoss::Fail, headers: &[] })?;
         Ok(())
     }
 

@@ -121,8 +121,9 @@ static void every_verb_has_an_async_form(void)
     natskv_watcher_free(watcher);
     ANSWER(answer, natskv_bucket_delete_async(client, "async", on_answer, &answer, NULL), NATSKV_OK);
     long before = counter_get(&answer.count);
-    ANSWER(answer, natskv_drain_async(client, on_answer, &answer), NATSKV_OK);
+    ANSWER(answer, natskv_drain_async(client, on_answer, &answer, &op), NATSKV_OK);
     CHECK_EQ(counter_get(&answer.count), before + 1);
+    CHECK_EQ(op, 0);
     CHECK_EQ(natskv_state(client), NATSKV_STATE_CLOSED);
     natskv_kv_free(kv);
     natskv_client_free(client);

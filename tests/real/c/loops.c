@@ -1,9 +1,12 @@
 /* The client on the caller's own loop: no thread but this one. */
 #include "harness.h"
 
+#include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/epoll.h>
+#endif
 
 static natskv_error err;
 
@@ -167,7 +170,7 @@ static void everything_on_one_thread(void)
     CHECK_EQ(loop.dropped, 0);
     CHECK_EQ(natskv_timeout_ms(loop.client), 0); /* a callback is due */
     TURN_UNTIL(loop.client, loop.dropped);
-    CHECK_EQ(natskv_drain_async(loop.client, on_closed, &loop), NATSKV_OK);
+    CHECK_EQ(natskv_drain_async(loop.client, on_closed, &loop, NULL), NATSKV_OK);
     double until = seconds() + 10;
     while (turn(loop.client) && seconds() < until) {
     }
@@ -208,6 +211,50 @@ static void a_loop_outlives_its_server(void)
     server_end(&server);
 }
 
+#ifdef __linux__
+/* A loop that registers descriptors, and only when their number changes. */
+static void epoll_turn(const natskv_client *client, int set, int *registered)
+{
+    struct epoll_event event = {0};
+    int fd = natskv_fd(client);
+    event.events = (uint32_t)natskv_interest(client); /* EPOLLIN and EPOLLOUT are POLLIN and POLLOUT */
+    if (fd >= 0 && epoll_ctl(set, fd == *registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) != 0)
+        FAIL("descriptor %d after %d: %s", fd, *registered, strerror(errno));
+    *registered = fd;
+    int64_t timeout = natskv_timeout_ms(client);
+    short ready = epoll_wait(set, &event, 1, timeout < 0 || timeout > 1000 ? 1000 : (int)timeout) == 1 ? (short)event.events : 0;
+    natskv_process(client, ready);
+}
+
+static void an_epoll_loop_outlives_its_server(void)
+{
+    struct server server;
+    server_start(&server);
+    struct loop loop = loop_on(&server);
+    int set = epoll_create1(EPOLL_CLOEXEC), registered = -1;
+    double until = seconds() + 60;
+    CHECK_EQ(natskv_bucket_create_json_async(loop.client, "{\"bucket\":\"loop\"}", on_opened, &loop, NULL), NATSKV_OK);
+    while (!loop.opened && seconds() < until)
+        epoll_turn(loop.client, set, &registered);
+    CHECK_EQ(loop.code, NATSKV_OK);
+    for (int i = 1; i <= 3; i++) {
+        server_kill(&server);
+        while (natskv_state(loop.client) == NATSKV_STATE_CONNECTED && seconds() < until)
+            epoll_turn(loop.client, set, &registered);
+        server_restart(&server);
+        CHECK_EQ(natskv_put_string_async(loop.kv, "a", "1", on_put, &loop, NULL), NATSKV_OK);
+        while (loop.puts < i && seconds() < until)
+            epoll_turn(loop.client, set, &registered);
+        CHECK_EQ(loop.puts, i);
+    }
+    CHECK_EQ(loop.failed, 0);
+    close(set);
+    natskv_kv_free(loop.kv);
+    natskv_client_free(loop.client);
+    server_end(&server);
+}
+#endif
+
 static void on_free_all(void *user, natskv_reply *reply)
 {
     struct loop *loop = here(user);
@@ -247,6 +294,9 @@ static void a_loop_without_a_server(void)
 const struct test loop_tests[] = {
     {"everything on one thread", everything_on_one_thread},
     {"a loop outlives its server", a_loop_outlives_its_server},
+#ifdef __linux__
+    {"an epoll loop outlives its server", an_epoll_loop_outlives_its_server},
+#endif
     {"a loop freed in its callback", a_loop_freed_in_its_callback},
     {"a loop without a server", a_loop_without_a_server},
     {NULL, NULL},

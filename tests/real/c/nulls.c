@@ -56,8 +56,8 @@ static void null_for_a_client(void)
     REFUSED(natskv_flush_async(client, 0, NULL, NULL, NULL));
     NULL_IS_REFUSED(natskv_rtt_ns(NULL, 0, &number, &err), natskv_rtt_ns(client, 0, NULL, NULL));
     NULL_IS_REFUSED(natskv_drain(NULL, &err), natskv_drain(NULL, NULL));
-    REFUSED(natskv_drain_async(NULL, on_reply, NULL));
-    REFUSED(natskv_drain_async(client, NULL, NULL));
+    REFUSED(natskv_drain_async(NULL, on_reply, NULL, NULL));
+    REFUSED(natskv_drain_async(client, NULL, NULL, NULL));
     REFUSED(natskv_close(NULL));
     natskv_client_free(NULL);
     CHECK_EQ(natskv_state(NULL), NATSKV_STATE_CLOSED);
