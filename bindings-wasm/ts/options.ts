@@ -23,6 +23,7 @@ const CONNECT: Record<string, Kind> = {
   reconnectTimeWait: "duration",
   maxReconnectTimeWait: "duration",
   noRandomize: "flag",
+  retryWrites: "flag",
   inboxPrefix: "text",
   domain: "text",
   apiPrefix: "text",

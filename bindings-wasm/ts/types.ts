@@ -63,6 +63,11 @@ export interface ConnectionOptions {
   domain?: string;
   /** JetStream API prefix in full; excludes `domain`. Default: `$JS.API`. */
   apiPrefix?: string;
+  /**
+   * Whether writes carry a message id (about 35 bytes more), so that one cut off by a lost connection is sent again and its outcome
+   * found out, instead of rejecting with `DISCONNECTED` and `maybeApplied`. Default: false.
+   */
+  retryWrites?: boolean;
   /** Bytes of requests kept while disconnected; beyond it calls reject with `BUFFER_FULL`. Default: 8 MiB. */
   pendingLimit?: number;
   /** Unread bytes that one watch keeps before it drops them and asks the server again. Default: 32 MiB. */

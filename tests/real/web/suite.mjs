@@ -350,7 +350,9 @@ async function aborts({ kv, nc, server, connect, bucket, natskv }) {
   }
   await kv.put("b", "2");
   const controller = new AbortController();
-  const watch = await kv.watch({ signal: controller.signal, key: "b" });
+  const { signal } = controller;
+  await Promise.all(Array.from({ length: 100 }, (_, n) => kv.put(`k${n}`, "x", { signal }))); // one signal for many calls
+  const watch = await kv.watch({ signal, key: "b" });
   await watch.next();
   const next = watch.next();
   controller.abort();
