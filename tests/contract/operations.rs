@@ -423,3 +423,22 @@ fn a_timeout_says_what_was_not_answered() {
     let error = rig.result(put).as_ref().expect_err("late");
     assert_eq!((error.code, &*error.message), (ErrorCode::Timeout, "timed out: no answer on \"$KV.b.k\""));
 }
+
+#[test]
+fn limit_markers_can_be_turned_off() {
+    let mut rig = Rig::connected();
+    let config =
+        natskv_core::BucketConfig { limit_marker_ttl: Some(Duration::ZERO), ..natskv_core::BucketConfig::new("b") };
+    let with_markers =
+        "{\"config\":{\"max_msgs_per_subject\":1,\"allow_msg_ttl\":true,\"subject_delete_marker_ttl\":2000000000}}";
+    rig.call(|c, now| c.update_bucket(&config, None, now)).expect("update");
+    rig.answer("STREAM.INFO", with_markers);
+    let sent = rig.sent();
+    assert!(sent.contains("STREAM.UPDATE") && sent.contains("\"allow_msg_ttl\":true"), "{sent}");
+    assert!(!sent.contains("subject_delete_marker_ttl"), "{sent}");
+
+    let op = rig.call(|c, now| c.create_bucket(&config, natskv_core::Compare::Given, None, now)).expect("create");
+    rig.answer("STREAM.CREATE", "{\"error\":{\"code\":400,\"err_code\":10058,\"description\":\"in use\"}}");
+    rig.answer("STREAM.INFO", with_markers);
+    assert_eq!(rig.result(op).as_ref().expect_err("drift").code, ErrorCode::BucketExists);
+}

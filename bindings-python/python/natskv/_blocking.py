@@ -288,7 +288,7 @@ class Driver:
         self.wake()
 
     def _tell(self, told: list[Any]) -> None:
-        for event in _common.tell(told):
+        for event in self._setup.tell(told):
             if event.name == "closed":
                 self._is_closed = True
                 for waiter in list(self._closing):

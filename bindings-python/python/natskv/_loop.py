@@ -211,7 +211,7 @@ class Driver:
         return self._protocol is not None and self._protocol.is_paused and self._protocol.conn == self._conn
 
     def _tell(self, told: list[Any]) -> None:
-        for event in _common.tell(told):
+        for event in self._setup.tell(told):
             if self._setup.on_status is not None:
                 self._loop.call_soon(self._setup.on_status, event)
             if event.name == "closed" and not self._closed.done():

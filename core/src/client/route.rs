@@ -209,10 +209,9 @@ impl Client {
         if op.retry_at.is_some_and(|at| at <= now) {
             op.retry_at = None;
             self.drive(id, Verb::on_retry);
-            return;
         }
-        if op.silence.is_some() {
-            let deadline = op.deadline;
+        // The timer that was armed for a deadline that has moved may be this one.
+        if let Some(deadline) = self.op_mut(id).filter(|op| op.silence.is_some()).map(|op| op.deadline) {
             self.net.timers.arm(deadline, Timer::Op(id));
         }
     }

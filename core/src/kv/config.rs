@@ -334,6 +334,9 @@ impl BucketConfig {
         if self.compression == Some(false) && stream.get("compression").is_some_and(|c| c == "none") {
             stream.remove("compression"); // the default; servers before 2.10 do not know the field
         }
+        if self.limit_marker_ttl.is_some_and(|ttl| ttl.is_zero()) {
+            stream.remove("subject_delete_marker_ttl"); // left out is none; `allow_msg_ttl` cannot be taken back
+        }
         self.set_duplicate_window(stream);
     }
 
@@ -424,7 +427,12 @@ impl BucketConfig {
         let mut differing = Vec::new();
         for (stream_name, name) in COMPARED {
             let (wanted, found) = (wanted.get(*stream_name), existing.get(*stream_name));
-            let is_asked = !only_given || wanted.is_some() || self.compression == Some(false) && *name == "compression";
+            let is_asked_away = match *name {
+                "compression" => self.compression == Some(false),
+                "limit_marker_ttl" => self.limit_marker_ttl.is_some_and(|ttl| ttl.is_zero()),
+                _ => false,
+            };
+            let is_asked = !only_given || wanted.is_some() || is_asked_away;
             if is_asked && normal(wanted) != normal(found) {
                 let shown = |value: Option<&Value>| value.map_or_else(|| "none".to_string(), ToString::to_string);
                 differing.push(format!("{name} (is {}, asked for {})", shown(found), shown(wanted)));

@@ -194,7 +194,8 @@ impl Verb {
             Self::Write(write) => write.on_retry(cx),
             Self::Create(create) => create.on_retry(cx),
             Self::Admin(admin) => admin.on_retry(cx),
-            Self::Ready | Self::Flush { .. } | Self::List(_) | Self::PurgeDeletes(_) => Progress::Pending,
+            Self::PurgeDeletes(purge) => purge.on_retry(cx),
+            Self::Ready | Self::Flush { .. } | Self::List(_) => Progress::Pending,
         }
     }
 
