@@ -434,6 +434,11 @@ typedef struct {
    */
   const char *api_prefix;
   /**
+   * Writes carry a message id (about 35 bytes more), so that one cut off by a lost connection is sent again and its outcome found
+   * out, instead of failing with NATSKV_DISCONNECTED and `maybe_applied`. Default: false.
+   */
+  bool retry_writes;
+  /**
    * Bytes of requests kept while disconnected; beyond it a call fails with NATSKV_BUFFER_FULL. Default: 8 MiB.
    */
   size_t pending_limit;

@@ -141,6 +141,9 @@ pub struct natskv_options {
     pub domain: *const c_char,
     /// JetStream API prefix in full, for imported accounts; excludes `domain`. NULL: "$JS.API".
     pub api_prefix: *const c_char,
+    /// Writes carry a message id (about 35 bytes more), so that one cut off by a lost connection is sent again and its outcome found
+    /// out, instead of failing with NATSKV_DISCONNECTED and `maybe_applied`. Default: false.
+    pub retry_writes: natskv_flag,
     /// Bytes of requests kept while disconnected; beyond it a call fails with NATSKV_BUFFER_FULL. Default: 8 MiB.
     pub pending_limit: usize,
     /// Bytes that wait while connected, because the network takes them more slowly than they come; beyond it a call fails with
@@ -195,6 +198,7 @@ unsafe impl Options for natskv_options {
             inbox_prefix: std::ptr::null(),
             domain: std::ptr::null(),
             api_prefix: std::ptr::null(),
+            retry_writes: config.retry_writes.into(),
             pending_limit: config.pending_limit,
             unsent_limit: config.unsent_limit,
             watch_limit: config.watch_limit,
@@ -256,6 +260,7 @@ impl natskv_options {
             inbox_prefix: optional_string("inbox_prefix", self.inbox_prefix)?.unwrap_or(default.inbox_prefix),
             domain: optional_string("domain", self.domain)?,
             api_prefix: optional_string("api_prefix", self.api_prefix)?,
+            retry_writes: self.retry_writes.is_set(),
             pending_limit: self.pending_limit,
             unsent_limit: self.unsent_limit,
             watch_limit: self.watch_limit,

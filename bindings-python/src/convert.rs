@@ -125,8 +125,8 @@ fn set_option(config: &mut Config, name: &str, value: &Bound<'_, PyAny>) -> PyRe
         "inbox_prefix" => config.inbox_prefix = value.extract()?,
         "domain" => config.domain = value.extract()?,
         "api_prefix" => config.api_prefix = value.extract()?,
-        "pending_limit" => config.pending_limit = value.extract()?,
         "retry_writes" => config.retry_writes = value.extract()?,
+        "pending_limit" => config.pending_limit = value.extract()?,
         _ => return Err(PyTypeError::new_err("there is none of this name")),
     }
     Ok(())

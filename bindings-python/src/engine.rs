@@ -79,6 +79,9 @@ struct Watch {
     ready: Py<PyAny>,
 }
 
+/// Ends, watches that are ready, and news, each as a list of Python's.
+type Lists<'py> = (Bound<'py, PyList>, Bound<'py, PyList>, Bound<'py, PyList>);
+
 /// An event of core together with whom it is for; converted when the lock is released.
 enum News {
     Done(Waiter, Result<Outcome, Error>),
@@ -436,12 +439,12 @@ impl Engine {
         action.map(|action| convert::action(py, action)).transpose()
     }
 
-    /// All events: ([(waiter, result, exception or None)], [ready], [(word, exception or None, sentence)]).
-    fn poll_events<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> PyResult<(Bound<'py, PyList>, Bound<'py, PyList>, Bound<'py, PyList>)> {
+    /// All events: ([(waiter, result, exception or None)], [ready], [(word, exception or None, sentence)]), or None.
+    fn poll_events<'py>(&self, py: Python<'py>) -> PyResult<Option<Lists<'py>>> {
         let news = self.with(py, |inner, _| inner.news(py))?;
+        if news.is_empty() {
+            return Ok(None);
+        }
         let (done, ready, told) = (PyList::empty(py), PyList::empty(py), PyList::empty(py));
         for item in news {
             match item {
@@ -460,7 +463,7 @@ impl Engine {
                 }
             }
         }
-        Ok((done, ready, told))
+        Ok(Some((done, ready, told)))
     }
 
     /// When `handle_timeout` is due, on the clock of `time.monotonic()`.

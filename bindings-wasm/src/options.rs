@@ -41,6 +41,7 @@ pub(crate) fn parse(json: &str) -> Result<Config, Error> {
     if let Some(limit) = given.number("watchLimit") {
         config.watch_limit = limit as usize;
     }
+    config.retry_writes = given.flag("retryWrites", false);
     config.reconnect = given.flag("reconnect", true);
     config.retry_first_connect = given.flag("waitOnFirstConnect", false);
     config.randomize_servers = !given.flag("noRandomize", false);

@@ -7,6 +7,7 @@
 
 import { Engine } from "natskv-engine";
 
+import { onAbort } from "./abort.js";
 import { Batch, Tag } from "./batch.js";
 import { millis, safe } from "./check.js";
 import { Entry } from "./entry.js";
@@ -197,14 +198,12 @@ export class Connection implements NatsConnection {
       if (!signal) {
         return;
       }
-      const abort = () => {
+      const unlisten = onAbort(signal, () => {
         this.#ops.delete(id);
         this.#engine.cancel(id, performance.now());
         this.#cork();
         reject(signal.reason);
-      };
-      signal.addEventListener("abort", abort, { once: true });
-      const unlisten = () => signal.removeEventListener("abort", abort);
+      });
       op.resolve = (value) => (unlisten(), (resolve as (value: unknown) => void)(value));
       op.reject = (reason) => (unlisten(), reject(reason));
     });

@@ -23,6 +23,7 @@ const CONNECT: Record<string, Kind> = {
   reconnectTimeWait: "duration",
   maxReconnectTimeWait: "duration",
   noRandomize: "flag",
+  retryWrites: "flag",
   inboxPrefix: "text",
   domain: "text",
   apiPrefix: "text",
@@ -96,7 +97,7 @@ export function bucketConfig(bucket: string, options: Partial<KvOptions>): strin
     if (name === "codec" && value !== undefined) {
       throw failure("UNSUPPORTED", "codecs are not supported yet");
     }
-    if (HANDLE.has(name) || value === undefined) {
+    if (HANDLE.has(name) || value === undefined || (name === "allow_direct" && value === true)) {
       continue;
     }
     const isDuration = name === "ttl" || name === "markerTTL";

@@ -63,6 +63,11 @@ export interface ConnectionOptions {
   domain?: string;
   /** JetStream API prefix in full; excludes `domain`. Default: `$JS.API`. */
   apiPrefix?: string;
+  /**
+   * Whether writes carry a message id (about 35 bytes more), so that one cut off by a lost connection is sent again and its outcome
+   * found out, instead of rejecting with `DISCONNECTED` and `maybeApplied`. Default: false.
+   */
+  retryWrites?: boolean;
   /** Bytes of requests kept while disconnected; beyond it calls reject with `BUFFER_FULL`. Default: 8 MiB. */
   pendingLimit?: number;
   /** Unread bytes that one watch keeps before it drops them and asks the server again. Default: 32 MiB. */
@@ -254,10 +259,12 @@ export interface KvOptions extends KvLimits, CallOptions {
   timeout: Duration;
   /** Opens without creating, as {@link Kvm.open}. Default: false. */
   bindOnly: boolean;
+  /** For programs written for `@nats-io/kv`: here reads are always direct, so there is nothing to ask for. */
+  allow_direct: true;
 }
 
-/** Options of {@link Kvm.open}. */
-export interface KvOpenOptions extends CallOptions {
+/** Options of {@link Kvm.open}; what describes a bucket is not looked at. */
+export interface KvOpenOptions extends Partial<KvOptions> {
   /** Asks the server whether the bucket exists: `BUCKET_NOT_FOUND`, `NOT_A_BUCKET`. Default: false, nothing is sent. */
   check?: boolean;
 }

@@ -3,6 +3,7 @@
  * time: what is not pulled stays in core, and there slows the server down for this watch alone.
  */
 
+import { onAbort } from "./abort.js";
 import { Tag } from "./batch.js";
 import { tooLarge } from "./check.js";
 import type { Connection, Start, Watching } from "./connection.js";
@@ -51,9 +52,7 @@ export class Watcher extends Items<KvWatchEntry> implements Watching {
     const watcher = new Watcher(nc, bucket, callbacks);
     watcher.#id = nc.watch(watcher, options, fallback, start);
     if (signal) {
-      const abort = () => watcher.#abort(signal.reason);
-      signal.addEventListener("abort", abort, { once: true });
-      watcher.#unlisten = () => signal.removeEventListener("abort", abort);
+      watcher.#unlisten = onAbort(signal, () => watcher.#abort(signal.reason));
     }
     await new Promise<void>((resolve, reject) => {
       watcher.#settle = (error) => (error === undefined ? resolve() : reject(error));

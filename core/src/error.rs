@@ -141,20 +141,25 @@ impl Error {
         self
     }
 
-    /// The JSON form of SPEC.md, with `kind` beside it: `{"type", "error": {"code", "err_code", "description"}, "kind"}`.
+    /// The JSON form of SPEC.md, `{"type", "error": {"code", "err_code", "description"}}`; beside these `kind`, and `revision` and
+    /// `maybe_applied` where they say something.
     pub fn to_json(&self) -> String {
         format!("{}", self.to_value())
     }
 
     pub(crate) fn to_value(&self) -> Value {
-        let mut error = json!({"code": self.status, "err_code": self.api_code, "description": &*self.message});
+        let mut value = json!({
+            "type": "io.nats.jetstream.api.v1.error_response",
+            "error": {"code": self.status, "err_code": self.api_code, "description": &*self.message},
+            "kind": self.code.name(),
+        });
         if let Some(revision) = self.revision {
-            error["revision"] = revision.into();
+            value["revision"] = revision.into();
         }
         if self.maybe_applied {
-            error["maybe_applied"] = true.into();
+            value["maybe_applied"] = true.into();
         }
-        json!({"type": "io.nats.jetstream.api.v1.error_response", "error": error, "kind": self.code.name()})
+        value
     }
 }
 

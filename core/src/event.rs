@@ -21,7 +21,7 @@ pub struct OpId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WatchId(pub u64);
 
-/// Names one opened bucket: its prefixes, flags and history as known when it was opened.
+/// Names one bucket with its prefixes, flags and history as last known; the same however often it is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BucketId(pub u32);
 

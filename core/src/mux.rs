@@ -113,6 +113,8 @@ pub(crate) struct Net {
     pub(crate) api_prefix: String,
     inbox_prefix: String,
     inbox: String,
+    /// Why no reply can come on this connection.
+    inbox_denied: Option<Error>,
     requests: Slab<Request>,
     /// What is to be sent to undo a disowned request.
     undo: BTreeMap<u64, String>,
@@ -140,6 +142,7 @@ impl Net {
             api_prefix,
             inbox_prefix,
             inbox,
+            inbox_denied: None,
             requests: Slab::new(),
             undo: BTreeMap::new(),
             submitted: 0,
@@ -161,6 +164,9 @@ impl Net {
 
     /// Encodes a request that `resend` is to send.
     pub(crate) fn prepare(&mut self, owner: Owner, subject: &[&str], ask: Ask<'_>) -> Result<u64, Error> {
+        if let Some(error) = self.inbox_denied.as_ref().filter(|_| self.session.is_ready()) {
+            return Err(error.clone());
+        }
         let mut frame = self.spare.pop().unwrap_or_default();
         self.submitted += 1;
         let (on_loss, order) = (ask.on_loss, self.submitted);
@@ -313,9 +319,15 @@ impl Net {
         self.settle(|request| subject_of(&request.frame) == subject)
     }
 
-    /// Everything written, when not even the inbox may be subscribed to.
-    pub(crate) fn all_written(&mut self) -> Vec<(u64, Owner)> {
+    /// Everything written, since not even the inbox may be subscribed to; requests fail with `error` until the next connection.
+    pub(crate) fn deny_inbox(&mut self, error: &Error) -> Vec<(u64, Owner)> {
+        self.inbox_denied = Some(error.clone());
         self.settle(|_| true)
+    }
+
+    /// Whether a request may be sent again without harm.
+    pub(crate) fn is_repeatable(&self, id: u64) -> bool {
+        self.requests.get(id).is_some_and(|request| request.on_loss == OnLoss::Repeat)
     }
 
     fn settle(&mut self, is_hit: impl Fn(&Request) -> bool) -> Vec<(u64, Owner)> {
@@ -348,16 +360,32 @@ impl Net {
         self.settle(|_| true)
     }
 
-    /// There is a connection: the inbox is subscribed to, then all that waited is written in its order.
-    pub(crate) fn on_connected(&mut self) {
+    /// There is a connection: the inbox is subscribed to, then all that waited is written in its order. Returned is what this server
+    /// would close the connection over: it takes smaller messages than the one before, or is the first to say.
+    pub(crate) fn on_connected(&mut self) -> Vec<(u64, Owner, Error)> {
+        self.inbox_denied = None;
         let inbox = format!("{}*", self.inbox);
         encode::subscribe(self.session.out(), &inbox, None, INBOX_SID);
         let waiting = self.requests.iter().filter(|(_, request)| request.place == Place::Waiting);
         let mut in_order = BTreeMap::new();
         in_order.extend(waiting.map(|(id, request)| (request.order, id)));
+        let mut refused = Vec::new();
         for id in in_order.into_values() {
-            self.write(id);
+            let Some(request) = self.requests.get_mut(id) else { continue };
+            match encode::check_size(message_size(&request.frame), self.session.max_payload()) {
+                Ok(()) => self.write(id),
+                Err(error) => {
+                    request.place = Place::Answered;
+                    self.waiting_bytes -= request.frame.len();
+                    refused.push((
+                        id,
+                        request.owner,
+                        error.maybe_applied(request.is_resent && request.on_loss != OnLoss::Repeat),
+                    ));
+                }
+            }
         }
+        refused
     }
 
     fn write(&mut self, id: u64) {
@@ -417,6 +445,13 @@ impl Net {
     pub(crate) fn is_inbox(&self, subject: &str) -> bool {
         subject.strip_suffix('*') == Some(&self.inbox)
     }
+}
+
+/// The size of a PUB or HPUB of ours, headers included, as its line says.
+fn message_size(frame: &[u8]) -> usize {
+    let line = memchr(b'\r', frame).map_or(&[][..], |end| &frame[..end]);
+    let digits = line.rsplit(|b| *b == b' ').next().unwrap_or_default();
+    parse_u64(digits).map_or(0, |size| size as usize)
 }
 
 /// The second field of a PUB or HPUB line of ours.

@@ -510,3 +510,81 @@ fn what_passes_by_itself_does_not_end_a_watch_that_was_open() {
         scene.recreated(CREATED, 0);
     }
 }
+
+#[test]
+fn a_subscription_that_is_not_allowed_ends_its_watch() {
+    let mut scene = Scene::new(WatchOptions::default());
+    let line = scene.rig.written.lines().find(|line| line.starts_with("SUB ")).expect("SUB").to_string();
+    let inbox = line.split(' ').nth(1).expect("inbox");
+    scene.created(1, 0);
+    scene.rig.receive(format!("-ERR 'Permissions Violation for Subscription to \"{inbox}\"'\r\n"));
+    assert_eq!(scene.revisions(), ["PERMISSION"]);
+}
+
+#[test]
+fn a_read_whose_flow_control_is_not_allowed_fails_instead_of_stalling() {
+    let (mut scene, op) = reading(|c, b, now| c.keys(b, &[], None, now));
+    scene.created(9, 0);
+    scene.message("a", 1, 1, 8);
+    let create = scene.rig.written.lines().find(|line| line.contains("CONSUMER.CREATE")).expect("create").to_string();
+    let name = create.split('.').nth(5).expect("name");
+    scene.control("FlowControl Request", &format!("$JS.FC.KV_b.{name}.tok"));
+    scene.rig.receive(format!("-ERR 'Permissions Violation for Publish to \"$JS.FC.KV_b.{name}.tok\"'\r\n"));
+    assert_eq!(scene.rig.result(op).as_ref().expect_err("denied").code, ErrorCode::Permission);
+}
+
+#[test]
+fn a_watch_of_a_bucket_bound_without_asking_notices_that_it_was_made_anew() {
+    let mut rig = Rig::connected();
+    let bucket = rig.client.bind("b").expect("bind");
+    let watch = rig.call(|c, now| c.watch(bucket, &[], WatchOptions::default(), now)).expect("watch");
+    let mut scene = Scene { rig, watch, sid: 0 };
+    scene.find_sid();
+    scene.created(1, 0);
+    scene.rig.answer("STREAM.INFO", &info(CREATED, 9));
+    scene.message("a", 9, 1, 0);
+    assert_eq!(scene.revisions(), ["9", "caught up"]);
+    scene.rig.sent();
+    scene.rig.pass(Duration::from_secs(11));
+    let request = scene.recreated("2026-11-23T04:00:00Z", 20);
+    assert!(request.contains("last_per_subject"), "{request}");
+    assert_eq!(scene.revisions(), ["reset"]);
+}
+
+#[test]
+fn purge_deletes_waits_for_an_election() {
+    let mut rig = Rig::connected();
+    let bucket = rig.client.bind("b").expect("bind");
+    let op = rig.call(|c, now| c.purge_deletes(bucket, Duration::ZERO, None, now)).expect("purge_deletes");
+    rig.answer_status("STREAM.INFO", "503");
+    rig.sent();
+    rig.pass(Duration::from_millis(300));
+    rig.answer("STREAM.INFO", "{\"config\":{\"max_msgs_per_subject\":5},\"ts\":\"2026-11-23T03:37:33Z\"}");
+    let mut scene = Scene { rig, watch: WatchId(0), sid: 0 };
+    scene.find_sid();
+    scene.created(20, 0);
+    let (sid, block) = (scene.sid, "NATS/1.0\r\nKV-Operation: DEL\r\n\r\n");
+    for at in 1..=20 {
+        let ack = format!("$JS.ACK.KV_b.c.1.{at}.{at}.1795405052788098189.{}", 20 - at);
+        scene.rig.receive(format!("HMSG $KV.b.k{at} {sid} {ack} {0} {0}\r\n{block}\r\n", block.len()));
+    }
+    let busy = "{\"error\":{\"code\":503,\"err_code\":10008,\"description\":\"no leader\"}}";
+    for answer in [busy, busy, "{\"success\":true,\"purged\":1}"] {
+        let sent = scene.rig.sent();
+        let purges = sent.lines().filter(|line| line.contains("STREAM.PURGE"));
+        let replies: Vec<String> = purges.filter_map(|line| line.split(' ').nth(2).map(String::from)).collect();
+        assert_eq!(replies.len(), 20, "all again, as one try");
+        for reply in replies {
+            scene.rig.receive(format!("MSG {reply} 1 {}\r\n{answer}\r\n", answer.len()));
+        }
+        scene.rig.pass(Duration::from_millis(300));
+    }
+    assert_eq!(scene.rig.result(op), &Ok(Outcome::Purged(20)));
+
+    let op = scene.rig.call(|c, now| c.purge_deletes(bucket, Duration::ZERO, None, now)).expect("purge_deletes");
+    for _ in 0..8 {
+        scene.rig.answer_status("STREAM.INFO", "503");
+        scene.rig.pass(Duration::from_millis(300));
+    }
+    assert_eq!(scene.rig.result(op).as_ref().expect_err("no leader").code, ErrorCode::NoResponders);
+}

@@ -289,3 +289,156 @@ fn a_write_that_is_still_to_go_out_may_be_applied() {
         assert!(rig.result(op).as_ref().expect_err("ended").maybe_applied);
     }
 }
+
+#[test]
+fn an_inbox_that_is_not_allowed_fails_all_and_says_what_to_set() {
+    let (mut rig, b) = with_bucket(Rig::connected());
+    let inbox = rig.written.lines().find_map(|line| line.strip_prefix("SUB ")?.strip_suffix(" 1")).expect("inbox");
+    let denied = format!("-ERR 'Permissions Violation for Subscription to \"{inbox}\"'\r\n");
+    let put = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+    let get = rig.call(|c, now| c.get(b, "k", None, None, now)).expect("get");
+    rig.receive(denied);
+    for (op, is_write) in [(put, true), (get, false)] {
+        let error = rig.result(op).as_ref().expect_err("denied");
+        assert_eq!((error.code, error.maybe_applied), (ErrorCode::Permission, is_write));
+        assert!(error.message.contains("inbox_prefix"), "{error}");
+    }
+    let error = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect_err("no reply can come");
+    assert_eq!(error.code, ErrorCode::Permission);
+}
+
+#[test]
+fn what_waited_is_measured_by_the_server_that_gets_it() {
+    let (mut rig, b) = with_bucket(Rig::new(Config::default()));
+    let small = rig.call(|c, now| c.put(b, "k", b"small", None, now)).expect("put");
+    let large = rig.call(|c, now| c.put(b, "k", &[b'x'; 600], None, now)).expect("put");
+    let mib = vec![b'x'; 2 << 20];
+    rig.call(|c, now| c.put(b, "k", &mib, None, now)).expect("nobody has said yet what is too large");
+    rig.open();
+    rig.receive("INFO {\"headers\":true,\"max_payload\":500} \r\nPONG\r\n");
+    assert!(rig.written.contains("small") && !rig.written.contains("xxx"), "the connection goes on");
+    let error = rig.result(large).as_ref().expect_err("too large");
+    assert_eq!((error.code, error.maybe_applied), (ErrorCode::TooLarge, false));
+    assert!(error.message.contains("600") && error.message.contains("500"), "{error}");
+    assert!(!rig.is_done(small));
+}
+
+#[test]
+fn an_election_is_waited_out_without_the_right_to_ask_for_the_stream() {
+    let (mut rig, b) = with_bucket(Rig::connected());
+    let put = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+    rig.answer_status("PUB $KV.b.k", "503");
+    rig.receive("-ERR 'Permissions Violation for Publish to \"$JS.API.STREAM.INFO.KV_b\"'\r\n");
+    assert!(!rig.is_done(put));
+    rig.sent();
+    rig.pass(Duration::from_millis(300));
+    rig.answer("PUB $KV.b.k", "{\"stream\":\"KV_b\",\"seq\":9}");
+    assert_eq!(rig.result(put), &Ok(Outcome::Revision(9)));
+}
+
+#[test]
+fn changes_of_buckets_are_not_repeated_behind_the_callers_back() {
+    let mut rig = Rig::connected();
+    let delete = rig.call(|c, now| c.delete_bucket("b", None, now)).expect("delete");
+    let open = rig.call(|c, now| c.open("b", None, now)).expect("open");
+    rig.pass(Duration::from_secs(1));
+    rig.lose();
+    let error = rig.result(delete).as_ref().expect_err("cut off");
+    assert_eq!((error.code, error.maybe_applied), (ErrorCode::Disconnected, true));
+    rig.pass(Duration::from_millis(1));
+    rig.establish();
+    assert!(rig.written.contains("STREAM.INFO.KV_b") && !rig.written.contains("STREAM.DELETE"), "{}", rig.written);
+    assert!(!rig.is_done(open));
+}
+
+#[test]
+fn drain_closes_when_the_last_operation_ends_however_it_ends() {
+    let end_by: [fn(&mut Rig, natskv_core::OpId); 2] =
+        [|rig, op| rig.call(|c, now| c.cancel(op, now)), |rig, _| rig.lose()];
+    for end in end_by {
+        let (mut rig, b) = with_bucket(Rig::connected());
+        let op = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+        rig.call(|c, now| c.drain(now));
+        rig.pass(Duration::from_secs(2));
+        end(&mut rig, op);
+        assert_eq!(rig.client.state(), &natskv_core::State::Closed(None));
+    }
+}
+
+#[test]
+fn a_bucket_has_one_handle_however_often_it_is_opened() {
+    let mut rig = Rig::connected();
+    let bound = rig.client.bind("b").expect("bind");
+    let op = rig.call(|c, now| c.open("b", None, now)).expect("open");
+    rig.answer("STREAM.INFO", "{\"config\":{\"max_msgs_per_subject\":1,\"allow_direct\":false}}");
+    assert!(matches!(rig.result(op), Ok(Outcome::Opened(opened, _)) if *opened == bound));
+    assert_eq!(rig.client.bind("b"), Ok(bound));
+    assert_ne!(rig.client.bind("c"), Ok(bound));
+    rig.call(|c, now| c.get(bound, "k", None, None, now)).expect("get");
+    assert!(rig.sent().contains("STREAM.MSG.GET.KV_b"), "binding again forgets nothing");
+}
+
+#[test]
+fn a_mirror_within_a_domain_writes_through_the_domain() {
+    let mut rig = Rig::new(Config { domain: Some("HUB".into()), ..Config::default() });
+    rig.establish();
+    let op = rig.call(|c, now| c.open("m", None, now)).expect("open");
+    rig.answer("STREAM.INFO.KV_m", "{\"config\":{\"max_msgs_per_subject\":1,\"mirror\":{\"name\":\"KV_b\"}}}");
+    let Ok(Outcome::Opened(bucket, _)) = rig.result(op).clone() else { panic!("not opened") };
+    rig.call(|c, now| c.put(bucket, "k", b"v", None, now)).expect("put");
+    assert!(rig.sent().contains("PUB $JS.HUB.API.$KV.b.k "));
+}
+
+#[test]
+fn a_write_sent_twice_and_then_to_nobody_may_be_applied() {
+    let config = Config { retry_writes: true, ..Config::default() };
+    let mut rig = Rig::new(config);
+    rig.establish();
+    let (mut rig, b) = with_bucket(rig);
+    let put = rig.call(|c, now| c.put(b, "k", b"v", Some(Duration::from_secs(60)), now)).expect("put");
+    let create = rig.call(|c, now| c.create(b, "new", b"v", None, Some(Duration::from_secs(60)), now)).expect("create");
+    rig.pass(Duration::from_secs(1));
+    rig.lose();
+    rig.pass(Duration::from_millis(1));
+    rig.establish();
+    for key in ["k", "new"] {
+        while rig.written.contains(&format!("PUB $KV.b.{key} ")) {
+            rig.answer_status(&format!("PUB $KV.b.{key} "), "503");
+            rig.answer_status("STREAM.INFO.KV_b", "503");
+            rig.written = rig.written.replace(&format!("PUB $KV.b.{key} "), "gone ");
+            rig.pass(Duration::from_millis(250));
+        }
+    }
+    for op in [put, create] {
+        let error = rig.result(op).as_ref().expect_err("nobody");
+        assert_eq!((error.code, error.maybe_applied), (ErrorCode::NoResponders, true), "{error}");
+    }
+}
+
+#[test]
+fn a_timeout_says_what_was_not_answered() {
+    let (mut rig, b) = with_bucket(Rig::connected());
+    let put = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+    rig.pass(Duration::from_secs(6));
+    let error = rig.result(put).as_ref().expect_err("late");
+    assert_eq!((error.code, &*error.message), (ErrorCode::Timeout, "timed out: no answer on \"$KV.b.k\""));
+}
+
+#[test]
+fn limit_markers_can_be_turned_off() {
+    let mut rig = Rig::connected();
+    let config =
+        natskv_core::BucketConfig { limit_marker_ttl: Some(Duration::ZERO), ..natskv_core::BucketConfig::new("b") };
+    let with_markers =
+        "{\"config\":{\"max_msgs_per_subject\":1,\"allow_msg_ttl\":true,\"subject_delete_marker_ttl\":2000000000}}";
+    rig.call(|c, now| c.update_bucket(&config, None, now)).expect("update");
+    rig.answer("STREAM.INFO", with_markers);
+    let sent = rig.sent();
+    assert!(sent.contains("STREAM.UPDATE") && sent.contains("\"allow_msg_ttl\":true"), "{sent}");
+    assert!(!sent.contains("subject_delete_marker_ttl"), "{sent}");
+
+    let op = rig.call(|c, now| c.create_bucket(&config, natskv_core::Compare::Given, None, now)).expect("create");
+    rig.answer("STREAM.CREATE", "{\"error\":{\"code\":400,\"err_code\":10058,\"description\":\"in use\"}}");
+    rig.answer("STREAM.INFO", with_markers);
+    assert_eq!(rig.result(op).as_ref().expect_err("drift").code, ErrorCode::BucketExists);
+}

@@ -192,3 +192,30 @@ fn max_reconnects_ends_it() {
     }
     assert!(matches!(rig.client.state(), State::Closed(Some(_))), "{:?}", rig.client.state());
 }
+
+#[test]
+fn flushes_in_flight_are_no_sign_of_a_stale_connection() {
+    let mut rig = Rig::connected();
+    rig.pass(Duration::from_secs(59));
+    rig.now = natskv_core::Instant::from_nanos(rig.now.as_nanos() + 2_000_000_000); // a late wake-up
+    for _ in 0..3 {
+        rig.call(|c, now| c.flush(None, now)).expect("flush");
+    }
+    rig.call(|c, now| c.handle_timeout(now));
+    assert_eq!(rig.client.state(), &State::Connected);
+}
+
+#[test]
+fn durations_without_sense_are_refused() {
+    let long = Duration::MAX;
+    for (config, name) in [
+        (Config { max_reconnect_wait: long, reconnect_wait: long, ..Config::default() }, "reconnect_wait"),
+        (Config { watch_heartbeat: long, ..Config::default() }, "watch_heartbeat"),
+        (Config { inactive_threshold: long, ..Config::default() }, "inactive_threshold"),
+        (Config { ping_interval: Duration::ZERO, ..Config::default() }, "ping_interval"),
+        (Config { inbox_prefix: "a b".into(), ..Config::default() }, "inbox_prefix"),
+    ] {
+        let error = natskv_core::Client::new(config, [1; 32], natskv_core::Instant::default()).expect_err(name);
+        assert!(error.code == ErrorCode::InvalidArgument && error.message.contains(name), "{error}");
+    }
+}

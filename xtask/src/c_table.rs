@@ -291,7 +291,7 @@ impl Table {
         }
     }
 
-    fn source(&mut self, source: &Value) -> Result<Option<String>> {
+    fn source(&self, source: &Value) -> Result<Option<String>> {
         let mut fields = Fields::new();
         for (name, value) in source.as_object().context("a source is not an object")? {
             match name.as_str() {

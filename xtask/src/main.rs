@@ -5,6 +5,7 @@ mod c_suite;
 mod c_table;
 mod demo;
 mod dev;
+mod dist;
 mod header;
 mod imports;
 mod lane;
@@ -41,6 +42,8 @@ enum Verb {
         #[arg(long)]
         stay: bool,
     },
+    /// Build what a release publishes into target/dist: wheel, npm tarball, C library
+    Dist,
     /// Make bindings-c/include/natskv.h from the Rust sources
     Header {
         /// Only tell whether the file is as the sources would make it
@@ -73,6 +76,7 @@ fn run(verb: Verb) -> Result<bool> {
     match verb {
         Verb::Setup => Ok(setup::setup(&dev, &Need::ALL).is_empty()),
         Verb::Demo { stay } => demo::demo(&dev, stay),
+        Verb::Dist => dist::dist(&dev).map(|()| true),
         Verb::Header { check: true } => build::header_is_fresh(&dev).map(|()| true),
         Verb::Header { check: false } => build::header(&dev).map(|()| true),
         Verb::Test { list: true, .. } => {

@@ -95,7 +95,6 @@ class Driver:
 
     def run(self, verb: Callable[..., int], *args: Any) -> Any:
         """Every operation: ask core, register who waits, then move bytes until its end has come."""
-        self._refuse_callback()
         waiter = Waiter()
         op = verb(waiter, *args)
         try:
@@ -197,8 +196,10 @@ class Driver:
         if self._led_by == threading.get_ident():
             self._left = time.monotonic()
             self._led_by = None
-        with contextlib.suppress(RuntimeError):  # not ours
+        try:
             self._leader.release()
+        except RuntimeError:  # not ours
+            return
         self._promote()
 
     def _promote(self) -> None:
@@ -231,7 +232,7 @@ class Driver:
     def _turn(self, until: float | None) -> None:
         """One round: wait for bytes, for the deadline or for a wake-up; then move what there is."""
         due = self.engine.deadline()
-        wake_at = min((at for at in (due, until) if at is not None), default=None)
+        wake_at = until if due is None or (until is not None and until < due) else due
         ready = self._selector.select(None if wake_at is None else max(0.0, wake_at - time.monotonic()))
         try:
             for key, events in ready:
@@ -262,17 +263,20 @@ class Driver:
                         self._start_tls(conn, name)
                     case ("disconnect", conn):
                         self._disconnect(conn)
-            done, ready, told = self.engine.poll_events()
-            for waiter, result, error in done:
-                waiter.result, waiter.error = result, error
-                waiter.set()
-            for watcher in ready:
-                watcher.set()
-            if told:
-                self._tell(told)
+            if events := self.engine.poll_events():
+                self._deliver(*events)
         except BaseException:
             self._break_off()
             raise
+
+    def _deliver(self, done: list[Any], ready: list[Any], told: list[Any]) -> None:
+        for waiter, result, error in done:
+            waiter.result, waiter.error = result, error
+            waiter.set()
+        for watcher in ready:
+            watcher.set()
+        if told:
+            self._tell(told)
 
     def _break_off(self) -> None:
         """An interrupt came in the middle: bytes and ends may be lost, so all starts anew with a new connection."""
@@ -284,7 +288,7 @@ class Driver:
         self.wake()
 
     def _tell(self, told: list[Any]) -> None:
-        for event in _common.tell(told):
+        for event in self._setup.tell(told):
             if event.name == "closed":
                 self._is_closed = True
                 for waiter in list(self._closing):
@@ -298,19 +302,19 @@ class Driver:
     # ── the socket, which only the leader touches
 
     def _write(self) -> None:
-        while self._unsent or self._take():
+        while True:
+            if not self._unsent:
+                transmit = self.engine.poll_transmit()
+                if transmit is None:
+                    break
+                conn, data = transmit
+                if conn != self._conn or self._socket is None:
+                    continue  # for an older connection
+                self._unsent = memoryview(data)
             if not self._send():
                 break
-        self._listen(bool(self._unsent))
-
-    def _take(self) -> bool:
-        """Takes what core wants to be written; what is for an older connection falls away."""
-        while transmit := self.engine.poll_transmit():
-            conn, data = transmit
-            if conn == self._conn and self._socket is not None:
-                self._unsent = memoryview(data)
-                return True
-        return False
+        if self._wants_write != bool(self._unsent):
+            self._listen(bool(self._unsent))
 
     def _send(self) -> bool:
         assert self._socket is not None
@@ -342,7 +346,7 @@ class Driver:
                 return
 
     def _listen(self, for_room: bool) -> None:
-        if self._socket is not None and for_room != self._wants_write:
+        if self._socket is not None:
             self._wants_write = for_room
             events = selectors.EVENT_READ | (selectors.EVENT_WRITE if for_room else 0)
             self._selector.modify(self._socket, events)

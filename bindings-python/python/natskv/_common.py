@@ -106,9 +106,19 @@ class Setup:
         self._context = tls if isinstance(tls, ssl.SSLContext) else None
         self.tls_hostname: str | None = core.pop("tls_hostname", None)
         self.on_status: Callable[[StatusEvent], object] | None = core.pop("on_status", None)
+        self._was_connected = False
         self.engine = Engine(core, os.urandom(32), time.monotonic())
         self.connect_timeout = _native.nanoseconds(core.get("connect_timeout") or 5) / 1e9
         self.ready_timeout = self.connect_timeout * max(1, len(urls)) + 1
+
+    def tell(self, told: Iterable[tuple[str, KeyValueError | None, str]]) -> list[StatusEvent]:
+        """Writes the log, and gives what `on_status` is to be called with."""
+        events = [StatusEvent(name, message, error) for name, error, message in told]
+        for event in events:
+            self._was_connected = self._was_connected or event.name == "connected"
+            is_news = event.name in _QUIET and (event.error is None or not self._was_connected)  # `connect` raises it
+            logger.log(logging.INFO if is_news else logging.WARNING, "%s", event.message)
+        return events
 
     def tls_context(self) -> ssl.SSLContext:
         """The user's context, or a default one made when it is first needed."""
@@ -133,15 +143,6 @@ def lost(error: BaseException | None) -> tuple[str, str]:
         case OSError(errno=errno.EHOSTUNREACH | errno.ENETUNREACH):
             return "unreachable", str(error)
     return "other", str(error) or type(error).__name__
-
-
-def tell(told: Iterable[tuple[str, KeyValueError | None, str]]) -> list[StatusEvent]:
-    """Writes the log, and gives what `on_status` is to be called with."""
-    events = [StatusEvent(name, message, error) for name, error, message in told]
-    for event in events:
-        is_news = event.error is None and event.name in _QUIET
-        logger.log(logging.INFO if is_news else logging.WARNING, "%s", event.message)
-    return events
 
 
 _QUIET = {"connecting", "connected", "reconnecting", "draining", "closed", "watch_resumed"}

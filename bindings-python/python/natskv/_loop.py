@@ -86,7 +86,11 @@ class Driver:
                     self._spawn(self._start_tls(conn, name))
                 case ("disconnect", conn):
                     self._disconnect(conn)
-        done, ready, told = engine.poll_events()
+        if events := engine.poll_events():
+            self._deliver(*events)
+        self._arm(engine.deadline())
+
+    def _deliver(self, done: list[Any], ready: list[Any], told: list[Any]) -> None:
         for waiter, result, error in done:
             if waiter.done():  # cancelled in this tick
                 continue
@@ -98,7 +102,6 @@ class Driver:
             event.set()
         if told:
             self._tell(told)
-        self._arm(engine.deadline())
 
     async def close(self) -> None:
         """Closes, and returns when the transport is gone and no task or timer is left."""
@@ -208,7 +211,7 @@ class Driver:
         return self._protocol is not None and self._protocol.is_paused and self._protocol.conn == self._conn
 
     def _tell(self, told: list[Any]) -> None:
-        for event in _common.tell(told):
+        for event in self._setup.tell(told):
             if self._setup.on_status is not None:
                 self._loop.call_soon(self._setup.on_status, event)
             if event.name == "closed" and not self._closed.done():

@@ -85,19 +85,19 @@ class StreamSource:
 
     Attributes:
         name: Name of the bucket or stream.
-        opt_start_seq: First sequence to take. Default: from the beginning.
-        opt_start_time: Or: the time to begin at.
         filter_subject: Only this subject, wildcards allowed.
         subject_transforms: How subjects are rewritten.
         external: How to reach it when it is in another domain or account.
+        opt_start_seq: First sequence to take. Default: from the beginning.
+        opt_start_time: Or: the time to begin at.
     """
 
     name: str
-    opt_start_seq: int | None = None
-    opt_start_time: datetime | str | None = None
     filter_subject: str | None = None
     subject_transforms: Sequence[SubjectTransform] | None = None
     external: ExternalStream | None = None
+    opt_start_seq: int | None = None
+    opt_start_time: datetime | str | None = None
 
 
 @dataclass

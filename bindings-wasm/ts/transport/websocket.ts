@@ -24,7 +24,6 @@ const LINGER_MS = 1000;
 export function dialWebSocket(socketClass: SocketClass, address: Address, listener: Listener, isLazy: boolean): Transport {
   const socket = new socketClass(`${address.scheme}://${authority(address)}${address.path}`);
   let isOpen = false;
-  let trouble = "";
   const silence = () => {
     socket.onopen = socket.onmessage = socket.onclose = null;
     socket.onerror = () => {}; // `ws` throws an error that nobody listens to
@@ -39,13 +38,19 @@ export function dialWebSocket(socketClass: SocketClass, address: Address, listen
       listener.received(new Uint8Array(event.data));
     }
   };
-  socket.onerror = (event: Event & { message?: string }) => {
-    trouble = event.message ?? ""; // `close` follows; browsers do not say what went wrong
-  };
-  socket.onclose = (event: CloseEvent) => {
+  const ended = (event: Event & { wasClean?: boolean; message?: string }) => {
     silence();
-    listener.closed(why(event, isOpen, trouble));
+    if (isOpen) {
+      return listener.closed(event.wasClean ? "eof" : "reset");
+    }
+    listener.closed(event.message || "no WebSocket could be opened"); // browsers do not say what went wrong
   };
+  socket.onerror = (event: Event) => {
+    if (!isOpen) {
+      ended(event); // a `close` may follow, but Node's own class sends none
+    }
+  };
+  socket.onclose = ended;
   return {
     get buffered() {
       return socket.bufferedAmount;
@@ -61,11 +66,4 @@ export function dialWebSocket(socketClass: SocketClass, address: Address, listen
       }
     },
   };
-}
-
-function why(event: CloseEvent, isOpen: boolean, trouble: string): string {
-  if (isOpen) {
-    return event.wasClean ? "eof" : "reset";
-  }
-  return trouble || `no WebSocket could be opened (code ${event.code})`;
 }

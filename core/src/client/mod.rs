@@ -135,11 +135,15 @@ impl Client {
         })
     }
 
-    /// A handle without asking the server: a plain bucket is assumed, its history unknown.
+    /// A handle without asking the server: a plain bucket is assumed, its history unknown, unless the bucket was opened before.
     pub fn bind(&mut self, bucket: &str) -> Result<BucketId, Error> {
         key::check_bucket(bucket)?;
-        self.buckets.push(Bucket::bound(bucket, &self.net.api_prefix));
-        Ok(BucketId(self.buckets.len() as u32 - 1))
+        let known = self.buckets.iter().position(|known| known.name == bucket);
+        let index = known.unwrap_or_else(|| {
+            self.buckets.push(Bucket::bound(bucket, &self.net.api_prefix));
+            self.buckets.len() - 1
+        });
+        Ok(BucketId(index as u32))
     }
 
     /// Done (Opened), or BUCKET_NOT_FOUND, NOT_A_BUCKET.
@@ -392,6 +396,7 @@ impl Client {
         self.advance(now);
         let exposed = self.is_exposed(op.0);
         self.finish(op.0, Err(Error::from_code(ErrorCode::Cancelled).maybe_applied(exposed)));
+        self.close_if_drained();
     }
 
     /// Starts a watch on the keys that match any filter (none given: all).
@@ -520,7 +525,7 @@ impl Client {
             };
             self.apply(change);
             if !self.net.session.is_current(conn) {
-                return;
+                return self.close_if_drained();
             }
         }
         self.net.session.parser = parser;
@@ -533,6 +538,7 @@ impl Client {
         if self.net.session.is_current(conn) {
             let change = self.net.session.on_closed(why, &mut self.net.rng, self.now);
             self.apply(change);
+            self.close_if_drained();
         }
     }
 
@@ -611,15 +617,27 @@ impl Client {
 
 /// Checks what can be wrong with a configuration; returns the API prefix.
 fn check(config: &Config) -> Result<String, Error> {
-    subject::check_publish(&config.inbox_prefix)?;
+    let named = |name: &str, error: Error| Error { message: format!("{name}: {}", error.message).into(), ..error };
+    subject::check_publish(&config.inbox_prefix).map_err(|error| named("inbox_prefix", error))?;
     if config.watch_heartbeat < Duration::from_millis(100) {
         return Err(Error::argument(format!(
             "watch_heartbeat: {:?} is below the server's least, 100 ms",
             config.watch_heartbeat
         )));
     }
-    for timeout in [config.connect_timeout, config.request_timeout, config.ping_interval, config.drain_timeout] {
-        check_timeout(Some(timeout))?;
+    for (name, duration, may_be_zero) in [
+        ("connect_timeout", config.connect_timeout, false),
+        ("request_timeout", config.request_timeout, false),
+        ("ping_interval", config.ping_interval, false),
+        ("drain_timeout", config.drain_timeout, false),
+        ("watch_heartbeat", config.watch_heartbeat, false),
+        ("inactive_threshold", config.inactive_threshold, true),
+        ("reconnect_wait", config.reconnect_wait, true),
+        ("max_reconnect_wait", config.max_reconnect_wait, true),
+    ] {
+        if !(may_be_zero && duration.is_zero()) {
+            check_timeout(Some(duration)).map_err(|error| named(name, error))?;
+        }
     }
     let prefix = match (&config.domain, &config.api_prefix) {
         (Some(_), Some(_)) => return Err(Error::argument("domain and api_prefix exclude each other")),
@@ -630,15 +648,16 @@ fn check(config: &Config) -> Result<String, Error> {
         (None, Some(prefix)) => prefix.trim_end_matches('.').into(),
         (None, None) => DEFAULT_API.into(),
     };
-    subject::check_publish(&prefix)?;
+    let name = if config.domain.is_some() { "domain" } else { "api_prefix" };
+    subject::check_publish(&prefix).map_err(|error| named(name, error))?;
     Ok(prefix)
 }
 
 fn check_timeout(timeout: Option<Duration>) -> Result<Option<Duration>, Error> {
     match timeout {
-        Some(Duration::ZERO) => Err(Error::argument("timeout: 0 leaves no time at all")),
+        Some(Duration::ZERO) => Err(Error::argument("a timeout of 0 leaves no time at all")),
         Some(timeout) if timeout > MAX_TIMEOUT => {
-            Err(Error::argument(format!("timeout: {timeout:?} is over 100 years")))
+            Err(Error::argument(format!("a timeout of {timeout:?} is over 100 years")))
         }
         timeout => Ok(timeout),
     }

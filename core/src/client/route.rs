@@ -1,6 +1,6 @@
 //! Inside the client: who an answer, a message, a timer or a change of the connection is for, and what follows from it.
 
-use alloc::{boxed::Box, format, vec::Vec};
+use alloc::{borrow::Cow, boxed::Box, format, vec::Vec};
 use core::time::Duration;
 
 use super::{Client, check_timeout, too_many};
@@ -189,25 +189,29 @@ impl Client {
 
     pub(super) fn is_exposed(&self, id: u64) -> bool {
         let op = self.ops.get(id).and_then(Option::as_ref);
-        op.is_some_and(|op| self.net.is_exposed_write(op.slots.current))
+        op.is_some_and(|op| [op.slots.current, op.slots.held].iter().any(|request| self.net.is_exposed_write(*request)))
     }
 
     pub(super) fn on_op_timer(&mut self, id: u64) {
         let now = self.now;
         let Some(op) = self.op_mut(id) else { return };
         if op.deadline <= now {
+            let request = op.slots.current;
             let is_write = self.is_exposed(id);
-            let text = if self.net.session.is_ready() { "timed out" } else { "timed out: not connected" };
+            let text: Cow<'static, str> = match self.net.subject(request) {
+                _ if !self.net.session.is_ready() => "timed out: not connected".into(),
+                "" => "timed out".into(),
+                subject => format!("timed out: no answer on {subject:?}").into(),
+            };
             self.finish(id, Err(Error::new(ErrorCode::Timeout, text).maybe_applied(is_write)));
             return;
         }
         if op.retry_at.is_some_and(|at| at <= now) {
             op.retry_at = None;
             self.drive(id, Verb::on_retry);
-            return;
         }
-        if op.silence.is_some() {
-            let deadline = op.deadline;
+        // The timer that was armed for a deadline that has moved may be this one.
+        if let Some(deadline) = self.op_mut(id).filter(|op| op.silence.is_some()).map(|op| op.deadline) {
             self.net.timers.arm(deadline, Timer::Op(id));
         }
     }
@@ -266,8 +270,12 @@ impl Client {
             Listener::Watch(watch_id) => {
                 let Some(watch) = self.watches.get_mut(watch_id) else { return };
                 let is_over = matches!(step, Step::Failed(_));
+                let is_opened = matches!(step, Step::Opened { .. });
                 let bucket = &self.buckets[watch.bucket];
                 let told = watch.on_step(bucket, step, message, &mut subscription.ordered, &mut self.net, self.now);
+                if is_opened {
+                    subscription.ordered.learn(&mut self.net);
+                }
                 self.index_sid(id, old_sid);
                 self.tell(watch_id, told);
                 if is_over {
@@ -358,14 +366,17 @@ impl Client {
                 let trip = self.now.since(sent);
                 self.finish(op, Ok(Outcome::RoundTrip(trip)));
             }
-            Change::Denied(what, error) => self.on_denied(&what, &error),
+            Change::Denied(what, error) => self.on_denied(&what, error),
             Change::Noted(text) => self.events.push_back(Event::Notice(Notice::ServerError(text))),
             Change::LameDuck => self.events.push_back(Event::Notice(Notice::LameDuck)),
         }
     }
 
     pub(super) fn on_connected(&mut self) {
-        self.net.on_connected(); // first, so that no answer comes before its subscription
+        // First, so that no answer comes before its subscription.
+        for (request, owner, error) in self.net.on_connected() {
+            self.answer(request, owner, &Answer::Failed(error));
+        }
         for id in self.consumers.keys() {
             self.with_consumer(id, None, |subscription, net, now| subscription.ordered.on_connected(net, now));
         }
@@ -402,19 +413,39 @@ impl Client {
         }
     }
 
-    /// Permissions refuse a publish without an answer: whoever waits for one is told.
-    pub(super) fn on_denied(&mut self, what: &ServerError, error: &Error) {
-        let hit = match what {
-            ServerError::PublishDenied { subject } => self.net.denied(subject),
-            ServerError::SubscribeDenied { subject, .. } if self.net.is_inbox(subject) => self.net.all_written(),
-            ServerError::SubscribeDenied { .. } => Vec::new(),
-            _ => return,
-        };
-        if hit.is_empty() {
-            self.events.push_back(Event::Notice(Notice::ServerError(error.message.clone().into_owned())));
+    /// Permissions refuse without an answer: whoever waits for one is told.
+    pub(super) fn on_denied(&mut self, what: &ServerError, error: Error) {
+        match what {
+            ServerError::SubscribeDenied { subject, .. } if self.net.is_inbox(subject) => self.on_inbox_denied(error),
+            ServerError::PublishDenied { subject } | ServerError::SubscribeDenied { subject, .. } => {
+                let requests = self.net.denied(subject);
+                let consumers: Vec<u64> = self
+                    .consumers
+                    .iter()
+                    .filter(|(_, consumer)| consumer.as_ref().is_some_and(|consumer| consumer.ordered.needs(subject)))
+                    .map(|(id, _)| id)
+                    .collect();
+                if requests.is_empty() && consumers.is_empty() {
+                    self.events.push_back(Event::Notice(Notice::ServerError(error.message.clone().into_owned())));
+                }
+                for (request, owner) in requests {
+                    self.answer(request, owner, &Answer::Failed(error.clone()));
+                }
+                for consumer in consumers {
+                    self.with_consumer(consumer, None, |_, _, _| Step::Failed(error.clone()));
+                }
+            }
+            _ => {}
         }
-        for (request, owner) in hit {
-            self.answer(request, owner, &Answer::Failed(error.clone()));
+    }
+
+    /// No reply can come on this connection; what was published may have been stored all the same.
+    fn on_inbox_denied(&mut self, error: Error) {
+        let text = format!("{}: inbox_prefix must name subjects that this user may subscribe to", error.message);
+        let error = Error { message: text.into(), ..error };
+        for (request, owner) in self.net.deny_inbox(&error) {
+            let is_write = matches!(owner, Owner::Op(_)) && !self.net.is_repeatable(request);
+            self.answer(request, owner, &Answer::Failed(error.clone().maybe_applied(is_write)));
         }
     }
 

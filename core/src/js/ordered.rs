@@ -107,6 +107,8 @@ pub(crate) struct Ordered {
     /// The connection broke over a create: it may have succeeded, its answer is lost.
     is_in_doubt: bool,
     last_activity: Instant,
+    /// The request of `learn`; 0 is none.
+    learning: u64,
     /// When the state's patience ends; the armed timer may come earlier.
     wake_at: Instant,
     /// The nearest armed timer; those behind it are left over and ignored.
@@ -133,6 +135,7 @@ impl Ordered {
             last_activity: now,
             wake_at: now,
             timer_at: None,
+            learning: 0,
         };
         if net.session.is_ready() {
             ordered.create(net, now)?;
@@ -144,9 +147,24 @@ impl Ordered {
         self.sid
     }
 
+    /// Asks, beside all else, which stream it is, where the bucket was opened without asking: only so is a later one told from it.
+    pub(crate) fn learn(&mut self, net: &mut Net) {
+        if self.plan.stream_created.is_none() {
+            let subject = [&self.plan.api_prefix, ".STREAM.INFO.", &self.plan.stream];
+            self.learning = net.request(Owner::Consumer(self.id), &subject, Ask::default()).unwrap_or_default();
+        }
+    }
+
+    /// Whether it cannot do without this subject: its inbox, or `$JS.FC.<stream>.<name>.<token>`, without which the server stalls.
+    pub(crate) fn needs(&self, subject: &str) -> bool {
+        let is_flow_control = subject.starts_with("$JS.FC.") && subject.split('.').any(|token| token == self.name);
+        self.sid != 0 && (subject == self.inbox || is_flow_control)
+    }
+
     /// Ends it: no more messages, and the server need not wait for the inactive threshold to forget it.
     pub(crate) fn stop(&mut self, net: &mut Net) {
         self.let_go(net);
+        net.forget(self.learning);
         self.leave(net);
         self.state = State::Offline;
     }
@@ -238,7 +256,22 @@ impl Ordered {
             State::Creating { request: own } if own == request => self.on_created(answer, net, now),
             State::Probing { request: own } if own == request => self.on_probed(answer, net, now),
             State::Checking { request: own } if own == request => self.on_checked(answer, net, now),
-            _ => Step::Nothing,
+            _ => {
+                if request == self.learning {
+                    self.on_learnt(answer);
+                }
+                Step::Nothing
+            }
+        }
+    }
+
+    fn on_learnt(&mut self, answer: &Answer<'_>) {
+        self.learning = 0;
+        if let Answer::Reply { payload, .. } = answer
+            && let Ok(info) = api::answer(payload)
+            && self.plan.stream_created.is_none()
+        {
+            self.plan.stream_created = info.get("created").and_then(Value::as_str).map(ToString::to_string);
         }
     }
 

@@ -84,5 +84,5 @@ fn invalid() -> Error {
 fn fast(payload: &[u8], stream: &str) -> Option<u64> {
     let rest = payload.strip_prefix(b"{\"stream\":\"")?.strip_prefix(stream.as_bytes())?.strip_prefix(b"\",")?;
     let rest = rest.strip_prefix(b" ").unwrap_or(rest);
-    parse_u64(rest.strip_prefix(b"\"seq\":")?.strip_suffix(b"}")?)
+    parse_u64(rest.strip_prefix(b"\"seq\":")?.strip_suffix(b"}")?).filter(|seq| *seq > 0)
 }

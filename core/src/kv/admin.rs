@@ -87,12 +87,12 @@ impl Admin {
             Step::Info | Step::Compare => cx.query(&api, ".STREAM.INFO.", &stream, &[]),
             Step::Create => {
                 let (Task::Create { config, .. } | Task::Update { config, .. }) = &self.task else { return Ok(()) };
-                cx.query(&api, ".STREAM.CREATE.", &stream, body(Value::Object(config.to_stream())).as_bytes())
+                cx.change(&api, ".STREAM.CREATE.", &stream, body(Value::Object(config.to_stream())).as_bytes())
             }
             Step::Update(config) => {
-                cx.query(&api, ".STREAM.UPDATE.", &stream, body(Value::Object(config.clone())).as_bytes())
+                cx.change(&api, ".STREAM.UPDATE.", &stream, body(Value::Object(config.clone())).as_bytes())
             }
-            Step::Delete => cx.query(&api, ".STREAM.DELETE.", &stream, &[]),
+            Step::Delete => cx.change(&api, ".STREAM.DELETE.", &stream, &[]),
             Step::Page => {
                 let endpoint = if matches!(self.task, Task::List { .. }) { ".STREAM.LIST" } else { ".STREAM.NAMES" };
                 // No subject filter: mirrors have no subjects and would be left out.
@@ -231,8 +231,12 @@ impl Admin {
 
 fn done(cx: &mut Cx<'_>, bucket: Bucket, info: &Map<String, Value>) -> Progress {
     let status = Box::new(BucketStatus::of_info(&bucket.name, info));
-    cx.buckets.push(bucket);
-    Progress::Done(Ok(Outcome::Opened(BucketId(cx.buckets.len() as u32 - 1), status)))
+    let index = cx.buckets.iter().position(|known| known.name == bucket.name).unwrap_or(cx.buckets.len());
+    match cx.buckets.get_mut(index) {
+        Some(known) => *known = bucket, // the handles of earlier opens see the same bucket
+        None => cx.buckets.push(bucket),
+    }
+    Progress::Done(Ok(Outcome::Opened(BucketId(index as u32), status)))
 }
 
 fn has_limit_markers(config: &BucketConfig) -> bool {

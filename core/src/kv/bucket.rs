@@ -39,9 +39,7 @@ impl Bucket {
     /// Assumes a plain bucket made by a client that follows ADR-8.
     pub(crate) fn bound(name: &str, api_prefix: &str) -> Self {
         let read_prefix = format!("$KV.{name}.");
-        // Writes into another domain or account go through its API prefix, reads and filters never do.
-        let write_prefix =
-            if api_prefix == DEFAULT_API { read_prefix.clone() } else { format!("{api_prefix}.{read_prefix}") };
+        let write_prefix = write_prefix(api_prefix, &read_prefix);
         let stream = format!("KV_{name}");
         Self {
             name: name.into(),
@@ -89,7 +87,7 @@ impl Bucket {
         let external = mirror.get("external").and_then(|external| external.get("api")).and_then(Value::as_str);
         self.write_prefix = match external {
             Some(api) if !api.is_empty() => format!("{api}.{}", self.read_prefix),
-            _ => self.read_prefix.clone(),
+            _ => write_prefix(&self.api_prefix, &self.read_prefix),
         };
         self.ack_stream = origin_stream.into();
     }
@@ -122,4 +120,9 @@ impl Bucket {
         );
         Err(Error::new(ErrorCode::TooLarge, text))
     }
+}
+
+/// Writes into another domain or account go through its API prefix, reads and filters never do.
+fn write_prefix(api_prefix: &str, read_prefix: &str) -> String {
+    if api_prefix == DEFAULT_API { read_prefix.into() } else { format!("{api_prefix}.{read_prefix}") }
 }

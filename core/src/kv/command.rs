@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     error::Error,
     event::Outcome,
-    kv::{config::Fields, entry::Entry},
+    kv::{entry::Entry, fields::Fields},
     time::to_rfc3339,
 };
 

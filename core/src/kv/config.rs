@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     error::{Error, ErrorCode},
-    kv::key::check_bucket,
+    kv::{fields::Fields, key::check_bucket},
 };
 
 /// Revisions that a key may keep: a rule of all clients (ADR-8); servers allow more.
@@ -334,6 +334,9 @@ impl BucketConfig {
         if self.compression == Some(false) && stream.get("compression").is_some_and(|c| c == "none") {
             stream.remove("compression"); // the default; servers before 2.10 do not know the field
         }
+        if self.limit_marker_ttl.is_some_and(|ttl| ttl.is_zero()) {
+            stream.remove("subject_delete_marker_ttl"); // left out is none; `allow_msg_ttl` cannot be taken back
+        }
         self.set_duplicate_window(stream);
     }
 
@@ -424,7 +427,12 @@ impl BucketConfig {
         let mut differing = Vec::new();
         for (stream_name, name) in COMPARED {
             let (wanted, found) = (wanted.get(*stream_name), existing.get(*stream_name));
-            let is_asked = !only_given || wanted.is_some() || self.compression == Some(false) && *name == "compression";
+            let is_asked_away = match *name {
+                "compression" => self.compression == Some(false),
+                "limit_marker_ttl" => self.limit_marker_ttl.is_some_and(|ttl| ttl.is_zero()),
+                _ => false,
+            };
+            let is_asked = !only_given || wanted.is_some() || is_asked_away;
             if is_asked && normal(wanted) != normal(found) {
                 let shown = |value: Option<&Value>| value.map_or_else(|| "none".to_string(), ToString::to_string);
                 differing.push(format!("{name} (is {}, asked for {})", shown(found), shown(wanted)));
@@ -733,75 +741,4 @@ fn transform(value: Value) -> Result<(String, String), Error> {
     let pair = (fields.string("src")?.unwrap_or_default(), fields.string("dest")?.unwrap_or_default());
     fields.finish()?;
     Ok(pair)
-}
-
-/// A JSON object being read field by field; what is left over at the end is unknown and named.
-pub(crate) struct Fields {
-    what: &'static str,
-    rest: Map<String, Value>,
-}
-
-impl Fields {
-    pub(crate) fn new(what: &'static str, value: Value) -> Result<Self, Error> {
-        match value {
-            Value::Object(rest) => Ok(Self { what, rest }),
-            other => Err(Error::argument(format!("{what}: {other} is not a JSON object"))),
-        }
-    }
-
-    pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
-        self.rest.remove(name).filter(|value| !value.is_null())
-    }
-
-    pub(crate) fn wrong(&self, name: &str, why: &str) -> Error {
-        Error::argument(format!("{}: `{name}`: {why}", self.what))
-    }
-
-    pub(crate) fn string(&mut self, name: &str) -> Result<Option<String>, Error> {
-        match self.take(name) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(other) => Err(self.wrong(name, &format!("{other} is not a string"))),
-        }
-    }
-
-    pub(crate) fn strings(&mut self, name: &str) -> Result<Vec<String>, Error> {
-        let Some(value) = self.take(name) else { return Ok(Vec::new()) };
-        let items = value
-            .as_array()
-            .map(|items| items.iter().map(|item| item.as_str().map(String::from)).collect::<Option<Vec<_>>>());
-        items.flatten().ok_or_else(|| self.wrong(name, &format!("{value} is not a list of strings")))
-    }
-
-    pub(crate) fn boolean(&mut self, name: &str) -> Result<Option<bool>, Error> {
-        match self.take(name) {
-            None => Ok(None),
-            Some(Value::Bool(is)) => Ok(Some(is)),
-            Some(other) => Err(self.wrong(name, &format!("{other} is not true or false"))),
-        }
-    }
-
-    pub(crate) fn integer(&mut self, name: &str, least: i64, most: i64) -> Result<Option<i64>, Error> {
-        let Some(value) = self.take(name) else { return Ok(None) };
-        match value.as_i64().filter(|n| (least..=most).contains(n)) {
-            Some(n) => Ok(Some(n)),
-            None => Err(self.wrong(name, &format!("{value} is not an integer between {least} and {most}"))),
-        }
-    }
-
-    pub(crate) fn unsigned(&mut self, name: &str) -> Result<Option<u64>, Error> {
-        let Some(value) = self.take(name) else { return Ok(None) };
-        value.as_u64().map(Some).ok_or_else(|| self.wrong(name, &format!("{value} is not an unsigned integer")))
-    }
-
-    pub(crate) fn nanos(&mut self, name: &str) -> Result<Option<Duration>, Error> {
-        Ok(self.integer(name, 0, i64::MAX)?.map(|nanos| Duration::from_nanos(nanos as u64)))
-    }
-
-    pub(crate) fn finish(self) -> Result<(), Error> {
-        match self.rest.keys().next() {
-            Some(name) => Err(Error::argument(format!("{}: unknown field `{name}`", self.what))),
-            None => Ok(()),
-        }
-    }
 }

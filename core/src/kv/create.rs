@@ -117,7 +117,9 @@ impl Create {
             (Step::ReadingMarker { by_leader: true }, Answer::Failed(error)) if error.code == ErrorCode::Permission => {
                 self.read_marker(cx, false)
             }
-            (_, Answer::Failed(error)) => error.clone().into(),
+            (Step::Gating | Step::Publishing | Step::ReadingMarker { .. }, Answer::Failed(error)) => {
+                error.clone().into()
+            }
             (Step::Gating, answer) => match write::on_gate(cx, self.bucket, answer) {
                 Ok(()) => self.publish(cx),
                 Err(error) => error.into(),
@@ -158,7 +160,11 @@ impl Create {
     }
 
     fn later(&mut self, cx: &Cx<'_>, error: Option<Error>) -> Progress {
-        let error = || error.unwrap_or_else(|| missing::no_responders(cx.net.subject(cx.slots.held)));
+        let held = cx.slots.held;
+        let error = || {
+            let error = error.unwrap_or_else(|| missing::no_responders(cx.net.subject(held)));
+            error.maybe_applied(cx.net.is_resent(held))
+        };
         self.tries.again(error).map_or_else(Progress::from, Progress::Later)
     }
 

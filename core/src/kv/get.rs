@@ -90,7 +90,7 @@ impl Get {
 
     pub(crate) fn on_answer(&mut self, cx: &mut Cx<'_>, request: u64, answer: &Answer<'_>) -> Progress {
         match (self.step, answer) {
-            (_, Answer::Failed(error)) => error.clone().into(),
+            (Step::Direct | Step::Leader, Answer::Failed(error)) => error.clone().into(),
             (Step::Direct, Answer::Reply { headers, payload }) => match headers.status() {
                 None => self.finish(cx, request, headers, payload),
                 Some(status) => match meaning(status, headers.description(), false, Context::DirectGet) {

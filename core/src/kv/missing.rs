@@ -39,7 +39,8 @@ pub(crate) fn ask(cx: &mut Cx<'_>, bucket: usize) -> Result<(), Error> {
 pub(crate) fn judge(cx: &mut Cx<'_>, bucket: usize, answer: &Answer<'_>) -> Result<bool, Error> {
     let fields = match answer {
         Answer::Reply { payload, .. } => api::answer(payload),
-        Answer::NoResponders | Answer::Failed(_) => return Ok(false),
+        Answer::NoResponders => return Ok(false),
+        Answer::Failed(_) => return Ok(false), // least privilege: not allowed to ask
     };
     match fields {
         Ok(info) => {

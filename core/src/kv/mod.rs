@@ -6,6 +6,7 @@ pub(crate) mod command;
 pub(crate) mod config;
 pub(crate) mod create;
 pub(crate) mod entry;
+pub(crate) mod fields;
 pub(crate) mod get;
 pub(crate) mod key;
 pub(crate) mod list;

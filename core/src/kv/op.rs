@@ -11,7 +11,7 @@ use crate::{
         admin::Admin, bucket::Bucket, command::ReplyForm, create::Create, get::Get, list::List,
         purge_deletes::PurgeDeletes, write::Write,
     },
-    mux::{Answer, Ask, Net, Owner},
+    mux::{Answer, Ask, Net, OnLoss, Owner},
     proto::parser::Message,
     slab::Slab,
     time::Instant,
@@ -125,6 +125,13 @@ impl Cx<'_> {
         Ok(())
     }
 
+    /// A request of the JetStream API that changes something: sent again after a reconnect, a delete could hit what somebody
+    /// made anew meanwhile, or fail for having succeeded.
+    pub(crate) fn change(&mut self, api: &str, endpoint: &str, name: &str, payload: &[u8]) -> Result<(), Error> {
+        self.request(&[api, endpoint, name], Ask { payload, on_loss: OnLoss::Fail, headers: &[] })?;
+        Ok(())
+    }
+
     /// Keeps the request that was just answered.
     pub(crate) fn hold(&mut self, request: u64) {
         self.net.hold(request);
@@ -187,7 +194,8 @@ impl Verb {
             Self::Write(write) => write.on_retry(cx),
             Self::Create(create) => create.on_retry(cx),
             Self::Admin(admin) => admin.on_retry(cx),
-            Self::Ready | Self::Flush { .. } | Self::List(_) | Self::PurgeDeletes(_) => Progress::Pending,
+            Self::PurgeDeletes(purge) => purge.on_retry(cx),
+            Self::Ready | Self::Flush { .. } | Self::List(_) => Progress::Pending,
         }
     }
 

@@ -19,6 +19,7 @@ use crate::{
         bucket::Bucket,
         entry::Operation,
         list,
+        missing::{self, Tries},
         op::{Cx, Progress},
     },
     mux::{Answer, Ask, Owner},
@@ -36,6 +37,8 @@ pub(crate) struct PurgeDeletes {
     step: Phase,
     markers: Vec<Marker>,
     removed: u64,
+    tries: Tries,
+    is_waiting: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,19 +75,31 @@ impl PurgeDeletes {
     pub(crate) fn start(cx: &mut Cx<'_>, bucket: usize, older_than: Duration) -> Result<Self, Error> {
         let Bucket { api_prefix, stream, .. } = cx.buckets[bucket].clone();
         cx.query(&api_prefix, ".STREAM.INFO.", &stream, &[])?;
-        Ok(Self { bucket, older_than, step: Phase::Dating, markers: Vec::new(), removed: 0 })
+        Ok(Self {
+            bucket,
+            older_than,
+            step: Phase::Dating,
+            markers: Vec::new(),
+            removed: 0,
+            tries: Tries::default(),
+            is_waiting: false,
+        })
     }
 
     pub(crate) fn on_answer(&mut self, cx: &mut Cx<'_>, request: u64, answer: &Answer<'_>) -> Progress {
         let payload = match answer {
             Answer::Reply { payload, .. } => payload,
-            Answer::NoResponders => return crate::kv::missing::no_responders(cx.net.subject(request)).into(),
+            Answer::NoResponders => {
+                return self.later(cx, request, missing::no_responders(cx.net.subject(request)));
+            }
             Answer::Failed(error) => return error.clone().into(),
         };
         let fields = match api::answer(payload) {
             Ok(fields) => fields,
-            Err(ApiFailure::Refused(error)) => return error.to_error().into(),
-            Err(ApiFailure::Malformed(error)) => return error.into(),
+            Err(ApiFailure::Refused(error)) if error.is_retryable() => {
+                return self.later(cx, request, error.to_error());
+            }
+            Err(failure) => return failure.to_error().into(),
         };
         if self.step == Phase::Dating {
             let time = fields.get("ts").or_else(|| fields.get("state").and_then(|state| state.get("last_ts")));
@@ -98,6 +113,23 @@ impl PurgeDeletes {
         }
         cx.slots.others.retain(|other| *other != request);
         self.purge(cx)
+    }
+
+    /// An election: the same request is sent again after a while.
+    fn later(&mut self, cx: &mut Cx<'_>, request: u64, error: Error) -> Progress {
+        cx.net.hold(request);
+        if core::mem::replace(&mut self.is_waiting, true) {
+            return Progress::Pending; // it goes with the others of the window, which count as one try
+        }
+        self.tries.again(|| error).map_or_else(Progress::from, Progress::Later)
+    }
+
+    pub(crate) fn on_retry(&mut self, cx: &mut Cx<'_>) -> Progress {
+        self.is_waiting = false;
+        for request in cx.slots.others.iter().chain([&cx.slots.current]) {
+            cx.net.resend(*request); // but for those that are on their way
+        }
+        Progress::Pending
     }
 
     pub(crate) fn on_step(&mut self, cx: &mut Cx<'_>, step: Step<'_>, message: Option<&Message<'_>>) -> Progress {

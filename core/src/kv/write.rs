@@ -117,7 +117,7 @@ impl Write {
     pub(crate) fn on_answer(&mut self, cx: &mut Cx<'_>, request: u64, answer: &Answer<'_>) -> Progress {
         match (&self.step, answer) {
             (Step::Tracing { refusal }, answer) => self.on_trace(cx, refusal, answer),
-            (_, Answer::Failed(error)) => error.clone().into(),
+            (Step::Gating | Step::Publishing, Answer::Failed(error)) => error.clone().into(),
             (Step::Gating, answer) => {
                 let opened = on_gate(cx, self.bucket, answer);
                 self.step = Step::Publishing;
@@ -139,7 +139,8 @@ impl Write {
                 Err(error) => error.into(),
                 Ok(_) => {
                     self.step = Step::Publishing;
-                    let error = || missing::no_responders(cx.net.subject(cx.slots.held));
+                    let held = cx.slots.held;
+                    let error = || missing::no_responders(cx.net.subject(held)).maybe_applied(cx.net.is_resent(held));
                     self.tries.again(error).map_or_else(Progress::from, Progress::Later)
                 }
             },
@@ -156,7 +157,7 @@ impl Write {
         match puback::parse(payload, ack_stream) {
             Ok(Ok(seq)) => Progress::Done(Ok(Outcome::Revision(seq))),
             Ok(Err(error)) if error.is_retryable() => {
-                let refusal = error.to_error();
+                let refusal = error.to_error().maybe_applied(cx.net.is_resent(request));
                 cx.hold(request);
                 self.tries.again(|| refusal).map_or_else(Progress::from, Progress::Later)
             }
@@ -179,7 +180,8 @@ impl Write {
         self.step = Step::Tracing { refusal: Box::new(refusal) };
         let Bucket { api_prefix, stream, read_prefix, write_prefix, .. } = cx.buckets[self.bucket].clone();
         let key = cx.net.subject(request).get(write_prefix.len()..).unwrap_or_default();
-        let body = json!({"next_by_subj": format!("{read_prefix}{key}"), "seq": expected + 1}).to_string();
+        let body =
+            json!({"next_by_subj": format!("{read_prefix}{key}"), "seq": expected.saturating_add(1)}).to_string();
         cx.query(&api_prefix, ".STREAM.MSG.GET.", &stream, body.as_bytes())
             .map_or_else(Progress::from, |()| Progress::Pending)
     }

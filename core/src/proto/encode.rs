@@ -49,12 +49,9 @@ pub(crate) fn publish(
             format!("the subject makes a control line of {line} bytes, the server takes {MAX_CONTROL_LINE}"),
         ));
     }
-    if total > max_payload {
+    if let Err(error) = check_size(total, max_payload) {
         out.truncate(start);
-        return Err(Error::new(
-            ErrorCode::TooLarge,
-            format!("the message has {total} bytes with its headers, the server takes {max_payload} (max_payload)"),
-        ));
+        return Err(error);
     }
     out.extend_from_slice(b"\r\n");
     if block > 0
@@ -66,6 +63,15 @@ pub(crate) fn publish(
     out.extend_from_slice(payload);
     out.extend_from_slice(b"\r\n");
     Ok(())
+}
+
+/// Whether the server takes a message of this size, its headers included.
+pub(crate) fn check_size(total: usize, max_payload: usize) -> Result<(), Error> {
+    if total <= max_payload {
+        return Ok(());
+    }
+    let text = format!("the message has {total} bytes with its headers, the server takes {max_payload} (max_payload)");
+    Err(Error::new(ErrorCode::TooLarge, text))
 }
 
 /// Bytes of the header block; 0 without headers.

@@ -57,7 +57,7 @@ impl ServerInfo {
 }
 
 /// What servers allow when they do not say.
-pub(crate) const DEFAULT_MAX_PAYLOAD: usize = 1 << 20;
+const DEFAULT_MAX_PAYLOAD: usize = 1 << 20;
 
 /// Who we say we are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

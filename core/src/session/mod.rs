@@ -13,7 +13,7 @@ use crate::{
     error::{Error, ErrorCode},
     event::{Action, ConnId, Lost, State, Stats, TlsMode},
     proto::{
-        info::{ConnectOptions, Credentials, DEFAULT_MAX_PAYLOAD, ServerInfo, connect_json},
+        info::{ConnectOptions, Credentials, ServerInfo, connect_json},
         parser::Parser,
         server_error::ServerError,
     },
@@ -153,8 +153,9 @@ impl Session {
         self.handed
     }
 
+    /// The largest message the server takes; before the first one has said it, there is no limit.
     pub(crate) fn max_payload(&self) -> usize {
-        self.info.as_ref().map_or(DEFAULT_MAX_PAYLOAD, |info| info.max_payload)
+        self.info.as_ref().map_or(usize::MAX, |info| info.max_payload)
     }
 
     pub(crate) fn server_url(&self) -> String {
@@ -378,8 +379,10 @@ impl Session {
             self.next_ping = quiet_until; // whatever came in proves the server alive
             return Change::Nothing;
         }
-        if self.pings.len() as u64 >= u64::from(self.config.max_pings_out) {
-            let text = format!("{}: stale connection, {} pings unanswered", self.server_url(), self.pings.len());
+        // Not the flushes: one that was just sent says nothing about the silence before it.
+        let unanswered = self.pings.iter().filter(|ping| matches!(ping, Ping::KeepAlive)).count();
+        if unanswered as u64 >= u64::from(self.config.max_pings_out) {
+            let text = format!("{}: stale connection, {unanswered} pings unanswered", self.server_url());
             return self.abandon(Error::new(ErrorCode::Disconnected, text), rng, now);
         }
         self.out.extend_from_slice(b"PING\r\n");

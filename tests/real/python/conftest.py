@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -42,7 +44,8 @@ class Server:
 
     def start(self) -> None:
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen([server_binary(), "-c", self._config], stdout=log, stderr=log)
+            command = [server_binary(), "-c", str(self._config)]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=_die_with_the_tests)
         give_up = time.monotonic() + READY_WITHIN
         while not self._is_ready():
             if time.monotonic() > give_up or self._process.poll() is not None:
@@ -78,6 +81,13 @@ class Server:
             return bool(self.ask("/healthz")["status"] == "ok")
         except (OSError, urllib.error.URLError):
             return False
+
+
+def _die_with_the_tests() -> None:
+    """Has Linux kill the server when the tests are killed and cannot."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
 def server_binary() -> str:

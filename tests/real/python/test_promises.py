@@ -441,12 +441,13 @@ def test_status_events_and_timeouts(api: Api, own_server: Server, bucket: str) -
     run(test)
 
 
-def test_nobody_listens(api: Api) -> None:
+def test_nobody_listens(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
         with pytest.raises(ConnectionError) as caught:
             await api.connect("nats://127.0.0.1:9", reconnect=False)
         assert isinstance(caught.value, natskv.NatsConnectionError)
         assert "127.0.0.1:9" in str(caught.value)
+        assert [record for record in caplog.records if record.name == "natskv"] == []  # it was raised
         with pytest.raises(natskv.UnsupportedError, match="ws://"):
             await api.connect("ws://127.0.0.1:9")
         with pytest.raises(natskv.InvalidArgumentError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,19 @@ from conftest import ROOT, Api, Server, next_within, run, values_of
 FILES = sorted((ROOT / "tests" / "scenarios").glob("*.json"))
 
 
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
+    """One for each API: 2.15.1 finds what a bucket of the same name left on disk when it is made anew too soon."""
+    servers = {name: Server(tmp_path_factory.mktemp("nats")) for name in ("asyncio", "blocking")}
+    yield servers
+    for server in servers.values():
+        server.kill()
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_scenario(file: Path, api: Api, server: Server) -> None:
+def test_scenario(file: Path, api: Api, servers: dict[str, Server]) -> None:
     scenario = json.loads(file.read_text())
-    run(play, scenario, api, server)
+    run(play, scenario, api, servers[api.name])
 
 
 async def play(scenario: dict[str, Any], api: Api, server: Server) -> None:

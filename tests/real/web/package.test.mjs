@@ -1,7 +1,8 @@
 // The package itself: names of errors, declarations, size.
 
 import { execFile } from "node:child_process";
-import { readdir, readFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { promisify } from "node:util";
@@ -33,6 +34,25 @@ describe("the npm package", () => {
   it("has declarations that a strict program compiles against", { timeout: COMPILE_MS }, async () => {
     const tsc = join(dev, "node/node_modules/typescript/bin/tsc");
     await run(process.execPath, [tsc, "--project", join(here, "types")]).catch(({ stdout }) => ok(false, stdout));
+  });
+
+  it("is found by its name once it is packed and installed", { timeout: COMPILE_MS }, async () => {
+    const project = await mkdtemp(join(tmpdir(), "natskv-pack-"));
+    try {
+      const folder = join(project, "node_modules/natskv");
+      await mkdir(folder, { recursive: true });
+      const { stdout } = await run("npm", ["pack", "--silent", "--pack-destination", project, join(dist, "..")], { cwd: project });
+      await run("tar", ["xzf", join(project, stdout.trim()), "-C", folder, "--strip-components=1"]);
+      const program = `
+        import { connect, Kvm, KvError, version } from "natskv";
+        const error = await connect({ servers: "nats://127.0.0.1:1" }).catch((error) => error);
+        console.log(error instanceof KvError, error.code, typeof Kvm, version(), import.meta.resolve("natskv/natskv_bg.wasm").split("/").pop());`;
+      await writeFile(join(project, "program.mjs"), program);
+      const said = await run(process.execPath, [join(project, "program.mjs")]);
+      equal(said.stdout.trim(), `true CONNECT_FAILED function ${(await natskv()).version()} natskv_bg.wasm`);
+    } finally {
+      await rm(project, { recursive: true, force: true });
+    }
   });
 
   it("says nothing of free(), and of nothing that is not in the package", async () => {

@@ -350,7 +350,9 @@ async function aborts({ kv, nc, server, connect, bucket, natskv }) {
   }
   await kv.put("b", "2");
   const controller = new AbortController();
-  const watch = await kv.watch({ signal: controller.signal, key: "b" });
+  const { signal } = controller;
+  await Promise.all(Array.from({ length: 100 }, (_, n) => kv.put(`k${n}`, "x", { signal }))); // one signal for many calls
+  const watch = await kv.watch({ signal, key: "b" });
   await watch.next();
   const next = watch.next();
   controller.abort();
@@ -462,7 +464,7 @@ async function execute({ kv }) {
 async function buckets({ kvm, bucket, kv }) {
   const name = `${bucket}-b`;
   const made = await kvm.create(name, { storage: "memory", description: "a text", history: 3, ttl: "1h", max_bytes: 1e6, maxValueSize: 1000, metadata: { owner: "me" } });
-  await kvm.create(name, { history: 3 });
+  await kvm.create(name, { history: 3, allow_direct: true });
   await rejects(kvm.create(name, { history: 4 }), "BUCKET_EXISTS", "history");
   const status = await made.status();
   contains(status, { bucket: name, values: 0, description: "a text", history: 3, ttl: 3_600_000, max_bytes: 1e6, storage: "memory", replicas: 1, compression: false });
@@ -521,10 +523,12 @@ async function close({ nc, kv, server }) {
   const states = list(nc.status());
   await server.pause();
   const put = rejects(kv.put("a", "1"), "CLOSED");
+  const opening = rejects(kv.watch(), "CLOSED");
   await new Promise((resolve) => setTimeout(resolve, 20));
   await nc.close();
   await server.resume();
-  await put;
+  await Promise.all([put, opening]);
+  await rejects(kv.watch(), "CLOSED");
   equal((await within(1000, next, "the watch's end")).done, true);
   equal(await nc.closed(), undefined);
   equal(await states, [{ type: "close" }]);

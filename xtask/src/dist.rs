@@ -1,0 +1,88 @@
+//! `cargo xtask dist`: what a release publishes, in target/dist. The wheel, the npm tarball, and the C library as an installed tree
+//! and its archive.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::build;
+use crate::dev::Dev;
+use crate::lane::LIMIT;
+use crate::run::check;
+use crate::setup::{Need, setup};
+
+/// Makes all three.
+pub(crate) fn dist(dev: &Dev) -> Result<()> {
+    let missing = setup(dev, &[Need::Python, Need::Node, Need::Wasm]);
+    ensure!(missing.is_empty(), "a release cannot do without what set-up could not install");
+    build::header_is_fresh(dev)?;
+    let to = dev.root.join("target").join("dist");
+    if to.exists() {
+        fs::remove_dir_all(&to)?;
+    }
+    fs::create_dir_all(&to)?;
+    wheel(dev, &to).context("the wheel")?;
+    npm(dev, &to).context("the npm package")?;
+    c(dev, &to).context("the C library")?;
+    let mut made: Vec<_> = fs::read_dir(&to)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    made.sort();
+    for file in made.iter().filter(|path| path.is_file()) {
+        println!("{:>10} bytes  {}", fs::metadata(file)?.len(), dev.short(file));
+    }
+    Ok(())
+}
+
+fn wheel(dev: &Dev, to: &Path) -> Result<()> {
+    println!("Building the wheel …");
+    let mut maturin = dev.command(dev.venv("maturin"));
+    maturin.args(["build", "--quiet", "--release", "--manifest-path", "bindings-python/Cargo.toml", "--out"]).arg(to);
+    check(&mut maturin, &dev.dev.join("logs").join("dist-wheel.log"), LIMIT)?;
+    Ok(())
+}
+
+fn npm(dev: &Dev, to: &Path) -> Result<()> {
+    println!("Building the npm package …");
+    build::web(dev)?;
+    let mut pack = dev.command("npm");
+    pack.args(["pack", "--silent", "--pack-destination"]).arg(to).arg(dev.dev.join("npm").join("natskv"));
+    check(&mut pack, &dev.dev.join("logs").join("dist-npm.log"), LIMIT)?;
+    Ok(())
+}
+
+/// include/, lib/ with both libraries, pkg-config and CMake files; all relocatable.
+fn c(dev: &Dev, to: &Path) -> Result<()> {
+    println!("Building the C library …");
+    let logs = dev.dev.join("logs");
+    check(&mut dev.cargo(["build", "--quiet", "--release", "--package", "natskv-c"]), &logs.join("dist-c.log"), LIMIT)?;
+    let version = env!("CARGO_PKG_VERSION");
+    let name = format!("natskv-c-{version}-{}-{}", std::env::consts::OS, std::env::consts::ARCH);
+    let tree = to.join(&name);
+    let (include, lib) = (tree.join("include"), tree.join("lib"));
+    let (pkgconfig, cmake) = (lib.join("pkgconfig"), lib.join("cmake").join("natskv"));
+    for folder in [&include, &pkgconfig, &cmake] {
+        fs::create_dir_all(folder)?;
+    }
+    let source = dev.root.join("bindings-c");
+    let built = dev.root.join("target").join("release");
+    fs::copy(source.join("include/natskv.h"), include.join("natskv.h"))?;
+    fs::copy(dev.root.join("LICENSE"), tree.join("LICENSE"))?;
+    fs::copy(built.join("libnatskv.a"), lib.join("libnatskv.a"))?;
+    let major = version.split('.').next().unwrap_or(version);
+    let (real, soname) = (format!("libnatskv.so.{version}"), format!("libnatskv.so.{major}"));
+    fs::copy(built.join("libnatskv.so"), lib.join(&real))?;
+    symlink(&real, lib.join(&soname))?;
+    symlink(&soname, lib.join("libnatskv.so"))?;
+    let filled = |from: &str, into: &Path| -> Result<()> {
+        let text = fs::read_to_string(source.join(from)).with_context(|| format!("bindings-c/{from}"))?;
+        Ok(fs::write(into, text.replace("@VERSION@", version))?)
+    };
+    filled("natskv.pc.in", &pkgconfig.join("natskv.pc"))?;
+    filled("cmake/natskvConfig.cmake.in", &cmake.join("natskvConfig.cmake"))?;
+    filled("cmake/natskvConfigVersion.cmake.in", &cmake.join("natskvConfigVersion.cmake"))?;
+    let mut tar = dev.command("tar");
+    tar.arg("-C").arg(to).arg("-czf").arg(to.join(format!("{name}.tar.gz"))).arg(&name);
+    check(&mut tar, &logs.join("dist-tar.log"), LIMIT)?;
+    Ok(())
+}
