@@ -31,11 +31,13 @@ export type KvErrorCode =
   | "SERVER"
   | "INTERNAL";
 
-/** The JSON form of an error, as the server's API has it, with `kind` beside it. */
+/** The JSON form of an error, as the server's API has it; beside it `kind`, and the rest where it says something. */
 export interface KvErrorJson {
   type: string;
-  error: { code: number; err_code: number; description: string; revision?: number; maybe_applied?: boolean };
+  error: { code: number; err_code: number; description: string };
   kind: KvErrorCode;
+  revision?: number;
+  maybe_applied?: boolean;
 }
 
 /**
@@ -55,16 +57,15 @@ export class KvError extends Error {
 
   /** @internal */
   constructor(json: KvErrorJson) {
-    const { description, err_code, revision, maybe_applied } = json.error;
-    super(description);
+    super(json.error.description);
     this.code = json.kind;
-    if (err_code) {
-      this.apiCode = err_code;
+    if (json.error.err_code) {
+      this.apiCode = json.error.err_code;
     }
-    if (revision !== undefined) {
-      this.revision = revision;
+    if (json.revision !== undefined) {
+      this.revision = json.revision;
     }
-    this.maybeApplied = maybe_applied ?? false;
+    this.maybeApplied = json.maybe_applied ?? false;
     this.#json = json;
   }
 
@@ -72,7 +73,7 @@ export class KvError extends Error {
     return "KvError";
   }
 
-  /** `{ type, error: { code, err_code, description }, kind }`, as every binding has it. */
+  /** `{ type, error: { code, err_code, description }, kind, … }`, as every binding has it. */
   toJSON(): KvErrorJson {
     return this.#json;
   }
