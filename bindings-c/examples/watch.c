@@ -66,7 +66,9 @@ int main(int argc, char **argv)
     natskv_client *client;
     must(natskv_connect(&options, &client, &err), &err, "connect");
     natskv_kv *kv;
-    must(natskv_bucket_create_json(client, "{\"bucket\": \"example-watch\", \"storage\": \"memory\"}", &kv, &err), &err, "create bucket");
+    /* A watch promises the newest state of each key; what is overwritten meanwhile comes as far as history still keeps it. */
+    const char *config = "{\"bucket\": \"example-watch\", \"storage\": \"memory\", \"history\": 5}";
+    must(natskv_bucket_create_json(client, config, &kv, &err), &err, "create bucket");
     must(natskv_put_string(kv, "lamp.kitchen", "off", NULL, &err), &err, "put");
 
     natskv_watch_options watch;

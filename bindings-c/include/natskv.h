@@ -1459,7 +1459,9 @@ natskv_code natskv_execute_async(const natskv_kv *kv,
  * for one token and a last `>` for all that follow.
  *
  * First come the initial values in revision order, then exactly one NATSKV_CAUGHT_UP, then updates as they happen. Revisions
- * strictly increase, across reconnects and server restarts too. Waits until the server has the watch.
+ * strictly increase, across reconnects and server restarts too. The newest state of every key arrives; a revision that was
+ * overwritten before it could be sent arrives as far as the bucket's history still keeps it. Waits until the server has the
+ * watch.
  *
  * Errors: NATSKV_INVALID_KEY for a filter, NATSKV_INVALID_ARGUMENT, NATSKV_BUCKET_NOT_FOUND, NATSKV_TIMEOUT and those of the
  * connection. Any thread; inside a callback of the same client NATSKV_WOULD_DEADLOCK. Free the watcher with

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::c_table;
 use crate::dev::Dev;
+use crate::header;
 use crate::lane::{LIMIT, Lane};
 use crate::run::check;
 use crate::server::Server;
@@ -35,6 +36,7 @@ pub(crate) fn c(lane: &mut Lane<'_>) {
         return;
     }
     examples(lane);
+    installed(lane);
     let Some(program) = built(lane) else { return };
     let mut all_else = dev.command(&program);
     all_else.arg("-scenario"); // those have a suite of their own
@@ -122,6 +124,75 @@ fn examples(lane: &mut Lane<'_>) {
             Ok(())
         });
     }
+}
+
+/// The library as a package would install it, found by pkg-config and by CMake.
+fn installed(lane: &mut Lane<'_>) {
+    let dev = lane.dev;
+    let mut prefix = PathBuf::new();
+    if !lane.build("a prefix like an installed one", || stage(dev).map(|staged| prefix = staged)) {
+        return;
+    }
+    if dev.command("pkg-config").arg("--version").output().is_err() {
+        lane.skip("natskv.pc", "no pkg-config here");
+    } else {
+        lane.test("natskv.pc", || {
+            let script = "cc -o \"$1\" bindings-c/examples/basic.c $(pkg-config --cflags --libs natskv) -Wl,-rpath,\"$2/lib\" \
+                          && readelf -d \"$1\" | grep -q 'libnatskv.so.0'";
+            let mut build = dev.command("sh");
+            build.args(["-c", script, "sh"]).arg(prefix.join("basic")).arg(&prefix);
+            check(build.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")), &log(dev, "pc"), LIMIT)?;
+            Ok(())
+        });
+    }
+    if dev.command("cmake").arg("--version").output().is_err() {
+        return lane.skip("natskvConfig.cmake", "no cmake here");
+    }
+    lane.test("natskvConfig.cmake", || {
+        let project = prefix.join("project");
+        fs::create_dir_all(&project)?;
+        let example = dev.root.join("bindings-c/examples/basic.c");
+        let lists = format!(
+            "cmake_minimum_required(VERSION 3.16)\nproject(example C)\nfind_package(natskv REQUIRED)\n\
+             add_executable(shared \"{0}\")\ntarget_link_libraries(shared natskv::natskv)\n\
+             add_executable(static \"{0}\")\ntarget_link_libraries(static natskv::static)\n",
+            example.display()
+        );
+        fs::write(project.join("CMakeLists.txt"), lists)?;
+        let build = project.join("build");
+        let mut configure = dev.command("cmake");
+        configure.arg("-S").arg(&project).arg("-B").arg(&build);
+        configure.arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display()));
+        check(&mut configure, &log(dev, "cmake"), LIMIT)?;
+        check(dev.command("cmake").arg("--build").arg(&build), &log(dev, "cmake"), LIMIT)?;
+        Ok(())
+    });
+}
+
+/// Puts header, libraries, natskv.pc and the CMake files where an installation has them.
+fn stage(dev: &Dev) -> Result<PathBuf> {
+    let prefix = folder(dev)?.join("prefix");
+    if prefix.exists() {
+        fs::remove_dir_all(&prefix)?;
+    }
+    let version = header::version(&dev.root)?;
+    for folder in ["include", "lib/pkgconfig", "lib/cmake/natskv"] {
+        fs::create_dir_all(prefix.join(folder))?;
+    }
+    let from = |path: &str| dev.root.join(path);
+    fs::copy(from(HEADER), prefix.join("include/natskv.h"))?;
+    fs::copy(from("target/debug/libnatskv.a"), prefix.join("lib/libnatskv.a"))?;
+    fs::copy(from("target/debug/libnatskv.so"), prefix.join("lib/libnatskv.so.0"))?;
+    std::os::unix::fs::symlink("libnatskv.so.0", prefix.join("lib/libnatskv.so"))?;
+    for (template, to) in [
+        ("bindings-c/natskv.pc.in", "lib/pkgconfig/natskv.pc"),
+        ("bindings-c/cmake/natskvConfig.cmake.in", "lib/cmake/natskv/natskvConfig.cmake"),
+        ("bindings-c/cmake/natskvConfigVersion.cmake.in", "lib/cmake/natskv/natskvConfigVersion.cmake"),
+    ] {
+        let text = fs::read_to_string(from(template))?.replace("@VERSION@", &version);
+        fs::write(prefix.join(to), text)?;
+    }
+    Ok(prefix)
 }
 
 fn header_alone(dev: &Dev, standard: &str) -> Command {

@@ -55,7 +55,7 @@ const MANUAL: &str = " \
 ";
 
 /// The version of the workspace, which all its packages share.
-fn version(root: &Path) -> Result<String> {
+pub(crate) fn version(root: &Path) -> Result<String> {
     let manifest = fs::read_to_string(root.join("Cargo.toml"))?;
     let line =
         manifest.lines().find_map(|line| line.strip_prefix("version = \"")).context("Cargo.toml has no version")?;
