@@ -25,7 +25,7 @@ use crate::{
 pub(crate) const INBOX_SID: u64 = 1;
 
 /// The longest frame buffer worth keeping for the next request, and how many of them.
-const SPARE_CAPACITY: usize = 16 << 10;
+const SPARE_CAPACITY: usize = 2 << 10;
 const SPARE_COUNT: usize = 1024;
 
 /// Whose request it is.
@@ -394,6 +394,7 @@ impl Net {
         request.place = Place::Written(session.written());
         *waiting_bytes -= request.frame.len();
         session.out().extend_from_slice(&request.frame);
+        session.stats.out_msgs += 1;
     }
 
     fn recycle(&mut self, mut frame: Vec<u8>) {
@@ -433,7 +434,8 @@ impl Net {
         let max_payload = self.session.max_payload();
         let reply: &[&str] = if wants_reply { &[self.inbox.as_str(), "0"] } else { &[] };
         // Subjects of signals are the server's own or made of checked parts: too long a line cannot be repaired here.
-        let _ = encode::publish(self.session.out(), subject, reply, &[], &[], max_payload);
+        let sent = encode::publish(self.session.out(), subject, reply, &[], &[], max_payload);
+        self.session.stats.out_msgs += u64::from(sent.is_ok());
     }
 
     /// Wakes the owner of `timer` at `at`.

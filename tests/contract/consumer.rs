@@ -588,3 +588,24 @@ fn purge_deletes_waits_for_an_election() {
     }
     assert_eq!(scene.rig.result(op).as_ref().expect_err("no leader").code, ErrorCode::NoResponders);
 }
+
+#[test]
+fn a_purge_that_is_not_answered_times_out_whatever_its_consumer_says() {
+    let mut rig = Rig::connected();
+    let bucket = rig.client.bind("b").expect("bind");
+    let timeout = Some(Duration::from_secs(10));
+    let op = rig.call(|c, now| c.purge_deletes(bucket, Duration::ZERO, timeout, now)).expect("purge_deletes");
+    rig.answer("STREAM.INFO", "{\"config\":{\"max_msgs_per_subject\":5},\"ts\":\"2026-11-23T03:37:33Z\"}");
+    let mut scene = Scene { rig, watch: WatchId(0), sid: 0 };
+    scene.find_sid();
+    scene.created(1, 0);
+    let (sid, block) = (scene.sid, "NATS/1.0\r\nKV-Operation: DEL\r\n\r\n");
+    let ack = "$JS.ACK.KV_b.c.1.7.1.1795405052788098189.0";
+    scene.rig.receive(format!("HMSG $KV.b.k {sid} {ack} {0} {0}\r\n{block}\r\n", block.len()));
+    assert!(scene.rig.written.contains("CONSUMER.DELETE.KV_b."), "the list is complete");
+    for _ in 0..3 {
+        scene.rig.pass(Duration::from_secs(5));
+        scene.control("Idle Heartbeat\r\nNats-Last-Consumer: 1\r\nNats-Consumer-Stalled: $JS.FC.KV_b.c.t", "");
+    }
+    assert_eq!(scene.rig.result(op).as_ref().expect_err("silence").code, ErrorCode::Timeout);
+}

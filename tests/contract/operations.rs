@@ -442,3 +442,22 @@ fn limit_markers_can_be_turned_off() {
     rig.answer("STREAM.INFO", with_markers);
     assert_eq!(rig.result(op).as_ref().expect_err("drift").code, ErrorCode::BucketExists);
 }
+
+#[test]
+fn two_spellings_of_one_field_are_told_as_such() {
+    for json in [
+        "{\"bucket\":\"b\",\"max_bytes\":1,\"max_bucket_size\":2}",
+        "{\"bucket\":\"b\",\"num_replicas\":1,\"replicas\":1}",
+    ] {
+        let error = natskv_core::BucketConfig::from_json(json).expect_err("both");
+        assert!(error.message.contains("same field") && !error.message.contains("unknown"), "{error}");
+    }
+}
+
+#[test]
+fn only_messages_count_as_messages() {
+    let (mut rig, b) = with_bucket(Rig::connected());
+    assert_eq!(rig.client.stats().out_msgs, 0, "the inbox's SUB is none");
+    rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+    assert_eq!(rig.client.stats().out_msgs, 1);
+}

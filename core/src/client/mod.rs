@@ -136,6 +136,7 @@ impl Client {
     }
 
     /// A handle without asking the server: a plain bucket is assumed, its history unknown, unless the bucket was opened before.
+    /// A mirror has to be opened by asking, since its keys stand under its origin's name.
     pub fn bind(&mut self, bucket: &str) -> Result<BucketId, Error> {
         key::check_bucket(bucket)?;
         let known = self.buckets.iter().position(|known| known.name == bucket);

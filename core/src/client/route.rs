@@ -143,6 +143,7 @@ impl Client {
         let consumer = op.slots.consumer;
         let progress = react(&mut op.verb, &mut self.cx(&mut op.slots, id));
         if op.slots.consumer != consumer {
+            self.stop_consumer(consumer);
             self.index_sid(op.slots.consumer, 0);
         }
         if let Progress::Later(wait) = progress {

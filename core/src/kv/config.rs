@@ -148,10 +148,7 @@ impl BucketConfig {
                 history => history.map(|n| n as u8),
             },
             ttl: fields.nanos("ttl")?,
-            max_bytes: match fields.integer("max_bytes", -1, i64::MAX)? {
-                Some(bytes) => Some(bytes),
-                None => fields.integer("max_bucket_size", -1, i64::MAX)?,
-            },
+            max_bytes: fields.either(["max_bytes", "max_bucket_size"], -1, i64::MAX)?,
             storage: match fields.string("storage")?.as_deref() {
                 None => None,
                 Some("file") => Some(Storage::File),
@@ -160,10 +157,7 @@ impl BucketConfig {
                     return Err(fields.wrong("storage", &format!("{other:?} is neither \"file\" nor \"memory\"")));
                 }
             },
-            replicas: match fields.integer("num_replicas", 0, 5)? {
-                Some(replicas) => Some(replicas as u8),
-                None => fields.integer("replicas", 0, 5)?.map(|n| n as u8),
-            },
+            replicas: fields.either(["num_replicas", "replicas"], 0, 5)?.map(|n| n as u8),
             compression: match fields.take("compression") {
                 None => None,
                 Some(Value::Bool(compression)) => Some(compression),
@@ -186,7 +180,6 @@ impl BucketConfig {
             },
             limit_marker_ttl: fields.nanos("limit_marker_ttl")?,
         };
-        // Both spellings of one field at once: the second is left over and reported.
         fields.finish()?;
         Ok(config)
     }

@@ -61,6 +61,14 @@ impl Fields {
         }
     }
 
+    /// A field that has two names.
+    pub(crate) fn either(&mut self, names: [&str; 2], least: i64, most: i64) -> Result<Option<i64>, Error> {
+        match (self.integer(names[0], least, most)?, self.integer(names[1], least, most)?) {
+            (Some(_), Some(_)) => Err(self.wrong(names[1], &format!("the same field as `{}`: give one", names[0]))),
+            (first, second) => Ok(first.or(second)),
+        }
+    }
+
     pub(crate) fn unsigned(&mut self, name: &str) -> Result<Option<u64>, Error> {
         let Some(value) = self.take(name) else { return Ok(None) };
         value.as_u64().map(Some).ok_or_else(|| self.wrong(name, &format!("{value} is not an unsigned integer")))

@@ -90,7 +90,7 @@ impl PurgeDeletes {
         let payload = match answer {
             Answer::Reply { payload, .. } => payload,
             Answer::NoResponders => {
-                return self.later(cx, request, missing::no_responders(cx.net.subject(request)));
+                return self.later(cx, request, missing::no_responders(cx.net.subject(request), false));
             }
             Answer::Failed(error) => return error.clone().into(),
         };
@@ -170,6 +170,7 @@ impl PurgeDeletes {
 
     fn start_purging(&mut self, cx: &mut Cx<'_>) -> Progress {
         self.step = Phase::Purging;
+        cx.slots.consumer = 0; // it said all it had to
         self.purge(cx)
     }
 

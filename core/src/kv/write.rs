@@ -137,10 +137,11 @@ impl Write {
             }
             (Step::Checking, answer) => match missing::judge(cx, self.bucket, answer) {
                 Err(error) => error.into(),
-                Ok(_) => {
+                Ok(is_there) => {
                     self.step = Step::Publishing;
                     let held = cx.slots.held;
-                    let error = || missing::no_responders(cx.net.subject(held)).maybe_applied(cx.net.is_resent(held));
+                    let subject = cx.net.subject(held);
+                    let error = || missing::no_responders(subject, is_there).maybe_applied(cx.net.is_resent(held));
                     self.tries.again(error).map_or_else(Progress::from, Progress::Later)
                 }
             },
@@ -229,11 +230,10 @@ pub(crate) fn gate(cx: &mut Cx<'_>, bucket: usize) -> Result<bool, Error> {
 }
 
 pub(crate) fn on_gate(cx: &mut Cx<'_>, bucket: usize, answer: &Answer<'_>) -> Result<(), Error> {
-    let is_known = missing::judge(cx, bucket, answer)?;
+    missing::judge(cx, bucket, answer)?;
     match cx.buckets[bucket].allows_ttl {
         Some(true) => Ok(()),
         Some(false) => Err(ttl_unsupported(&cx.buckets[bucket].name)),
-        None if is_known => Err(ttl_unsupported(&cx.buckets[bucket].name)),
         None => Err(Error::new(ErrorCode::Unavailable, "ttl: the bucket could not be asked whether it allows one")),
     }
 }

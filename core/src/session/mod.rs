@@ -135,7 +135,6 @@ impl Session {
 
     /// Where frames are written; meant for a session that is ready.
     pub(crate) fn out(&mut self) -> &mut Vec<u8> {
-        self.stats.out_msgs += 1;
         &mut self.out
     }
 
