@@ -1,6 +1,6 @@
 //! libnatskv: the C face of natskv. Its manual is the header that is generated from these files' doc comments.
 //!
-//! Nothing here knows NATS: a function converts its arguments ([`ffi`]), calls core, and has the [`engine`] move bytes until
+//! Nothing here knows NATS: a function converts its arguments (`ffi`), calls core, and has the `engine` move bytes until
 //! the answer is there. How one call runs, `natskv_put` for instance:
 //!
 //! ```text
