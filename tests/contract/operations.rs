@@ -146,6 +146,19 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 #[test]
+fn a_bucket_made_right_after_its_deletion_is_tried_again() {
+    let mut rig = Rig::connected();
+    let config = natskv_core::BucketConfig::new("b");
+    let op = rig.call(|c, now| c.create_bucket(&config, natskv_core::Compare::All, None, now)).expect("create");
+    let busy = "{\"error\":{\"code\":500,\"err_code\":10049,\"description\":\"error creating store for stream\"}}";
+    rig.answer("STREAM.CREATE.KV_b", busy);
+    rig.sent();
+    rig.pass(Duration::from_millis(300));
+    rig.answer("STREAM.CREATE.KV_b", "{\"config\":{\"max_msgs_per_subject\":1,\"allow_direct\":true}}");
+    assert!(matches!(rig.result(op), Ok(Outcome::Opened(..))));
+}
+
+#[test]
 fn bytes_that_the_transport_does_not_take_are_bounded() {
     let (mut rig, b) = with_bucket(Rig::new(Config { unsent_limit: 10_000, ..Config::default() }));
     rig.establish();

@@ -144,7 +144,9 @@ impl Admin {
     }
 
     fn on_refused(&mut self, cx: &mut Cx<'_>, error: &ApiError) -> Progress {
-        if error.is_retryable() {
+        // A server that is still removing a deleted stream's folder cannot make one of the same name (seen on 2.15.1).
+        let is_folder_busy = error.err_code == 10049 && matches!(self.step, Step::Create);
+        if error.is_retryable() || is_folder_busy {
             return self.tries.again(|| error.to_error()).map_or_else(Progress::from, Progress::Later);
         }
         match (&self.step, error.err_code, &self.task) {
