@@ -483,12 +483,14 @@ impl Engine {
                 return Ok(());
             }
             let is_unchanged = std::mem::replace(&mut seen, inner.rounds) == inner.rounds;
-            let has_work = !inner.deliveries.is_empty() || inner.driver.core.pending_transmit() > 0;
+            let is_due = !inner.deliveries.is_empty();
+            let is_corked = inner.driver.core.pending_transmit() > 0;
             inner = match inner.leader {
-                Leader::Nobody if is_unchanged || has_work => {
-                    let until = if inner.deliveries.is_empty() { None } else { Some(Instant::default()) };
+                Leader::Nobody if is_unchanged || is_due || is_corked => {
+                    let until = if is_due { Some(Instant::default()) } else { None };
                     self.lead(inner, Leader::Quiet, until)?
                 }
+                Leader::Caller if is_due => inner, // it serves the socket; on with the callbacks
                 Leader::Nobody | Leader::Quiet => quiet.bell.wait_timeout(inner, IDLE).map_err(|_| poisoned())?.0,
                 Leader::Caller if is_unchanged => {
                     inner.is_quiet_asleep = true; // it may sleep at the socket for hours; its leaving rings

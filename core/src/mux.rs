@@ -25,7 +25,7 @@ use crate::{
 pub(crate) const INBOX_SID: u64 = 1;
 
 /// The longest frame buffer worth keeping for the next request, and how many of them.
-const SPARE_CAPACITY: usize = 16 << 10;
+const SPARE_CAPACITY: usize = 2 << 10;
 const SPARE_COUNT: usize = 1024;
 
 /// Whose request it is.

@@ -4,6 +4,8 @@ mod names;
 mod protocol;
 mod watching;
 
+use std::time::Duration;
+
 use natskv_core::{Error, ErrorCode, wire};
 use serde_json::{Map, Value, json};
 
@@ -43,6 +45,7 @@ pub(crate) fn run(group: &str, input: &Value, kinds: &Kinds) -> Read {
         "direct_get" => direct_get(input),
         "watch_trace" => watching::trace(input),
         "purge_deletes" => purge_deletes(input),
+        "ttl" => ttl(input),
         other => Err(format!("group {other} is unknown")),
     }
 }
@@ -302,4 +305,15 @@ fn purge_deletes(input: &Value) -> Read {
     let is_old = input["older"].as_bool().ok_or("`older` is not given")?;
     let before = wire::purge_before(number(input, "revision")?, is_old);
     answer(json!({"request": {"filter": text(input, "subject")?, "seq": before}}))
+}
+
+fn ttl(input: &Value) -> Read {
+    only(input, &["millis", "server_header"])?;
+    let Some(millis) = input["millis"].as_u64() else {
+        return Ok(Found::Later("what a server makes of a header that we never write"));
+    };
+    match wire::ttl_header(Duration::from_millis(millis)) {
+        Ok(header) => answer(json!({"header": header})),
+        Err(error) => refused(error),
+    }
 }

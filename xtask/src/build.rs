@@ -1,7 +1,5 @@
 //! What the suites stand on, built when they need it.
 
-use std::env;
-use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -9,16 +7,12 @@ use std::sync::OnceLock;
 use anyhow::{Context, Error, Result, ensure};
 use serde_json::Value;
 
+use crate::c_suite::{HEADER, NATIVE_LIBRARIES, compiler};
 use crate::dev::Dev;
 use crate::header;
 use crate::lane::{LIMIT, Lane};
 use crate::run::check;
 use crate::wasm;
-
-const HEADER: &str = "bindings-c/include/natskv.h";
-
-/// What the static library needs from the system, as rustc's `--print native-static-libs` says on Linux.
-const NATIVE_LIBRARIES: [&str; 7] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
 
 /// The integration tests of the tests crate, by name; a failure is counted when cargo does not tell.
 pub(crate) fn test_targets(lane: &mut Lane<'_>) -> Vec<String> {
@@ -100,7 +94,7 @@ pub(crate) fn c_demo(dev: &Dev) -> Result<PathBuf> {
     let logs = dev.dev.join("logs");
     check(&mut dev.cargo(["build", "--quiet", "--package", "natskv-c"]), &logs.join("build-c.log"), LIMIT)?;
     let program = dev.dev.join("demo-c");
-    let mut compile = dev.command(compiler());
+    let mut compile = compiler(dev, "CC", "cc");
     compile
         .args([
             "-std=c99",
@@ -116,8 +110,4 @@ pub(crate) fn c_demo(dev: &Dev) -> Result<PathBuf> {
         .arg(&program);
     check(&mut compile, &logs.join("build-demo-c.log"), LIMIT)?;
     Ok(program)
-}
-
-fn compiler() -> OsString {
-    env::var_os("CC").unwrap_or_else(|| "cc".into())
 }

@@ -11,16 +11,16 @@ use anyhow::{Context, Result, ensure};
 
 use crate::c_table;
 use crate::dev::Dev;
-use crate::header;
+use crate::dist;
 use crate::lane::{LIMIT, Lane};
 use crate::run::check;
 use crate::server::Server;
 use crate::setup::Need;
 
-const HEADER: &str = "bindings-c/include/natskv.h";
+pub(crate) const HEADER: &str = "bindings-c/include/natskv.h";
 
 /// What the static library needs from the system, as rustc's `--print native-static-libs` says on Linux.
-const NATIVE_LIBRARIES: [&str; 7] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
+pub(crate) const NATIVE_LIBRARIES: [&str; 7] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
 
 const STRICT: [&str; 4] = ["-Wall", "-Wextra", "-pedantic", "-Werror"];
 
@@ -169,29 +169,13 @@ fn installed(lane: &mut Lane<'_>) {
     });
 }
 
-/// Puts header, libraries, natskv.pc and the CMake files where an installation has them.
+/// The tree that a release ships, of the debug build.
 fn stage(dev: &Dev) -> Result<PathBuf> {
     let prefix = folder(dev)?.join("prefix");
     if prefix.exists() {
         fs::remove_dir_all(&prefix)?;
     }
-    let version = header::version(&dev.root)?;
-    for folder in ["include", "lib/pkgconfig", "lib/cmake/natskv"] {
-        fs::create_dir_all(prefix.join(folder))?;
-    }
-    let from = |path: &str| dev.root.join(path);
-    fs::copy(from(HEADER), prefix.join("include/natskv.h"))?;
-    fs::copy(from("target/debug/libnatskv.a"), prefix.join("lib/libnatskv.a"))?;
-    fs::copy(from("target/debug/libnatskv.so"), prefix.join("lib/libnatskv.so.0"))?;
-    std::os::unix::fs::symlink("libnatskv.so.0", prefix.join("lib/libnatskv.so"))?;
-    for (template, to) in [
-        ("bindings-c/natskv.pc.in", "lib/pkgconfig/natskv.pc"),
-        ("bindings-c/cmake/natskvConfig.cmake.in", "lib/cmake/natskv/natskvConfig.cmake"),
-        ("bindings-c/cmake/natskvConfigVersion.cmake.in", "lib/cmake/natskv/natskvConfigVersion.cmake"),
-    ] {
-        let text = fs::read_to_string(from(template))?.replace("@VERSION@", &version);
-        fs::write(prefix.join(to), text)?;
-    }
+    dist::c_tree(dev, "debug", &prefix)?;
     Ok(prefix)
 }
 
@@ -220,7 +204,7 @@ fn nothing_is_missing(dev: &Dev) -> Result<()> {
     Ok(())
 }
 
-fn compiler(dev: &Dev, variable: &str, default: &str) -> Command {
+pub(crate) fn compiler(dev: &Dev, variable: &str, default: &str) -> Command {
     dev.command(env::var_os(variable).unwrap_or_else(|| OsString::from(default)))
 }
 

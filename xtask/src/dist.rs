@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::build;
 use crate::dev::Dev;
+use crate::header;
 use crate::lane::LIMIT;
 use crate::run::check;
 use crate::setup::{Need, setup};
@@ -51,38 +52,49 @@ fn npm(dev: &Dev, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// include/, lib/ with both libraries, pkg-config and CMake files; all relocatable.
 fn c(dev: &Dev, to: &Path) -> Result<()> {
     println!("Building the C library …");
     let logs = dev.dev.join("logs");
     check(&mut dev.cargo(["build", "--quiet", "--release", "--package", "natskv-c"]), &logs.join("dist-c.log"), LIMIT)?;
-    let version = env!("CARGO_PKG_VERSION");
+    let version = header::version(&dev.root)?;
     let name = format!("natskv-c-{version}-{}-{}", std::env::consts::OS, std::env::consts::ARCH);
-    let tree = to.join(&name);
-    let (include, lib) = (tree.join("include"), tree.join("lib"));
-    let (pkgconfig, cmake) = (lib.join("pkgconfig"), lib.join("cmake").join("natskv"));
-    for folder in [&include, &pkgconfig, &cmake] {
-        fs::create_dir_all(folder)?;
-    }
-    let source = dev.root.join("bindings-c");
-    let built = dev.root.join("target").join("release");
-    fs::copy(source.join("include/natskv.h"), include.join("natskv.h"))?;
-    fs::copy(dev.root.join("LICENSE"), tree.join("LICENSE"))?;
-    fs::copy(built.join("libnatskv.a"), lib.join("libnatskv.a"))?;
-    let major = version.split('.').next().unwrap_or(version);
-    let (real, soname) = (format!("libnatskv.so.{version}"), format!("libnatskv.so.{major}"));
-    fs::copy(built.join("libnatskv.so"), lib.join(&real))?;
-    symlink(&real, lib.join(&soname))?;
-    symlink(&soname, lib.join("libnatskv.so"))?;
-    let filled = |from: &str, into: &Path| -> Result<()> {
-        let text = fs::read_to_string(source.join(from)).with_context(|| format!("bindings-c/{from}"))?;
-        Ok(fs::write(into, text.replace("@VERSION@", version))?)
-    };
-    filled("natskv.pc.in", &pkgconfig.join("natskv.pc"))?;
-    filled("cmake/natskvConfig.cmake.in", &cmake.join("natskvConfig.cmake"))?;
-    filled("cmake/natskvConfigVersion.cmake.in", &cmake.join("natskvConfigVersion.cmake"))?;
+    c_tree(dev, "release", &to.join(&name))?;
     let mut tar = dev.command("tar");
     tar.arg("-C").arg(to).arg("-czf").arg(to.join(format!("{name}.tar.gz"))).arg(&name);
     check(&mut tar, &logs.join("dist-tar.log"), LIMIT)?;
+    Ok(())
+}
+
+/// The C library as an installation has it, and relocatable: header, both libraries of a cargo profile, and what pkg-config and
+/// CMake look for.
+pub(crate) fn c_tree(dev: &Dev, profile: &str, tree: &Path) -> Result<()> {
+    let version = header::version(&dev.root)?;
+    for folder in ["include", "lib/pkgconfig", "lib/cmake/natskv"] {
+        fs::create_dir_all(tree.join(folder))?;
+    }
+    let source = dev.root.join("bindings-c");
+    let built = dev.root.join("target").join(profile);
+    let major = version.split('.').next().unwrap_or(&version);
+    let (real, soname) = (format!("libnatskv.so.{version}"), format!("libnatskv.so.{major}"));
+    let copies = [
+        (dev.root.join("LICENSE"), "LICENSE"),
+        (source.join("include/natskv.h"), "include/natskv.h"),
+        (built.join("libnatskv.a"), "lib/libnatskv.a"),
+        (built.join("libnatskv.so"), &format!("lib/{real}")),
+    ];
+    for (from, to) in copies {
+        fs::copy(&from, tree.join(to)).with_context(|| format!("no {}", dev.short(&from)))?;
+    }
+    symlink(&real, tree.join("lib").join(&soname))?;
+    symlink(&soname, tree.join("lib/libnatskv.so"))?;
+    let templates = [
+        ("natskv.pc.in", "lib/pkgconfig/natskv.pc"),
+        ("cmake/natskvConfig.cmake.in", "lib/cmake/natskv/natskvConfig.cmake"),
+        ("cmake/natskvConfigVersion.cmake.in", "lib/cmake/natskv/natskvConfigVersion.cmake"),
+    ];
+    for (from, to) in templates {
+        let text = fs::read_to_string(source.join(from)).with_context(|| format!("no bindings-c/{from}"))?;
+        fs::write(tree.join(to), text.replace("@VERSION@", &version))?;
+    }
     Ok(())
 }

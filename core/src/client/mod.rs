@@ -18,7 +18,6 @@ use crate::{
     event::{
         Action, BucketId, Compare, ConnId, Event, Lost, OpId, Outcome, State, Stats, WatchId, WatchItem, WatchOptions,
     },
-    js::ordered::Plan,
     kv::{
         admin::Task,
         bucket::{Bucket, DEFAULT_API},
@@ -136,6 +135,7 @@ impl Client {
     }
 
     /// A handle without asking the server: a plain bucket is assumed, its history unknown, unless the bucket was opened before.
+    /// A mirror has to be opened by asking, since its keys stand under its origin's name.
     pub fn bind(&mut self, bucket: &str) -> Result<BucketId, Error> {
         key::check_bucket(bucket)?;
         let known = self.buckets.iter().position(|known| known.name == bucket);
@@ -416,20 +416,9 @@ impl Client {
         if self.watches.len() >= self.max_operations {
             return Err(too_many(self.max_operations));
         }
-        let bucket = &self.buckets[index];
-        let plan = Plan {
-            api_prefix: bucket.api_prefix.clone(),
-            stream: bucket.stream.clone(),
-            filters: bucket.filters(&keys),
-            policy,
-            has_single_revisions: bucket.history == Some(1),
-            is_headers_only: options.meta_only,
-            stream_created: bucket.created.clone(),
-            heartbeat: self.limits.heartbeat,
-            inactive_threshold: self.limits.inactive_threshold,
-            request_timeout: self.limits.request_timeout,
-            max_filters: self.limits.max_filters,
-        };
+        let mut plan = self.buckets[index].plan(&keys, &self.limits);
+        plan.policy = policy;
+        plan.is_headers_only = options.meta_only;
         let id = self.watches.insert(Watch::new(index, &options, self.watch_limit, self.now + timeout));
         match subscribe(&mut self.consumers, &mut self.net, plan, Listener::Watch(id), self.now) {
             Ok(consumer) => {

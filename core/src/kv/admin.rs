@@ -168,6 +168,9 @@ impl Admin {
                 let Some(existing) = info.get("config").and_then(Value::as_object) else {
                     return Error::protocol("STREAM.INFO has no config").into();
                 };
+                if let Err(error) = Bucket::opened(&self.bucket, &cx.net.api_prefix, info) {
+                    return error.into(); // a stream that is no bucket stays as it is
+                }
                 let mut stream = config::for_update(existing);
                 config.apply(&mut stream);
                 self.go(cx, Step::Update(stream))

@@ -8,7 +8,11 @@ use alloc::{
 
 use serde_json::{Map, Value};
 
-use crate::error::{Error, ErrorCode};
+use crate::{
+    error::{Error, ErrorCode},
+    js::{ordered::Plan, tracker::Policy},
+    kv::op::Limits,
+};
 
 /// The API prefix that needs no prefix on writes.
 pub(crate) const DEFAULT_API: &str = "$JS.API";
@@ -105,6 +109,23 @@ impl Bucket {
     /// The key of a stored subject; the whole subject where a transform took the prefix away.
     pub(crate) fn key_of<'a>(&self, subject: &'a [u8]) -> &'a [u8] {
         subject.strip_prefix(self.read_prefix.as_bytes()).unwrap_or(subject)
+    }
+
+    /// A consumer of these keys: the newest of each, values included. Its user changes what is to be different.
+    pub(crate) fn plan(&self, keys: &[String], limits: &Limits) -> Plan {
+        Plan {
+            api_prefix: self.api_prefix.clone(),
+            stream: self.stream.clone(),
+            filters: self.filters(keys),
+            policy: Policy::LastPerSubject,
+            has_single_revisions: self.history == Some(1),
+            is_headers_only: false,
+            stream_created: self.created.clone(),
+            heartbeat: limits.heartbeat,
+            inactive_threshold: limits.inactive_threshold,
+            request_timeout: limits.request_timeout,
+            max_filters: limits.max_filters,
+        }
     }
 
     pub(crate) fn filters(&self, keys: &[String]) -> Vec<String> {

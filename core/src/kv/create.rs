@@ -132,7 +132,10 @@ impl Create {
             }
             (Step::Checking, answer) => match missing::judge(cx, self.bucket, answer) {
                 Err(error) => error.into(),
-                Ok(_) => self.later(cx, None),
+                Ok(is_there) => {
+                    let error = missing::no_responders(cx.net.subject(cx.slots.held), is_there);
+                    self.later(cx, Some(error))
+                }
             },
             (Step::ReadingMarker { .. }, Answer::NoResponders) => self.later(cx, None),
             (Step::ReadingMarker { by_leader }, Answer::Reply { headers, payload }) => {
@@ -162,7 +165,7 @@ impl Create {
     fn later(&mut self, cx: &Cx<'_>, error: Option<Error>) -> Progress {
         let held = cx.slots.held;
         let error = || {
-            let error = error.unwrap_or_else(|| missing::no_responders(cx.net.subject(held)));
+            let error = error.unwrap_or_else(|| missing::no_responders(cx.net.subject(held), false));
             error.maybe_applied(cx.net.is_resent(held))
         };
         self.tries.again(error).map_or_else(Progress::from, Progress::Later)

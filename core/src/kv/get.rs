@@ -99,10 +99,11 @@ impl Get {
                         let text = format!("direct get: {status} {}", String::from_utf8_lossy(headers.description()));
                         Error::new(ErrorCode::Unsupported, text).into()
                     }
-                    _ => self.retry(cx, request),
+                    _ => self.retry(cx, request, true),
                 },
             },
-            (Step::Direct | Step::Leader, Answer::NoResponders) => {
+            (Step::Leader, Answer::NoResponders) => self.retry(cx, request, false),
+            (Step::Direct, Answer::NoResponders) => {
                 self.remember_key(cx, request);
                 self.step = Step::Checking;
                 missing::ask(cx, self.bucket).map_or_else(Progress::from, |()| Progress::Pending)
@@ -113,7 +114,7 @@ impl Get {
                 Ok(is_there) if is_there && !cx.buckets[self.bucket].allows_direct => {
                     self.ask(cx).map_or_else(Progress::from, |()| Progress::Pending)
                 }
-                Ok(_) => self.retry(cx, request),
+                Ok(is_there) => self.retry(cx, request, is_there),
             },
         }
     }
@@ -122,10 +123,10 @@ impl Get {
         self.ask(cx).map_or_else(Progress::from, |()| Progress::Pending)
     }
 
-    fn retry(&mut self, cx: &Cx<'_>, request: u64) -> Progress {
+    fn retry(&mut self, cx: &Cx<'_>, request: u64, is_there: bool) -> Progress {
         self.remember_key(cx, request);
-        let subject = || missing::no_responders(cx.net.subject(request));
-        self.tries.again(subject).map_or_else(Progress::from, Progress::Later)
+        let error = || missing::no_responders(cx.net.subject(request), is_there);
+        self.tries.again(error).map_or_else(Progress::from, Progress::Later)
     }
 
     /// The request goes; the key it named is needed on.
@@ -162,7 +163,7 @@ impl Get {
         let fields = match api::answer(payload) {
             Ok(fields) => fields,
             Err(ApiFailure::Refused(error)) if error.err_code == 10037 => return self.not_found(cx, request).into(),
-            Err(ApiFailure::Refused(error)) if error.is_retryable() => return self.retry(cx, request),
+            Err(ApiFailure::Refused(error)) if error.is_retryable() => return self.retry(cx, request, true),
             Err(failure) => return failure.to_error().into(),
         };
         let Some(stored) = StoredMessage::of(&fields) else {

@@ -9,7 +9,7 @@ use crate::{
     error::Error,
     event::Outcome,
     js::{
-        ordered::{Ordered, Plan, Step},
+        ordered::{Ordered, Step},
         tracker::Policy,
     },
     kv::{
@@ -54,7 +54,7 @@ impl List {
     }
 
     pub(crate) fn start(cx: &mut Cx<'_>, bucket: usize, what: What, keys: &[String]) -> Result<Self, Error> {
-        let mut plan = plan(cx, bucket, keys);
+        let mut plan = cx.buckets[bucket].plan(keys, &cx.limits);
         plan.policy = if matches!(what, What::History(_)) { Policy::All } else { Policy::LastPerSubject };
         plan.is_headers_only = what == What::Keys;
         cx.consume(plan)?;
@@ -113,24 +113,6 @@ impl List {
             What::History(_) => Ok(Outcome::Entries(entries)),
             What::Current => Ok(Outcome::Entries(current(entries))),
         })
-    }
-}
-
-/// A plan for all of `keys`, to be completed by the caller.
-pub(crate) fn plan(cx: &Cx<'_>, bucket: usize, keys: &[String]) -> Plan {
-    let bucket = &cx.buckets[bucket];
-    Plan {
-        api_prefix: bucket.api_prefix.clone(),
-        stream: bucket.stream.clone(),
-        filters: bucket.filters(keys),
-        policy: Policy::LastPerSubject,
-        has_single_revisions: bucket.history == Some(1),
-        is_headers_only: false,
-        stream_created: bucket.created.clone(),
-        heartbeat: cx.limits.heartbeat,
-        inactive_threshold: cx.limits.inactive_threshold,
-        request_timeout: cx.limits.request_timeout,
-        max_filters: cx.limits.max_filters,
     }
 }
 

@@ -58,10 +58,12 @@ pub(crate) fn judge(cx: &mut Cx<'_>, bucket: usize, answer: &Answer<'_>) -> Resu
     }
 }
 
-/// The end of the tries.
-pub(crate) fn no_responders(subject: &str) -> Error {
-    Error::new(
-        ErrorCode::NoResponders,
-        format!("no responders on {subject:?}: no stream leader, or JetStream is not enabled here"),
-    )
+/// The end of the tries. `is_there`: STREAM.INFO knows the bucket, so that it is a leader that is missing.
+pub(crate) fn no_responders(subject: &str, is_there: bool) -> Error {
+    if is_there {
+        let text = format!("no responders on {subject:?}, although the bucket exists: its stream has no leader now");
+        return Error::new(ErrorCode::Unavailable, text);
+    }
+    let text = format!("no responders on {subject:?}: no stream leader, or JetStream is not enabled here");
+    Error::new(ErrorCode::NoResponders, text)
 }

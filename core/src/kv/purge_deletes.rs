@@ -18,7 +18,6 @@ use crate::{
     kv::{
         bucket::Bucket,
         entry::Operation,
-        list,
         missing::{self, Tries},
         op::{Cx, Progress},
     },
@@ -90,7 +89,7 @@ impl PurgeDeletes {
         let payload = match answer {
             Answer::Reply { payload, .. } => payload,
             Answer::NoResponders => {
-                return self.later(cx, request, missing::no_responders(cx.net.subject(request)));
+                return self.later(cx, request, missing::no_responders(cx.net.subject(request), false));
             }
             Answer::Failed(error) => return error.clone().into(),
         };
@@ -107,7 +106,7 @@ impl PurgeDeletes {
             let now_ns =
                 time.and_then(Value::as_str).and_then(|time| from_rfc3339(time.as_bytes())).unwrap_or(i64::MIN);
             self.step = Phase::Listing { now_ns };
-            let mut plan = list::plan(cx, self.bucket, &[String::from(">")]);
+            let mut plan = cx.buckets[self.bucket].plan(&[String::from(">")], &cx.limits);
             plan.is_headers_only = true;
             return cx.consume(plan).map_or_else(Progress::from, |()| Progress::Pending);
         }

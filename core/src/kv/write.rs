@@ -137,10 +137,11 @@ impl Write {
             }
             (Step::Checking, answer) => match missing::judge(cx, self.bucket, answer) {
                 Err(error) => error.into(),
-                Ok(_) => {
+                Ok(is_there) => {
                     self.step = Step::Publishing;
                     let held = cx.slots.held;
-                    let error = || missing::no_responders(cx.net.subject(held)).maybe_applied(cx.net.is_resent(held));
+                    let subject = cx.net.subject(held);
+                    let error = || missing::no_responders(subject, is_there).maybe_applied(cx.net.is_resent(held));
                     self.tries.again(error).map_or_else(Progress::from, Progress::Later)
                 }
             },

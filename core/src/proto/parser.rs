@@ -17,6 +17,9 @@ use crate::{
 /// The longest control line accepted; INFO with many cluster members is far longer than the 4096 that servers accept.
 const MAX_LINE: usize = 64 << 10;
 
+/// The largest buffer for cut messages that is kept for the next one.
+const KEPT_CAPACITY: usize = 64 << 10;
+
 /// One frame, borrowed from where it was received.
 #[derive(Debug)]
 pub(crate) enum Frame<'a> {
@@ -100,6 +103,9 @@ impl Frames<'_> {
     pub(crate) fn next(&mut self) -> Option<Result<Frame<'_>, Error>> {
         if self.is_partial_read {
             self.is_partial_read = false;
+            if self.parser.partial.capacity() > KEPT_CAPACITY {
+                self.parser.partial = Vec::new();
+            }
             self.parser.partial.clear();
             self.parser.head = None;
         }

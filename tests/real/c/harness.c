@@ -168,7 +168,7 @@ void server_restart(struct server *server)
 void server_start(struct server *server)
 {
     const char *temporary = getenv("TMPDIR");
-    snprintf(server->folder, sizeof server->folder, "%.40s/natskv-c-XXXXXX", temporary ? temporary : "/tmp");
+    snprintf(server->folder, sizeof server->folder, "%.40s/natskv-c-XXXXXX", temporary ? temporary : P_tmpdir);
     if (!mkdtemp(server->folder))
         FAIL("no temporary folder: %s", strerror(errno));
     server->port = free_port();

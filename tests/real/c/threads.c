@@ -256,11 +256,43 @@ static void a_close_wakes_who_waits(void)
     natskv_client_free(client);
 }
 
+/* A thread that waits for something else must not slow the callbacks down. */
+static void callbacks_flow_beside_a_blocked_reader(void)
+{
+    int count = is_small ? 300 : 20000;
+    struct counter nothing = COUNTER, seen = COUNTER;
+    struct reader reader = {NULL, &nothing, NATSKV_OK};
+    pthread_t thread;
+    natskv_watcher *watcher;
+    natskv_watch_options options;
+    natskv_client *client = client_of(&shared);
+    natskv_kv *kv = fresh_bucket(client, "beside", "");
+    const char *filters[] = {"never"};
+    CHECK_OK(natskv_watch(kv, filters, 1, NULL, &reader.watcher, &err));
+    pthread_create(&thread, NULL, read_items, &reader);
+    fill(kv, count, 8);
+    natskv_watch_options_init(&options);
+    options.on_item = on_seen;
+    options.user = &seen;
+    double start = seconds();
+    CHECK_OK(natskv_watch(kv, NULL, 0, &options, &watcher, &err));
+    CHECK(counter_await(&seen, count));
+    printf("# %.0f callbacks/s\n", count / (seconds() - start));
+    CHECK(is_small || seconds() - start < 5);
+    CHECK_EQ(natskv_watcher_stop(reader.watcher), NATSKV_OK);
+    pthread_join(thread, NULL);
+    natskv_watcher_free(reader.watcher);
+    natskv_watcher_free(watcher);
+    natskv_client_free(client);
+    natskv_kv_free(kv);
+}
+
 const struct test thread_tests[] = {
     {"two clients race a create", two_clients_race_a_create},
     {"threads share one client", threads_share_one_client},
     {"no increment is lost", no_increment_is_lost},
     {"several read one watcher", several_read_one_watcher},
     {"a close wakes who waits", a_close_wakes_who_waits},
+    {"callbacks flow beside a blocked reader", callbacks_flow_beside_a_blocked_reader},
     {NULL, NULL},
 };

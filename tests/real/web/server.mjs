@@ -2,6 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { rmSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -9,10 +10,18 @@ import { join } from "node:path";
 
 const READY_MS = 10_000;
 
+/** Servers that still run: a test process that ends early takes them along. */
+const running = new Set();
+process.once("exit", () => running.forEach((server) => server.abandon()));
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.once(signal, () => process.exit(1));
+}
+
 export class Server {
   /** Starts one. `extra` is appended to its configuration. */
   static async start(extra = "") {
     const server = new Server();
+    running.add(server);
     server.folder = await mkdtemp(join(tmpdir(), "natskv-web-"));
     server.port = await freePort();
     server.wsPort = await freePort();
@@ -67,7 +76,14 @@ export class Server {
 
   async end() {
     await this.kill();
+    running.delete(this);
     await rm(this.folder, { recursive: true, force: true });
+  }
+
+  /** `end`, where nothing can be waited for. */
+  abandon() {
+    this.process?.kill("SIGKILL");
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
 
   async #ready() {
