@@ -12,7 +12,7 @@ use std::{
 };
 
 use natskv_core::{
-    BucketConfig, BucketId, Client, Compare, ConnId, Error, ErrorCode, Event, Instant, OpId, Outcome, WatchId,
+    Action, BucketConfig, BucketId, Client, Compare, ConnId, Error, ErrorCode, Event, Instant, OpId, Outcome, WatchId,
     WatchItem, WatchOptions,
 };
 use pyo3::{
@@ -65,6 +65,8 @@ struct Inner {
     transmit: Vec<u8>,
     waiters: HashMap<OpId, Waiter>,
     watches: HashMap<WatchId, Watch>,
+    /// The newest connection that `poll_action` asked for.
+    connection: u64,
 }
 
 /// Who waits for an operation, and of which bucket the entries in its result are.
@@ -98,7 +100,8 @@ impl Engine {
         let clock = Clock::now();
         let client = Client::new(convert::config(options)?, entropy, Instant::from_nanos(0));
         let client = client.map_err(|error| errors::raise(py, &error))?;
-        let inner = Inner { client, transmit: Vec::new(), waiters: HashMap::new(), watches: HashMap::new() };
+        let (waiters, watches) = (HashMap::new(), HashMap::new());
+        let inner = Inner { client, transmit: Vec::new(), waiters, watches, connection: 0 };
         Ok(Self { inner: Mutex::new(inner), clock, start })
     }
 
@@ -435,7 +438,13 @@ impl Engine {
     /// ("connect", connection, host, port, TLS first, WebSocket), ("start_tls", connection, server name) or
     /// ("disconnect", connection), or None.
     fn poll_action<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        let action = self.with(py, |inner, _| inner.client.poll_action())?;
+        let action = self.with(py, |inner, _| {
+            let action = inner.client.poll_action();
+            if let Some(Action::Connect { conn, .. }) = &action {
+                inner.connection = conn.0;
+            }
+            action
+        })?;
         action.map(|action| convert::action(py, action)).transpose()
     }
 
@@ -478,6 +487,12 @@ impl Engine {
     }
 
     // ── getters
+
+    /// The newest connection that `poll_action` asked for.
+    #[getter]
+    fn connection(&self, py: Python<'_>) -> PyResult<u64> {
+        Ok(self.lock(py)?.connection)
+    }
 
     /// The connection's state in a word.
     #[getter]

@@ -70,6 +70,7 @@ class Driver:
         self._setup = setup
         self._leader = threading.RLock()  # which knows whose it is
         self._led_by: int | None = None
+        self._told_by: int | None = None
         self._left = 0.0
         self._followers: deque[Waiter] = deque()
         self._closing: deque[Waiter] = deque()
@@ -110,6 +111,8 @@ class Driver:
     def wait(self, waiter: Waiter, until: float | None = None) -> None:
         """Returns when `waiter` is done, or at `until` (on the clock of `time.monotonic`)."""
         self._refuse_callback()
+        if self._led_by == threading.get_ident():  # Ctrl-C came while we left
+            self._leave()
         try:
             while not (waiter.is_done or (until is not None and time.monotonic() >= until)):
                 if self._leader.acquire(blocking=False):
@@ -177,7 +180,7 @@ class Driver:
             self._wake_write.close()
 
     def _refuse_callback(self) -> None:
-        if self._led_by == threading.get_ident():
+        if self._told_by == threading.get_ident():
             raise _native.error("WOULD_DEADLOCK", "a blocking call inside on_status of the same client")
 
     # ── leading
@@ -279,12 +282,14 @@ class Driver:
             self._tell(told)
 
     def _break_off(self) -> None:
-        """An interrupt came in the middle: bytes and ends may be lost, so all starts anew with a new connection."""
+        """An interrupt came in the middle: bytes, ends and actions may be lost, so a new connection is made."""
+        self._conn = self.engine.connection  # it may have been asked for at this very moment
         self._on_lost(self._conn, InterruptedError("interrupted"))
         for waiter in list(self._followers):
             waiter.error = _native.error("DISCONNECTED", "the thread that moved the bytes of all was interrupted")
             waiter.error.maybe_applied = True
             waiter.set()
+        self._is_woken = False  # the byte may be read and not noted
         self.wake()
 
     def _tell(self, told: list[Any]) -> None:
@@ -295,9 +300,12 @@ class Driver:
                     waiter.set()
             if self._setup.on_status is not None:
                 try:
+                    self._told_by = self._led_by
                     self._setup.on_status(event)
                 except Exception:
                     logger.exception("on_status failed")
+                finally:
+                    self._told_by = None
 
     # ── the socket, which only the leader touches
 
@@ -356,7 +364,8 @@ class Driver:
         self._unsent = memoryview(b"")
         self._wants_write = False
         if sock is not None:
-            self._selector.unregister(sock)
+            with contextlib.suppress(KeyError):  # not registered yet, when interrupted
+                self._selector.unregister(sock)
             sock.close()
 
     def _disconnect(self, conn: int) -> None:
