@@ -16,7 +16,8 @@
 //!
 //! Each transport has a [`ConnId`]; what an older one still has to say is ignored. `Disconnect` means: write what was handed out,
 //! then close. A watch is pulled: [`Event::WatchReady`] says that [`Client::watch_next`] has something and comes again only after it
-//! gave `None`; taking items is what lets the server send more.
+//! gave `None`. Taking items is what lets the server send more: rule 1 holds for `watch_next` too, whose bytes are the answers to the
+//! server's flow control.
 //!
 //! # A complete run loop
 //!
