@@ -11,7 +11,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use crate::{
-    error::Error,
+    error::{Error, ErrorCode},
     event::Outcome,
     kv::{entry::Entry, fields::Fields},
     time::to_rfc3339,
@@ -136,7 +136,8 @@ pub(crate) fn reply(bucket: &str, form: &ReplyForm, result: Result<Outcome, Erro
             json!({"bucket": bucket, "entries": shown.map(|entry| entry_value(bucket, entry)).collect::<Vec<_>>()})
         }
         (_, Ok(Outcome::Names(keys))) => json!({"bucket": bucket, "keys": keys}),
-        (_, Ok(other)) => Error::protocol(format!("no reply for {other:?}")).to_value(),
+        // `Operation::reply_form` goes with the verb that `dispatch` calls.
+        (_, Ok(_)) => Error::from_code(ErrorCode::Internal).to_value(),
     };
     value.to_string()
 }
