@@ -50,6 +50,8 @@ enum Verb {
         #[arg(long)]
         check: bool,
     },
+    /// clippy, rustfmt, rustdoc, ruff, mypy, stubtest, tsc: the suite `lint` of `test`
+    Lint,
     /// Run the fast lane, or the suites that are named
     Test {
         /// Suites to run; all when none is named
@@ -79,6 +81,7 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Dist => dist::dist(&dev).map(|()| true),
         Verb::Header { check: true } => build::header_is_fresh(&dev).map(|()| true),
         Verb::Header { check: false } => build::header(&dev).map(|()| true),
+        Verb::Lint => suites::test(&dev, &["lint".to_owned()]),
         Verb::Test { list: true, .. } => {
             suites::list();
             Ok(true)
