@@ -131,6 +131,15 @@ fn silence_makes_a_new_consumer_and_heartbeats_prevent_it() {
 }
 
 #[test]
+fn an_update_is_one_even_before_the_create_response() {
+    let mut scene = Scene::new(WatchOptions { updates_only: true, ..WatchOptions::default() });
+    scene.message("a", 6, 1, 0);
+    scene.created(0, 5);
+    scene.message("a", 7, 2, 0);
+    assert_eq!(scene.revisions(), ["caught up", "6", "7"]);
+}
+
+#[test]
 fn a_heartbeat_can_be_the_end_of_the_initial_values_or_the_news_of_a_loss() {
     let mut scene = Scene::new(WatchOptions::default());
     scene.created(2, 0);

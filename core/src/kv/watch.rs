@@ -26,6 +26,7 @@ pub(crate) struct Watch {
     pub(crate) bucket: usize,
     pub(crate) consumer: u64,
     ignore_deletes: bool,
+    updates_only: bool,
     queue: VecDeque<Queued>,
     bytes: usize,
     limit: usize,
@@ -36,6 +37,8 @@ pub(crate) struct Watch {
     /// What the application has been given, which is where a watch that overflowed goes on.
     taken_revision: u64,
     taken_caught_up: bool,
+    /// CaughtUp is queued or taken.
+    is_caught_up: bool,
     is_ended: bool,
 }
 
@@ -79,6 +82,7 @@ impl Watch {
             bucket,
             consumer: 0,
             ignore_deletes: options.ignore_deletes,
+            updates_only: options.updates_only && options.resume_from_revision.is_none(),
             queue: VecDeque::new(),
             bytes: 0,
             limit,
@@ -86,6 +90,7 @@ impl Watch {
             open_deadline: Some(open_deadline),
             taken_revision: 0,
             taken_caught_up: false,
+            is_caught_up: false,
             is_ended: false,
         }
     }
@@ -129,6 +134,9 @@ impl Watch {
             Step::Nothing => return Told::Nothing,
             Step::Deliver { meta, caught_up } => {
                 let unread = self.bytes;
+                if self.updates_only {
+                    self.catch_up(); // what comes before the create response is an update too
+                }
                 if let Some(message) = message
                     && ordered.is_wanted(message.subject)
                     && !(self.ignore_deletes && Operation::of(&message.headers) != Operation::Put)
@@ -146,7 +154,7 @@ impl Watch {
                     self.push(WatchItem::Entry(entry));
                 }
                 if caught_up {
-                    self.push(WatchItem::CaughtUp);
+                    self.catch_up();
                 }
                 // A value that is larger than the limit by itself would never come through.
                 if unread > 0 && self.bytes > self.limit {
@@ -154,7 +162,7 @@ impl Watch {
                     return Told::Overflow;
                 }
             }
-            Step::CaughtUp => self.push(WatchItem::CaughtUp),
+            Step::CaughtUp => self.catch_up(),
             Step::FlowControl(reply) if self.queue.is_empty() => {
                 Ordered::flow_control(net, &reply);
                 return Told::Nothing;
@@ -162,13 +170,14 @@ impl Watch {
             Step::FlowControl(reply) => self.queue_flow_control(reply),
             Step::Reset => {
                 self.push(WatchItem::Reset);
+                self.is_caught_up = false;
                 return Told::Reset;
             }
             Step::Resumed(why) => return Told::Resumed(why),
             Step::Opened { caught_up } => {
                 self.open_deadline = None;
                 if caught_up {
-                    self.push(WatchItem::CaughtUp);
+                    self.catch_up();
                 }
                 return Told::Opened;
             }
@@ -198,6 +207,13 @@ impl Watch {
         self.queue.push_back(Queued::Item(item));
     }
 
+    /// Says once, and again after a Reset, that the initial values are all there.
+    fn catch_up(&mut self) {
+        if !core::mem::replace(&mut self.is_caught_up, true) {
+            self.push(WatchItem::CaughtUp);
+        }
+    }
+
     /// The server repeats the request in each heartbeat while it waits: one of them is enough.
     fn queue_flow_control(&mut self, reply: String) {
         let is_queued = self
@@ -219,9 +235,11 @@ impl Watch {
         self.bytes = 0;
         if is_reset_unread {
             self.push(WatchItem::Reset);
+            self.is_caught_up = false;
             ordered.rewind(0, false, net, now);
             return;
         }
+        self.is_caught_up = self.taken_caught_up;
         ordered.rewind(self.taken_revision, self.taken_caught_up, net, now);
     }
 }
