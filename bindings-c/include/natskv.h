@@ -336,7 +336,7 @@ typedef void (*natskv_drop)(void *user);
 
 /**
  * How to connect. Call `natskv_options_init` first, then set what differs. Strings and lists are copied by
- * `natskv_connect`. All times are milliseconds; 0 stands for the default.
+ * `natskv_connect`. All times are milliseconds. A time or a limit of 0 stands for the default.
  */
 typedef struct {
   /**
@@ -897,8 +897,8 @@ int natskv_fd(const natskv_client *client);
 int16_t natskv_interest(const natskv_client *client);
 
 /**
- * How long to wait at most, in milliseconds, within an `int`; -1: for ever, as in poll(2). Calling `natskv_process` earlier or without need is
- * harmless, later delays timeouts and reconnects. -1 for NULL. Any thread.
+ * How long to wait at most, in milliseconds, within an `int`; -1: for ever, as in poll(2). Calling `natskv_process` earlier or
+ * without need is harmless, later delays timeouts and reconnects. -1 for NULL. Any thread.
  */
 int64_t natskv_timeout_ms(const natskv_client *client);
 
@@ -1307,8 +1307,12 @@ natskv_code natskv_purge_deletes(const natskv_kv *kv,
 
 /**
  * Runs one operation in its JSON form, such as `{"operation": "PUT", "key": "a", "value": "aGk="}`: PUT, GET, CREATE, UPDATE,
- * DELETE, PURGE, HISTORY, LIST, WATCH. `*out_json` gets the reply, also where the operation failed or is none: then it is the
- * error's JSON form. Free it with `natskv_string_free`. Durations in it are integer nanoseconds. Any thread.
+ * DELETE, PURGE, HISTORY, LIST, WATCH. `*out_json` gets the reply. Where the operation failed or is none, that is the error's
+ * JSON form, and the function returns NATSKV_OK all the same. Free it with `natskv_string_free`. Durations in it are integer
+ * nanoseconds.
+ *
+ * Errors, without a reply: NATSKV_INVALID_ARGUMENT for NULL and for what is not UTF-8, NATSKV_CLOSED, NATSKV_BUFFER_FULL,
+ * NATSKV_WOULD_DEADLOCK. Any thread.
  */
 natskv_code natskv_execute(const natskv_kv *kv,
                            const char *json,

@@ -128,8 +128,8 @@ pub extern "C" fn natskv_interest(client: Option<&natskv_client>) -> i16 {
     guard_value(0, || client.and_then(|client| client.engine.interest().ok()).unwrap_or(0))
 }
 
-/// How long to wait at most, in milliseconds, within an `int`; -1: for ever, as in poll(2). Calling `natskv_process` earlier or without need is
-/// harmless, later delays timeouts and reconnects. -1 for NULL. Any thread.
+/// How long to wait at most, in milliseconds, within an `int`; -1: for ever, as in poll(2). Calling `natskv_process` earlier or
+/// without need is harmless, later delays timeouts and reconnects. -1 for NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_timeout_ms(client: Option<&natskv_client>) -> i64 {
     guard_value(-1, || {

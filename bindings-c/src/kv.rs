@@ -347,8 +347,12 @@ pub extern "C" fn natskv_purge_deletes(
 }
 
 /// Runs one operation in its JSON form, such as `{"operation": "PUT", "key": "a", "value": "aGk="}`: PUT, GET, CREATE, UPDATE,
-/// DELETE, PURGE, HISTORY, LIST, WATCH. `*out_json` gets the reply, also where the operation failed or is none: then it is the
-/// error's JSON form. Free it with `natskv_string_free`. Durations in it are integer nanoseconds. Any thread.
+/// DELETE, PURGE, HISTORY, LIST, WATCH. `*out_json` gets the reply. Where the operation failed or is none, that is the error's
+/// JSON form, and the function returns NATSKV_OK all the same. Free it with `natskv_string_free`. Durations in it are integer
+/// nanoseconds.
+///
+/// Errors, without a reply: NATSKV_INVALID_ARGUMENT for NULL and for what is not UTF-8, NATSKV_CLOSED, NATSKV_BUFFER_FULL,
+/// NATSKV_WOULD_DEADLOCK. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_execute(
     kv: Option<&natskv_kv>,

@@ -89,7 +89,7 @@ pub type natskv_on_status =
 pub type natskv_on_notice = Option<extern "C" fn(user: *mut c_void, kind: natskv_notice, text: *const c_char)>;
 
 /// How to connect. Call `natskv_options_init` first, then set what differs. Strings and lists are copied by
-/// `natskv_connect`. All times are milliseconds; 0 stands for the default.
+/// `natskv_connect`. All times are milliseconds. A time or a limit of 0 stands for the default.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct natskv_options {
@@ -249,7 +249,7 @@ impl natskv_options {
             connect_timeout: millis("connect_timeout_ms", self.connect_timeout_ms)?.unwrap_or(default.connect_timeout),
             request_timeout: millis("request_timeout_ms", self.request_timeout_ms)?.unwrap_or(default.request_timeout),
             ping_interval: millis("ping_interval_ms", self.ping_interval_ms)?.unwrap_or(default.ping_interval),
-            max_pings_out: self.max_pings_out,
+            max_pings_out: or_default(self.max_pings_out, default.max_pings_out),
             reconnect: self.reconnect.is_set(),
             max_reconnects: attempts(self.max_reconnects)?,
             retry_first_connect: self.retry_first_connect.is_set(),
@@ -261,10 +261,10 @@ impl natskv_options {
             domain: optional_string("domain", self.domain)?,
             api_prefix: optional_string("api_prefix", self.api_prefix)?,
             retry_writes: self.retry_writes.is_set(),
-            pending_limit: self.pending_limit,
-            unsent_limit: self.unsent_limit,
-            watch_limit: self.watch_limit,
-            max_operations: self.max_operations,
+            pending_limit: or_default(self.pending_limit, default.pending_limit),
+            unsent_limit: or_default(self.unsent_limit, default.unsent_limit),
+            watch_limit: or_default(self.watch_limit, default.watch_limit),
+            max_operations: or_default(self.max_operations, default.max_operations),
             drain_timeout: millis("drain_timeout_ms", self.drain_timeout_ms)?.unwrap_or(default.drain_timeout),
             watch_heartbeat: millis("watch_heartbeat_ms", self.watch_heartbeat_ms)?.unwrap_or(default.watch_heartbeat),
             ..default
@@ -288,6 +288,11 @@ impl natskv_options {
         }
         Ok(if servers.is_empty() { None } else { Some(servers) })
     }
+}
+
+/// For structs that were zeroed instead of initialised, as C's `= {0}` does.
+fn or_default<T: Default + PartialEq>(given: T, default: T) -> T {
+    if given == T::default() { default } else { given }
 }
 
 fn attempts(max_reconnects: i64) -> Result<Option<u32>, Error> {

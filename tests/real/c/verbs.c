@@ -114,6 +114,41 @@ static void structs_of_other_versions(void)
     natskv_client_free(client);
 }
 
+/* C's `= {0}` with the size set by hand, instead of the _init functions. */
+static void zeroed_structs_are_defaults(void)
+{
+    natskv_options options = {0};
+    natskv_config config = {0};
+    natskv_write_options write = {0};
+    natskv_watch_options watch = {0};
+    natskv_client *client;
+    natskv_kv *kv, *same;
+    natskv_watcher *watcher;
+    natskv_entry *entry;
+    options.struct_size = sizeof options;
+    options.url = shared.url;
+    CHECK_OK(natskv_connect(&options, &client, &err));
+    config.struct_size = sizeof config;
+    config.bucket = "zeroed";
+    CHECK_OK(natskv_bucket_create(client, &config, &kv, &err));
+    natskv_config_init(&config);
+    config.bucket = "zeroed";
+    CHECK_OK(natskv_bucket_create(client, &config, &same, &err));
+    natskv_kv_free(same);
+    CHECK_OK(natskv_put_string(kv, "a", "1", NULL, &err));
+    watch.struct_size = sizeof watch;
+    CHECK_OK(natskv_watch(kv, NULL, 0, &watch, &watcher, &err));
+    CHECK_OK(natskv_watcher_next(watcher, 5000, &entry, &err));
+    CHECK(is_value(entry, "1"));
+    natskv_entry_free(entry);
+    CHECK_CODE(natskv_watcher_next(watcher, 5000, &entry, &err), NATSKV_CAUGHT_UP);
+    natskv_watcher_free(watcher);
+    write.struct_size = sizeof write;
+    CHECK_OK(natskv_purge(kv, "a", &write, NULL, &err));
+    natskv_kv_free(kv);
+    natskv_client_free(client);
+}
+
 static void an_entry_shows_all_it_has(void)
 {
     natskv_client *client = client_of(&shared);
@@ -464,6 +499,7 @@ const struct test verb_tests[] = {
     {"options that cannot be", options_that_cannot_be},
     {"TLS is refused with a reason", tls_is_refused_with_a_reason},
     {"structs of other versions", structs_of_other_versions},
+    {"zeroed structs are defaults", zeroed_structs_are_defaults},
     {"an entry shows all it has", an_entry_shows_all_it_has},
     {"a status shows all it has", a_status_shows_all_it_has},
     {"JSON operations", json_operations},
