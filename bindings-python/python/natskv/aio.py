@@ -443,27 +443,10 @@ class KeyValue:
         return self.watch(">", **options)
 
 
-class Listing(Generic[T]):
-    """A finite list that is asked for when it is first used.
-
-    Iterate it (`async for`), await it (which gives it back when it is there), enter it, or `await listing.list()`.
-    """
-
-    def __init__(self, fetch: Callable[[], Awaitable[builtins.list[T]]]) -> None:
-        self._fetch = fetch
-        self._items: builtins.list[T] | None = None
-
-    async def list(self) -> builtins.list[T]:
-        """All of it, as a list."""
-        if self._items is None:
-            self._items = await self._fetch()
-        return self._items
-
-    def __await__(self) -> Generator[Any, None, Self]:
-        return self.__aenter__().__await__()
+class Listed(builtins.list[T]):
+    """A finite list that is complete: what awaiting or entering a listing gives. A list that `async for` takes too."""
 
     async def __aenter__(self) -> Self:
-        await self.list()
         return self
 
     async def __aexit__(
@@ -472,7 +455,43 @@ class Listing(Generic[T]):
         """Nothing is left open."""
 
     async def __aiter__(self) -> AsyncIterator[T]:
-        for item in await self.list():
+        for item in self:
+            yield item
+
+    async def list(self) -> builtins.list[T]:
+        """All of it, as a plain list."""
+        return builtins.list(self)
+
+
+class Listing(Generic[T]):
+    """A finite list that is asked for when it is first used.
+
+    Iterate it (`async for`), await or enter it (which gives a list), or `await listing.list()`.
+    """
+
+    def __init__(self, fetch: Callable[[], Awaitable[builtins.list[T]]]) -> None:
+        self._fetch = fetch
+        self._items: Listed[T] | None = None
+
+    async def list(self) -> builtins.list[T]:
+        """All of it, as a plain list."""
+        return builtins.list(await self)
+
+    def __await__(self) -> Generator[Any, None, Listed[T]]:
+        return self.__aenter__().__await__()
+
+    async def __aenter__(self) -> Listed[T]:
+        if self._items is None:
+            self._items = Listed(await self._fetch())
+        return self._items
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is left open."""
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        for item in await self:
             yield item
 
 

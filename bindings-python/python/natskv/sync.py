@@ -421,15 +421,12 @@ class KeyValue:
         return self.watch(">", **options)
 
 
-class Listing(Sequence[T]):
-    """A finite list that is complete: iterate it, index it, enter it, or take `listing.list()`."""
-
-    def __init__(self, items: builtins.list[T]) -> None:
-        self._items = items
+class Listing(builtins.list[T]):
+    """A finite list that is complete: a list, which can be entered too."""
 
     def list(self) -> builtins.list[T]:
-        """All of it, as a list."""
-        return self._items
+        """All of it, as a plain list."""
+        return builtins.list(self)
 
     def __enter__(self) -> Self:
         return self
@@ -438,12 +435,6 @@ class Listing(Sequence[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Nothing is left open."""
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._items[index]
 
 
 class KeyLister(Listing[str]):

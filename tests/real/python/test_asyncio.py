@@ -192,3 +192,17 @@ def test_quiet_in_debug_mode(server: Server, loop: str) -> None:
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", program, server.url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+def test_a_list_is_a_list_once_awaited(server: Server, bucket: str) -> None:
+    async def test() -> None:
+        async with natskv.connect(server.url) as client:
+            kv = await client.create_key_value(bucket=bucket)
+            assert await kv.keys() == []
+            await kv.put("a", b"1")
+            assert [key async for key in kv.keys()] == [key async for key in await kv.keys()] == ["a"]
+            assert await kv.keys() == await kv.keys().list() == await (await kv.keys()).list() == ["a"]
+            assert (await kv.history("a"))[0].value == b"1"
+            async with kv.keys() as keys:
+                assert (len(keys), "a" in keys, [key async for key in keys]) == (1, True, ["a"])
+
+    run(test)
