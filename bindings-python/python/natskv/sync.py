@@ -28,12 +28,99 @@ from typing import Any, Self, TypeVar, Unpack
 from . import _native, types
 from ._blocking import Driver, Waiter
 from ._common import Feed, Options, Seconds, Setup, Value, WatchOptions, filters
-from ._native import Bucket, KeyValueEntry
-from .types import KeyValueConfig, KeyValueStatus, Stats
+from ._native import Bucket, KeyValueEntry, __version__
+from .errors import (
+    AuthenticationError,
+    BadBucketError,
+    BucketExistsError,
+    BucketFullError,
+    BucketNotFoundError,
+    ClosedError,
+    DisconnectedError,
+    HistoryTooLargeError,
+    InvalidArgumentError,
+    InvalidBucketNameError,
+    InvalidKeyError,
+    KeyExistsError,
+    KeyNotFoundError,
+    KeyValueError,
+    NatsConnectionError,
+    NoRespondersError,
+    PermissionDeniedError,
+    ProtocolError,
+    RequestTimeoutError,
+    ServerError,
+    TlsError,
+    UnsupportedError,
+    ValueTooLargeError,
+    WrongRevisionError,
+)
+from .types import (
+    ExternalStream,
+    KeyValueConfig,
+    KeyValueOp,
+    KeyValueStatus,
+    Placement,
+    Republish,
+    Stats,
+    StatusEvent,
+    StreamSource,
+    SubjectTransform,
+)
 
-__all__ = ["Client", "KeyHistory", "KeyLister", "KeyValue", "KeyWatcher", "connect"]
+__all__ = [
+    "AuthenticationError",
+    "BadBucketError",
+    "BucketExistsError",
+    "BucketFullError",
+    "BucketNotFoundError",
+    "Client",
+    "ClosedError",
+    "DisconnectedError",
+    "ExternalStream",
+    "HistoryTooLargeError",
+    "InvalidArgumentError",
+    "InvalidBucketNameError",
+    "InvalidKeyError",
+    "KeyExistsError",
+    "KeyHistory",
+    "KeyLister",
+    "KeyNotFoundError",
+    "KeyValue",
+    "KeyValueConfig",
+    "KeyValueEntry",
+    "KeyValueError",
+    "KeyValueOp",
+    "KeyValueStatus",
+    "KeyWatcher",
+    "NatsConnectionError",
+    "NoRespondersError",
+    "Options",
+    "PermissionDeniedError",
+    "Placement",
+    "ProtocolError",
+    "Republish",
+    "RequestTimeoutError",
+    "ServerError",
+    "Stats",
+    "StatusEvent",
+    "StreamSource",
+    "SubjectTransform",
+    "TlsError",
+    "UnsupportedError",
+    "ValueTooLargeError",
+    "WrongRevisionError",
+    "__version__",
+    "connect",
+    "version",
+]
 
 T = TypeVar("T")
+
+
+def version() -> str:
+    """The version of natskv, such as `"0.1.0"`."""
+    return __version__
 
 
 def connect(servers: str | Sequence[str] = "nats://127.0.0.1:4222", **options: Unpack[Options]) -> Client:
