@@ -93,12 +93,17 @@ class Client:
     # ── buckets
 
     async def create_key_value(
-        self, config: KeyValueConfig | str | Mapping[str, Any], *, timeout: Seconds | None = None, **fields: Any
+        self,
+        config: KeyValueConfig | str | Mapping[str, Any] | None = None,
+        *,
+        timeout: Seconds | None = None,
+        **fields: Any,
     ) -> KeyValue:
         """Creates a bucket, or opens the one that exists if its configuration is equal.
 
         Args:
             config: A configuration, a mapping of its fields, or a name: `create_key_value("settings", history=5)`.
+                May be left out when `bucket` is among the fields.
             timeout: Seconds or timedelta; default: the client's `request_timeout`.
             **fields: Fields of `KeyValueConfig`, in place of those in `config`.
 
@@ -110,7 +115,11 @@ class Client:
         return KeyValue(self._driver, bucket)
 
     async def update_key_value(
-        self, config: KeyValueConfig | str | Mapping[str, Any], *, timeout: Seconds | None = None, **fields: Any
+        self,
+        config: KeyValueConfig | str | Mapping[str, Any] | None = None,
+        *,
+        timeout: Seconds | None = None,
+        **fields: Any,
     ) -> KeyValue:
         """Changes the fields that are given of an existing bucket.
 
@@ -127,7 +136,11 @@ class Client:
         return KeyValue(self._driver, bucket)
 
     async def create_or_update_key_value(
-        self, config: KeyValueConfig | str | Mapping[str, Any], *, timeout: Seconds | None = None, **fields: Any
+        self,
+        config: KeyValueConfig | str | Mapping[str, Any] | None = None,
+        *,
+        timeout: Seconds | None = None,
+        **fields: Any,
     ) -> KeyValue:
         """Changes the fields that are given of a bucket, or creates it where there is none.
 
@@ -382,7 +395,9 @@ class KeyValue:
         """What the bucket is and holds now."""
         return types.status(await self._driver.run(self._engine.status, self._bucket, timeout))
 
-    async def execute(self, operation: Mapping[str, Any] | str, *, timeout: Seconds | None = None) -> dict[str, Any]:
+    async def execute(
+        self, operation: Mapping[str, Any] | str | bytes, *, timeout: Seconds | None = None
+    ) -> dict[str, Any]:
         """Runs one operation in SPEC.md's JSON form: `{"operation": "PUT", "key": "a", "value": "dGV4dA=="}`.
 
         Args:
@@ -392,7 +407,7 @@ class KeyValue:
         Returns:
             The reply; when the operation failed, the error's JSON form, with its `kind`.
         """
-        text = operation if isinstance(operation, str) else json.dumps(operation)
+        text = types.operation(operation)
         reply: dict[str, Any] = json.loads(await self._driver.run(self._engine.execute, self._bucket, text, timeout))
         return reply
 
