@@ -491,3 +491,12 @@ def test_configurations_in_every_form(api: Api, server: Server, bucket: str) -> 
             assert (await kv.execute(b'{"operation": "LIST"}'))["keys"] == []
 
     run(test)
+
+
+@pytest.mark.parametrize("option", ["nkey_seed", "credentials", "credentials_callback"])
+def test_credentials_are_not_there_yet(api: Api, server: Server, option: str) -> None:
+    async def test() -> None:
+        with pytest.raises(natskv.UnsupportedError, match=option):
+            await api.connect(server.url, **{option: "x"})
+
+    run(test)
