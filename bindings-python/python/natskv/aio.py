@@ -320,7 +320,8 @@ class KeyValue:
         Args:
             key: The key.
             value: The value.
-            ttl: After this time the key expires; at least 1 second, in buckets with `limit_marker_ttl`.
+            ttl: After this time the key expires; at least 1 second, in buckets with `limit_marker_ttl`. Where
+                it is shorter than that, the server takes `limit_marker_ttl` in its place.
             timeout: Seconds or timedelta.
 
         Raises:
