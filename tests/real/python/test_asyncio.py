@@ -206,3 +206,12 @@ def test_a_list_is_a_list_once_awaited(server: Server, bucket: str) -> None:
                 assert (len(keys), "a" in keys, [key async for key in keys]) == (1, True, ["a"])
 
     run(test)
+
+
+def test_on_status_hears_of_the_connection_before_connect_returns(server: Server) -> None:
+    async def test() -> None:
+        names: list[str] = []
+        async with natskv.connect(server.url, on_status=lambda event: names.append(event.name)):
+            assert names == ["connecting", "connected"]
+
+    run(test)
