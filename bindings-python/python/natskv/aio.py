@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import builtins
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, Unpack
+from typing import Any, Generic, NoReturn, Self, TypeVar, Unpack
 
 from . import types
 from ._common import Feed, Options, Seconds, Setup, Value, WatchOptions, filters
@@ -534,6 +534,7 @@ class KeyWatcher:
         self._ready = asyncio.Event()
         self._feed: Feed | None = None
         self._opened: asyncio.Future[None] | None = None
+        self._is_stopped = False
 
     def __await__(self) -> Generator[Any, None, Self]:
         return self.__aenter__().__await__()
@@ -545,23 +546,25 @@ class KeyWatcher:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.stop()
+        self.stop()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> KeyValueEntry:
         feed = self._feed or await self._open()
-        while (entry := feed.take()) is None:
+        while feed is not None:
+            if (entry := feed.take()) is not None:
+                return entry
             if feed.is_over:
-                raise StopAsyncIteration
+                break
             await self._more()
-        return entry
+        raise StopAsyncIteration
 
     async def values(self) -> AsyncGenerator[KeyValueEntry, None]:
         """The initial values, then ends; the watch goes on and can be iterated further."""
         feed = self._feed or await self._open()
-        while not feed.is_caught_up() and not feed.is_over:
+        while feed is not None and not feed.is_caught_up() and not feed.is_over:
             if (entry := feed.take_initial()) is not None:
                 yield entry
             elif not feed.is_caught_up() and not feed.is_over:
@@ -583,23 +586,25 @@ class KeyWatcher:
         """How often the bucket was deleted and created again under this watch, so that its picture began anew."""
         return 0 if self._feed is None else self._feed.resets
 
-    async def stop(self) -> None:
-        """Ends the watch; who iterates it reaches the end. Does not wait, and may be called twice."""
-        if self._feed is None or self._opened is None:
-            return
-        self._feed.stop()
-        if not self._opened.done():
-            self._opened.set_result(None)
-        self._ready.set()
-        self._driver.poke()
+    def stop(self) -> Awaitable[None]:
+        """Ends the watch; who iterates it reaches the end. Does not wait, awaited or not, and may be called twice."""
+        self._is_stopped = True
+        if self._feed is not None and self._opened is not None:
+            self._feed.stop()
+            if not self._opened.done():
+                self._opened.set_result(None)
+            self._ready.set()
+            self._driver.poke()
+        return _Done()
 
     def __del__(self) -> None:
         if self._feed is not None and not self._feed.is_over:
             self._feed.stop()
             self._driver.poke_threadsafe()
 
-    async def _open(self) -> Feed:
-        if self._feed is None:
+    async def _open(self) -> Feed | None:
+        """Starts the watch, once; None when it was stopped before."""
+        if self._feed is None and not self._is_stopped:
             opened = self._opened = self._driver.future()
             verb = self._driver.engine.watch
             watch = verb(opened, self._ready, self._bucket, self._keys, *self._options)
@@ -608,7 +613,7 @@ class KeyWatcher:
             try:
                 await opened
             except BaseException:
-                await self.stop()
+                self.stop()
                 raise
         return self._feed
 
@@ -616,3 +621,19 @@ class KeyWatcher:
         """Waits until core has something. It tells only after it was asked in vain, which was just now."""
         self._ready.clear()
         await self._ready.wait()
+
+
+class _Done(Coroutine[Any, Any, None]):
+    """A coroutine that is at its end: it may be awaited, made a task, or forgotten."""
+
+    def __await__(self) -> Generator[Any, None, None]:
+        yield from ()
+
+    def send(self, value: Any) -> NoReturn:
+        raise StopIteration
+
+    def throw(self, kind: Any, value: Any = None, trace: Any = None) -> NoReturn:
+        raise kind
+
+    def close(self) -> None:
+        pass

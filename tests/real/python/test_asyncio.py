@@ -193,6 +193,7 @@ def test_quiet_in_debug_mode(server: Server, loop: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
+
 def test_a_list_is_a_list_once_awaited(server: Server, bucket: str) -> None:
     async def test() -> None:
         async with natskv.connect(server.url) as client:
@@ -204,6 +205,34 @@ def test_a_list_is_a_list_once_awaited(server: Server, bucket: str) -> None:
             assert (await kv.history("a"))[0].value == b"1"
             async with kv.keys() as keys:
                 assert (len(keys), "a" in keys, [key async for key in keys]) == (1, True, ["a"])
+
+    run(test)
+
+
+def test_stop_needs_no_await(server: Server, bucket: str) -> None:
+    async def test() -> None:
+        async with natskv.connect(server.url) as client:
+            kv = await client.create_key_value(bucket)
+            await kv.put("a", b"")
+            watcher = await kv.watch()
+            watcher.stop()
+            assert [entry async for entry in watcher] == []
+            await asyncio.create_task(watcher.stop())  # type: ignore[arg-type]
+            await asyncio.wait_for(watcher.stop(), 5)
+            await asyncio.gather(watcher.stop(), watcher.stop())
+
+    run(test)
+
+
+def test_a_watch_stopped_before_it_began(server: Server, bucket: str) -> None:
+    async def test() -> None:
+        async with natskv.connect(server.url) as client:
+            kv = await client.create_key_value(bucket)
+            await kv.put("a", b"")
+            watcher = kv.watch()
+            watcher.stop()
+            assert [entry async for entry in await watcher] == [entry async for entry in watcher.values()] == []
+            assert server.consumers(bucket) == 0
 
     run(test)
 
