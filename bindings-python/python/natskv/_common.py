@@ -100,6 +100,9 @@ class Setup:
         for url in urls:
             if url.lower().startswith(("ws://", "wss://")):
                 raise _native.error("UNSUPPORTED", f"{url}: no WebSocket in Python yet; use nats:// or tls://")
+        for name in ("nkey_seed", "credentials", "credentials_callback"):
+            if options.get(name) is not None:
+                raise _native.error("UNSUPPORTED", f"option {name}: no nkeys or credentials yet; use password or token")
         core = dict(options, servers=urls)
         tls: ssl.SSLContext | bool | None = core.pop("tls", None)
         core["tls"] = tls is True or isinstance(tls, ssl.SSLContext)

@@ -91,6 +91,8 @@ class Driver:
         self._arm(engine.deadline())
 
     def _deliver(self, done: list[Any], ready: list[Any], told: list[Any]) -> None:
+        if told:  # first, so that `on_status` has heard of a connection when `connect` returns it
+            self._tell(told)
         for waiter, result, error in done:
             if waiter.done():  # cancelled in this tick
                 continue
@@ -100,8 +102,6 @@ class Driver:
                 waiter.set_exception(error)
         for event in ready:
             event.set()
-        if told:
-            self._tell(told)
 
     async def close(self) -> None:
         """Closes, and returns when the transport is gone and no task or timer is left."""

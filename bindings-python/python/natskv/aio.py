@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import builtins
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar, Unpack
+from typing import Any, Generic, NoReturn, Self, TypeVar, Unpack
 
 from . import types
 from ._common import Feed, Options, Seconds, Setup, Value, WatchOptions, filters
@@ -93,12 +93,17 @@ class Client:
     # ── buckets
 
     async def create_key_value(
-        self, config: KeyValueConfig | str | Mapping[str, Any], *, timeout: Seconds | None = None, **fields: Any
+        self,
+        config: KeyValueConfig | str | Mapping[str, Any] | None = None,
+        *,
+        timeout: Seconds | None = None,
+        **fields: Any,
     ) -> KeyValue:
         """Creates a bucket, or opens the one that exists if its configuration is equal.
 
         Args:
             config: A configuration, a mapping of its fields, or a name: `create_key_value("settings", history=5)`.
+                May be left out when `bucket` is among the fields.
             timeout: Seconds or timedelta; default: the client's `request_timeout`.
             **fields: Fields of `KeyValueConfig`, in place of those in `config`.
 
@@ -110,7 +115,11 @@ class Client:
         return KeyValue(self._driver, bucket)
 
     async def update_key_value(
-        self, config: KeyValueConfig | str | Mapping[str, Any], *, timeout: Seconds | None = None, **fields: Any
+        self,
+        config: KeyValueConfig | str | Mapping[str, Any] | None = None,
+        *,
+        timeout: Seconds | None = None,
+        **fields: Any,
     ) -> KeyValue:
         """Changes the fields that are given of an existing bucket.
 
@@ -127,7 +136,11 @@ class Client:
         return KeyValue(self._driver, bucket)
 
     async def create_or_update_key_value(
-        self, config: KeyValueConfig | str | Mapping[str, Any], *, timeout: Seconds | None = None, **fields: Any
+        self,
+        config: KeyValueConfig | str | Mapping[str, Any] | None = None,
+        *,
+        timeout: Seconds | None = None,
+        **fields: Any,
     ) -> KeyValue:
         """Changes the fields that are given of a bucket, or creates it where there is none.
 
@@ -307,7 +320,8 @@ class KeyValue:
         Args:
             key: The key.
             value: The value.
-            ttl: After this time the key expires; at least 1 second, in buckets with `limit_marker_ttl`.
+            ttl: After this time the key expires; at least 1 second, in buckets with `limit_marker_ttl`. Where
+                it is shorter than that, the server takes `limit_marker_ttl` in its place.
             timeout: Seconds or timedelta.
 
         Raises:
@@ -382,7 +396,9 @@ class KeyValue:
         """What the bucket is and holds now."""
         return types.status(await self._driver.run(self._engine.status, self._bucket, timeout))
 
-    async def execute(self, operation: Mapping[str, Any] | str, *, timeout: Seconds | None = None) -> dict[str, Any]:
+    async def execute(
+        self, operation: Mapping[str, Any] | str | bytes, *, timeout: Seconds | None = None
+    ) -> dict[str, Any]:
         """Runs one operation in SPEC.md's JSON form: `{"operation": "PUT", "key": "a", "value": "dGV4dA=="}`.
 
         Args:
@@ -392,7 +408,7 @@ class KeyValue:
         Returns:
             The reply; when the operation failed, the error's JSON form, with its `kind`.
         """
-        text = operation if isinstance(operation, str) else json.dumps(operation)
+        text = types.operation(operation)
         reply: dict[str, Any] = json.loads(await self._driver.run(self._engine.execute, self._bucket, text, timeout))
         return reply
 
@@ -443,27 +459,10 @@ class KeyValue:
         return self.watch(">", **options)
 
 
-class Listing(Generic[T]):
-    """A finite list that is asked for when it is first used.
-
-    Iterate it (`async for`), await it (which gives it back when it is there), enter it, or `await listing.list()`.
-    """
-
-    def __init__(self, fetch: Callable[[], Awaitable[builtins.list[T]]]) -> None:
-        self._fetch = fetch
-        self._items: builtins.list[T] | None = None
-
-    async def list(self) -> builtins.list[T]:
-        """All of it, as a list."""
-        if self._items is None:
-            self._items = await self._fetch()
-        return self._items
-
-    def __await__(self) -> Generator[Any, None, Self]:
-        return self.__aenter__().__await__()
+class Listed(builtins.list[T]):
+    """A finite list that is complete: what awaiting or entering a listing gives. A list that `async for` takes too."""
 
     async def __aenter__(self) -> Self:
-        await self.list()
         return self
 
     async def __aexit__(
@@ -472,7 +471,43 @@ class Listing(Generic[T]):
         """Nothing is left open."""
 
     async def __aiter__(self) -> AsyncIterator[T]:
-        for item in await self.list():
+        for item in self:
+            yield item
+
+    async def list(self) -> builtins.list[T]:
+        """All of it, as a plain list."""
+        return builtins.list(self)
+
+
+class Listing(Generic[T]):
+    """A finite list that is asked for when it is first used.
+
+    Iterate it (`async for`), await or enter it (which gives a list), or `await listing.list()`.
+    """
+
+    def __init__(self, fetch: Callable[[], Awaitable[builtins.list[T]]]) -> None:
+        self._fetch = fetch
+        self._items: Listed[T] | None = None
+
+    async def list(self) -> builtins.list[T]:
+        """All of it, as a plain list."""
+        return builtins.list(await self)
+
+    def __await__(self) -> Generator[Any, None, Listed[T]]:
+        return self.__aenter__().__await__()
+
+    async def __aenter__(self) -> Listed[T]:
+        if self._items is None:
+            self._items = Listed(await self._fetch())
+        return self._items
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is left open."""
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        for item in await self:
             yield item
 
 
@@ -499,6 +534,7 @@ class KeyWatcher:
         self._ready = asyncio.Event()
         self._feed: Feed | None = None
         self._opened: asyncio.Future[None] | None = None
+        self._is_stopped = False
 
     def __await__(self) -> Generator[Any, None, Self]:
         return self.__aenter__().__await__()
@@ -510,23 +546,25 @@ class KeyWatcher:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.stop()
+        self.stop()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> KeyValueEntry:
         feed = self._feed or await self._open()
-        while (entry := feed.take()) is None:
+        while feed is not None:
+            if (entry := feed.take()) is not None:
+                return entry
             if feed.is_over:
-                raise StopAsyncIteration
+                break
             await self._more()
-        return entry
+        raise StopAsyncIteration
 
     async def values(self) -> AsyncGenerator[KeyValueEntry, None]:
         """The initial values, then ends; the watch goes on and can be iterated further."""
         feed = self._feed or await self._open()
-        while not feed.is_caught_up() and not feed.is_over:
+        while feed is not None and not feed.is_caught_up() and not feed.is_over:
             if (entry := feed.take_initial()) is not None:
                 yield entry
             elif not feed.is_caught_up() and not feed.is_over:
@@ -548,23 +586,25 @@ class KeyWatcher:
         """How often the bucket was deleted and created again under this watch, so that its picture began anew."""
         return 0 if self._feed is None else self._feed.resets
 
-    async def stop(self) -> None:
-        """Ends the watch; who iterates it reaches the end. Does not wait, and may be called twice."""
-        if self._feed is None or self._opened is None:
-            return
-        self._feed.stop()
-        if not self._opened.done():
-            self._opened.set_result(None)
-        self._ready.set()
-        self._driver.poke()
+    def stop(self) -> Awaitable[None]:
+        """Ends the watch; who iterates it reaches the end. Does not wait, awaited or not, and may be called twice."""
+        self._is_stopped = True
+        if self._feed is not None and self._opened is not None:
+            self._feed.stop()
+            if not self._opened.done():
+                self._opened.set_result(None)
+            self._ready.set()
+            self._driver.poke()
+        return _Done()
 
     def __del__(self) -> None:
         if self._feed is not None and not self._feed.is_over:
             self._feed.stop()
             self._driver.poke_threadsafe()
 
-    async def _open(self) -> Feed:
-        if self._feed is None:
+    async def _open(self) -> Feed | None:
+        """Starts the watch, once; None when it was stopped before."""
+        if self._feed is None and not self._is_stopped:
             opened = self._opened = self._driver.future()
             verb = self._driver.engine.watch
             watch = verb(opened, self._ready, self._bucket, self._keys, *self._options)
@@ -573,7 +613,7 @@ class KeyWatcher:
             try:
                 await opened
             except BaseException:
-                await self.stop()
+                self.stop()
                 raise
         return self._feed
 
@@ -581,3 +621,19 @@ class KeyWatcher:
         """Waits until core has something. It tells only after it was asked in vain, which was just now."""
         self._ready.clear()
         await self._ready.wait()
+
+
+class _Done(Coroutine[Any, Any, None]):
+    """A coroutine that is at its end: it may be awaited, made a task, or forgotten."""
+
+    def __await__(self) -> Generator[Any, None, None]:
+        yield from ()
+
+    def send(self, value: Any) -> NoReturn:
+        raise StopIteration
+
+    def throw(self, kind: Any, value: Any = None, trace: Any = None) -> NoReturn:
+        raise kind
+
+    def close(self) -> None:
+        pass

@@ -28,12 +28,99 @@ from typing import Any, Self, TypeVar, Unpack
 from . import _native, types
 from ._blocking import Driver, Waiter
 from ._common import Feed, Options, Seconds, Setup, Value, WatchOptions, filters
-from ._native import Bucket, KeyValueEntry
-from .types import KeyValueConfig, KeyValueStatus, Stats
+from ._native import Bucket, KeyValueEntry, __version__
+from .errors import (
+    AuthenticationError,
+    BadBucketError,
+    BucketExistsError,
+    BucketFullError,
+    BucketNotFoundError,
+    ClosedError,
+    DisconnectedError,
+    HistoryTooLargeError,
+    InvalidArgumentError,
+    InvalidBucketNameError,
+    InvalidKeyError,
+    KeyExistsError,
+    KeyNotFoundError,
+    KeyValueError,
+    NatsConnectionError,
+    NoRespondersError,
+    PermissionDeniedError,
+    ProtocolError,
+    RequestTimeoutError,
+    ServerError,
+    TlsError,
+    UnsupportedError,
+    ValueTooLargeError,
+    WrongRevisionError,
+)
+from .types import (
+    ExternalStream,
+    KeyValueConfig,
+    KeyValueOp,
+    KeyValueStatus,
+    Placement,
+    Republish,
+    Stats,
+    StatusEvent,
+    StreamSource,
+    SubjectTransform,
+)
 
-__all__ = ["Client", "KeyHistory", "KeyLister", "KeyValue", "KeyWatcher", "connect"]
+__all__ = [
+    "AuthenticationError",
+    "BadBucketError",
+    "BucketExistsError",
+    "BucketFullError",
+    "BucketNotFoundError",
+    "Client",
+    "ClosedError",
+    "DisconnectedError",
+    "ExternalStream",
+    "HistoryTooLargeError",
+    "InvalidArgumentError",
+    "InvalidBucketNameError",
+    "InvalidKeyError",
+    "KeyExistsError",
+    "KeyHistory",
+    "KeyLister",
+    "KeyNotFoundError",
+    "KeyValue",
+    "KeyValueConfig",
+    "KeyValueEntry",
+    "KeyValueError",
+    "KeyValueOp",
+    "KeyValueStatus",
+    "KeyWatcher",
+    "NatsConnectionError",
+    "NoRespondersError",
+    "Options",
+    "PermissionDeniedError",
+    "Placement",
+    "ProtocolError",
+    "Republish",
+    "RequestTimeoutError",
+    "ServerError",
+    "Stats",
+    "StatusEvent",
+    "StreamSource",
+    "SubjectTransform",
+    "TlsError",
+    "UnsupportedError",
+    "ValueTooLargeError",
+    "WrongRevisionError",
+    "__version__",
+    "connect",
+    "version",
+]
 
 T = TypeVar("T")
+
+
+def version() -> str:
+    """The version of natskv, such as `"0.1.0"`."""
+    return __version__
 
 
 def connect(servers: str | Sequence[str] = "nats://127.0.0.1:4222", **options: Unpack[Options]) -> Client:
@@ -79,12 +166,17 @@ class Client:
     # ── buckets
 
     def create_key_value(
-        self, config: KeyValueConfig | str | Mapping[str, Any], *, timeout: Seconds | None = None, **fields: Any
+        self,
+        config: KeyValueConfig | str | Mapping[str, Any] | None = None,
+        *,
+        timeout: Seconds | None = None,
+        **fields: Any,
     ) -> KeyValue:
         """Creates a bucket, or opens the one that exists if its configuration is equal.
 
         Args:
             config: A configuration, a mapping of its fields, or a name: `create_key_value("settings", history=5)`.
+                May be left out when `bucket` is among the fields.
             timeout: Seconds or timedelta; default: the client's `request_timeout`.
             **fields: Fields of `KeyValueConfig`, in place of those in `config`.
 
@@ -96,7 +188,11 @@ class Client:
         return KeyValue(self._driver, bucket)
 
     def update_key_value(
-        self, config: KeyValueConfig | str | Mapping[str, Any], *, timeout: Seconds | None = None, **fields: Any
+        self,
+        config: KeyValueConfig | str | Mapping[str, Any] | None = None,
+        *,
+        timeout: Seconds | None = None,
+        **fields: Any,
     ) -> KeyValue:
         """Changes the fields that are given of an existing bucket.
 
@@ -113,7 +209,11 @@ class Client:
         return KeyValue(self._driver, bucket)
 
     def create_or_update_key_value(
-        self, config: KeyValueConfig | str | Mapping[str, Any], *, timeout: Seconds | None = None, **fields: Any
+        self,
+        config: KeyValueConfig | str | Mapping[str, Any] | None = None,
+        *,
+        timeout: Seconds | None = None,
+        **fields: Any,
     ) -> KeyValue:
         """Changes the fields that are given of a bucket, or creates it where there is none.
 
@@ -287,7 +387,8 @@ class KeyValue:
         Args:
             key: The key.
             value: The value.
-            ttl: After this time the key expires; at least 1 second, in buckets with `limit_marker_ttl`.
+            ttl: After this time the key expires; at least 1 second, in buckets with `limit_marker_ttl`. Where
+                it is shorter than that, the server takes `limit_marker_ttl` in its place.
             timeout: Seconds or timedelta.
 
         Raises:
@@ -360,7 +461,7 @@ class KeyValue:
         """What the bucket is and holds now."""
         return types.status(self._driver.run(self._engine.status, self._bucket, timeout))
 
-    def execute(self, operation: Mapping[str, Any] | str, *, timeout: Seconds | None = None) -> dict[str, Any]:
+    def execute(self, operation: Mapping[str, Any] | str | bytes, *, timeout: Seconds | None = None) -> dict[str, Any]:
         """Runs one operation in SPEC.md's JSON form: `{"operation": "PUT", "key": "a", "value": "dGV4dA=="}`.
 
         Args:
@@ -370,7 +471,7 @@ class KeyValue:
         Returns:
             The reply; when the operation failed, the error's JSON form, with its `kind`.
         """
-        text = operation if isinstance(operation, str) else json.dumps(operation)
+        text = types.operation(operation)
         reply: dict[str, Any] = json.loads(self._driver.run(self._engine.execute, self._bucket, text, timeout))
         return reply
 
@@ -421,15 +522,12 @@ class KeyValue:
         return self.watch(">", **options)
 
 
-class Listing(Sequence[T]):
-    """A finite list that is complete: iterate it, index it, enter it, or take `listing.list()`."""
-
-    def __init__(self, items: builtins.list[T]) -> None:
-        self._items = items
+class Listing(builtins.list[T]):
+    """A finite list that is complete: a list, which can be entered too."""
 
     def list(self) -> builtins.list[T]:
-        """All of it, as a list."""
-        return self._items
+        """All of it, as a plain list."""
+        return builtins.list(self)
 
     def __enter__(self) -> Self:
         return self
@@ -438,12 +536,6 @@ class Listing(Sequence[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Nothing is left open."""
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._items[index]
 
 
 class KeyLister(Listing[str]):

@@ -118,8 +118,8 @@ class KeyValueConfig:
         compression: S2 compression on disk.
         placement: Which servers hold it.
         republish: Publishing of writes under another subject.
-        mirror: Makes the bucket a read-only copy of another one.
-        sources: Buckets or streams whose messages flow into this one.
+        mirror: Makes the bucket a read-only copy of another one. A name alone is taken too.
+        sources: Buckets or streams whose messages flow into this one. Names alone are taken too.
         limit_marker_ttl: How long the markers of expired keys live, at least 1 second; allows a `ttl` for single keys
             (server 2.11 or newer). Default: no such markers.
         metadata: Pairs of your own.
@@ -228,17 +228,32 @@ class StatusEvent(NamedTuple):
     error: KeyValueError | None
 
 
-def spec(config: KeyValueConfig | str | Mapping[str, Any], fields: Mapping[str, Any]) -> str:
+def spec(config: KeyValueConfig | str | Mapping[str, Any] | None, fields: Mapping[str, Any]) -> str:
     """SPEC.md's JSON text for a configuration given in any of its forms, with `fields` over it."""
     if isinstance(config, KeyValueConfig):
         base: Mapping[str, Any] = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    elif isinstance(config, str):
+        base = {"bucket": config}
+    elif isinstance(config, Mapping) or config is None:
+        base = config or {}
     else:
-        base = {"bucket": config} if isinstance(config, str) else config
+        raise TypeError(f"a configuration is a KeyValueConfig, a mapping or a name, not {type(config).__name__}")
     given = {name: value for name, value in {**base, **fields}.items() if value is not None}
     for name in ("ttl", "limit_marker_ttl"):
         if name in given:
             given[name] = _native.nanoseconds(given[name])
+    if "mirror" in given:
+        given["mirror"] = _named(given["mirror"])
+    if isinstance(sources := given.get("sources"), Sequence) and not isinstance(sources, str):
+        given["sources"] = [_named(source) for source in sources]
     return json.dumps(given, default=_plain)
+
+
+def operation(given: Mapping[str, Any] | str | bytes) -> str:
+    """The JSON text of an operation given in any of its forms."""
+    if isinstance(given, bytes | bytearray):
+        given = given.decode()
+    return given if isinstance(given, str) else json.dumps(given)
 
 
 def status(text: str) -> KeyValueStatus:
@@ -282,6 +297,11 @@ def _plain(value: object) -> object:
     if isinstance(value, Sequence | set | frozenset):
         return list(value)
     raise TypeError(f"{type(value).__name__} cannot be part of a configuration")
+
+
+def _named(source: object) -> object:
+    """A source; a name alone stands for one without options."""
+    return {"name": source} if isinstance(source, str) else source
 
 
 def _seconds(nanoseconds: int) -> float | None:

@@ -192,3 +192,55 @@ def test_quiet_in_debug_mode(server: Server, loop: str) -> None:
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", program, server.url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_list_is_a_list_once_awaited(server: Server, bucket: str) -> None:
+    async def test() -> None:
+        async with natskv.connect(server.url) as client:
+            kv = await client.create_key_value(bucket=bucket)
+            assert await kv.keys() == []
+            await kv.put("a", b"1")
+            assert [key async for key in kv.keys()] == [key async for key in await kv.keys()] == ["a"]
+            assert await kv.keys() == await kv.keys().list() == await (await kv.keys()).list() == ["a"]
+            assert (await kv.history("a"))[0].value == b"1"
+            async with kv.keys() as keys:
+                assert (len(keys), "a" in keys, [key async for key in keys]) == (1, True, ["a"])
+
+    run(test)
+
+
+def test_stop_needs_no_await(server: Server, bucket: str) -> None:
+    async def test() -> None:
+        async with natskv.connect(server.url) as client:
+            kv = await client.create_key_value(bucket)
+            await kv.put("a", b"")
+            watcher = await kv.watch()
+            watcher.stop()
+            assert [entry async for entry in watcher] == []
+            await asyncio.create_task(watcher.stop())  # type: ignore[arg-type]
+            await asyncio.wait_for(watcher.stop(), 5)
+            await asyncio.gather(watcher.stop(), watcher.stop())
+
+    run(test)
+
+
+def test_a_watch_stopped_before_it_began(server: Server, bucket: str) -> None:
+    async def test() -> None:
+        async with natskv.connect(server.url) as client:
+            kv = await client.create_key_value(bucket)
+            await kv.put("a", b"")
+            watcher = kv.watch()
+            watcher.stop()
+            assert [entry async for entry in await watcher] == [entry async for entry in watcher.values()] == []
+            assert server.consumers(bucket) == 0
+
+    run(test)
+
+
+def test_on_status_hears_of_the_connection_before_connect_returns(server: Server) -> None:
+    async def test() -> None:
+        names: list[str] = []
+        async with natskv.connect(server.url, on_status=lambda event: names.append(event.name)):
+            assert names == ["connecting", "connected"]
+
+    run(test)

@@ -141,6 +141,10 @@ def test_everything_public_is_documented() -> None:
 
 
 def test_both_apis_have_the_same_names() -> None:
+    assert set(natskv.__all__) == set(natskv.sync.__all__)
+    own = {"Client", "KeyHistory", "KeyLister", "KeyValue", "KeyWatcher", "connect", "version"}
+    for name in set(natskv.__all__) - own:
+        assert getattr(natskv, name) is getattr(natskv.sync, name), name
     for name in ("Client", "KeyValue", "KeyWatcher", "KeyLister", "KeyHistory"):
         ours, theirs = getattr(natskv.aio, name), getattr(natskv.sync, name)
         missing = {member for member, _ in public(ours)} - {member for member, _ in public(theirs)}

@@ -469,3 +469,34 @@ async def eventually(condition: Any) -> None:
 def resident() -> int:
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_configurations_in_every_form(api: Api, server: Server, bucket: str) -> None:
+    async def test() -> None:
+        async with await api.connect(server.url) as client:
+            await client.create_key_value(bucket=bucket, history=2)
+            await client.create_key_value({"bucket": bucket}, history=2)
+            await client.create_key_value(natskv.KeyValueConfig(bucket, history=2))
+            kv = await client.update_key_value(bucket=bucket, description="d")
+            assert (await kv.status()).config.description == "d"
+            copy = await client.create_or_update_key_value(bucket=f"{bucket}_copy", mirror=bucket)
+            assert (await copy.status()).config.mirror.name == f"KV_{bucket}"
+            await client.create_key_value(f"{bucket}_2")
+            both = await client.create_key_value(f"{bucket}_both", sources=[bucket, natskv.StreamSource(f"{bucket}_2")])
+            assert len((await both.status()).config.sources) == 2
+            with pytest.raises(TypeError, match="not int"):
+                await client.create_key_value(5)
+            with pytest.raises(natskv.InvalidArgumentError, match="bucket"):
+                await client.create_key_value(history=2)
+            assert (await kv.execute(b'{"operation": "LIST"}'))["keys"] == []
+
+    run(test)
+
+
+@pytest.mark.parametrize("option", ["nkey_seed", "credentials", "credentials_callback"])
+def test_credentials_are_not_there_yet(api: Api, server: Server, option: str) -> None:
+    async def test() -> None:
+        with pytest.raises(natskv.UnsupportedError, match=option):
+            await api.connect(server.url, **{option: "x"})
+
+    run(test)
