@@ -348,6 +348,12 @@ async function aborts({ kv, nc, server, connect, bucket, natskv }) {
   } finally {
     await server.resume();
   }
+  for (const start of [(o) => kv.execute({ operation: "GET", key: "a" }, o), (o) => kv.status(o), (o) => kv.create("c", "1", { ...o })]) {
+    const controller = new AbortController();
+    const result = rejects(start({ signal: controller.signal }));
+    controller.abort();
+    equal((await result).name, "AbortError");
+  }
   await kv.put("b", "2");
   const controller = new AbortController();
   const { signal } = controller;
