@@ -551,5 +551,5 @@ export class Connection implements NatsConnection {
 }
 
 function timeoutOf(options: CallOptions | undefined, fallback: number | undefined): number | undefined {
-  return options?.timeout === undefined ? fallback : (millis("timeout", options.timeout) ?? fallback);
+  return options?.timeout == null ? fallback : (millis("timeout", options.timeout) ?? fallback);
 }

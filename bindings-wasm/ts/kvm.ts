@@ -65,7 +65,7 @@ export class Kvm {
 
   /** {@link create} from the JSON form that all languages share (durations in nanoseconds), as an object or as text. */
   async createFromJson(json: string | { bucket: string; [field: string]: unknown }, options?: CallOptions): Promise<KV> {
-    const config = typeof json === "string" ? json : JSON.stringify(json);
+    const config = typeof json === "object" ? JSON.stringify(json) : text("json", json);
     const id = await this.#call<number>(options, (engine, timeout, now) => engine.create_bucket(config, true, timeout, now));
     return this.#kv(JSON.parse(config).bucket, id, options);
   }

@@ -31,6 +31,8 @@ const CONNECT: Record<string, Kind> = {
   watchLimit: "count",
 };
 const LATER = ["authenticator", "creds", "tls"];
+/** Options of `@nats-io/nats-core` that have no meaning here, and do no harm. */
+const IGNORED = new Set(["debug", "verbose", "pedantic", "noEcho", "noAsyncTraces", "reconnectJitter", "reconnectJitterTLS"]);
 const CONNECT_MS = 5000;
 const CENTURY_MS = 100 * 365 * 24 * 3_600_000;
 const NANOS_PER_MILLI = 1_000_000;
@@ -40,7 +42,7 @@ export async function engineOptions(options: ConnectionOptions, platform: Platfo
   const { signal: _signal, onWarning: _onWarning, servers, ...rest } = options;
   const config: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(rest)) {
-    if (value !== undefined) {
+    if (value != null && !IGNORED.has(name)) {
       config[name] = connectOption(name, value);
     }
   }
@@ -94,11 +96,11 @@ const RENAMED: Record<string, string> = { maxValueSize: "max_value_size", replic
 export function bucketConfig(bucket: string, options: Partial<KvOptions>): string {
   const config: Record<string, unknown> = { bucket };
   for (const [name, value] of Object.entries(options)) {
-    if (name === "codec" && value !== undefined) {
-      throw failure("UNSUPPORTED", "codecs are not supported yet");
-    }
-    if (HANDLE.has(name) || value === undefined || (name === "allow_direct" && value === true)) {
+    if (HANDLE.has(name) || value == null || (name === "allow_direct" && value === true)) {
       continue;
+    }
+    if (name === "codec") {
+      throw failure("UNSUPPORTED", "codecs are not supported yet");
     }
     const isDuration = name === "ttl" || name === "markerTTL";
     config[RENAMED[name] ?? name] = isDuration ? nanos(name, value as Duration) : value;

@@ -11,6 +11,9 @@ export type Duration = number | string;
 /** What a key's value is written from; a string is stored as UTF-8. */
 export type Payload = Uint8Array | string;
 
+/** The second argument of `JSON.parse`. */
+export type Reviver = (this: any, key: string, value: any) => any;
+
 /** What every call takes. */
 export interface CallOptions {
   /**
@@ -187,8 +190,8 @@ export interface KvEntry {
   readonly length: number;
   /** The value as UTF-8 text. */
   string(): string;
-  /** The value as JSON. Throws SyntaxError where it is none. */
-  json<T = unknown>(): T;
+  /** The value as JSON, through `reviver` as in `JSON.parse`. Throws SyntaxError where it is none. */
+  json<T = unknown>(reviver?: Reviver): T;
 }
 
 /** An entry of a watch. */
@@ -331,6 +334,12 @@ export interface KvHistoryOptions extends CallOptions {
 export interface KvGetOptions extends CallOptions {
   /** The value at this revision, instead of the newest. */
   revision?: number;
+}
+
+/** Options of {@link KV.create}. */
+export interface KvCreateOptions extends CallOptions {
+  /** The value's lifetime, at least 1 s, in buckets with `markerTTL`. Default: for ever. */
+  markerTTL?: Duration;
 }
 
 /** Options of {@link KV.put}. */

@@ -100,6 +100,7 @@ async function entries({ kv, bucket }) {
   equal(entry.createdNs.slice(0, -6), String(entry.created.getTime()));
   await kv.put("json", JSON.stringify({ n: 1 }));
   equal((await kv.get("json")).json(), { n: 1 });
+  equal((await kv.get("json")).json((name, value) => (name === "n" ? 2 : value)), { n: 2 });
   equal((await kv.get("a.b", { revision: 1 })).revision, 1);
   const clone = structuredClone({ ...entry });
   equal([clone.key, clone.value.length, clone.revision], ["a.b", 4, 1]);
@@ -416,6 +417,7 @@ async function badInput({ kv, kvm, nc, bucket }) {
   const republish = { src: ">", dest: "kv.config.{{wildcard(1)}}" };
   await rejects(kvm.create("other", { republish }), "INVALID_ARGUMENT", "$KV.other.>", "kv.config.>");
   await rejects(kvm.createFromJson("{"), "INVALID_ARGUMENT");
+  await rejects(kvm.createFromJson(), "INVALID_ARGUMENT", "json");
   await rejects(kvm.createFromJson({ bucket: "other", ttl: "10s" }), "INVALID_ARGUMENT", "ttl");
   await rejects(kv.update("a", "x", 0), "INVALID_ARGUMENT", "create");
   await rejects(kv.update("a", "x", 1.5), "INVALID_ARGUMENT");

@@ -29,6 +29,8 @@ export async function program(signal: AbortSignal): Promise<void> {
   await kv.update("key", "text", revision);
   await kv.update("key", "text", revision, 500);
   await kv.create("other", "text", "10s", { signal });
+  await kv.create("other", "text", { markerTTL: "10s", signal });
+  await kv.keys({ timeout: 100 });
   const entry: KvEntry | null = await kv.get("key", { revision });
   const created: Date | undefined = entry?.created;
   const parsed = entry?.json<{ n: number }>().n;
