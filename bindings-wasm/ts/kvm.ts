@@ -36,6 +36,7 @@ export class Kvm {
   /** A handle. Nothing is sent, so a bucket that is not there shows at the first call; with `check`, here. */
   async open(name: string, options: KvOpenOptions = {}): Promise<KV> {
     text("bucket", name);
+    options.signal?.throwIfAborted();
     const id = options.check
       ? await this.#call<number>(options, (engine, timeout, now) => engine.open(name, timeout, now))
       : this.#nc.now((engine) => engine.bind(name));

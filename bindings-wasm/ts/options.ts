@@ -93,9 +93,9 @@ const HANDLE = new Set(["timeout", "signal", "bindOnly"]);
 const RENAMED: Record<string, string> = { maxValueSize: "max_value_size", replicas: "num_replicas", markerTTL: "limit_marker_ttl" };
 
 /** SPEC.md's JSON of a bucket. Names that are not known go through as they are, and core refuses them by name. */
-export function bucketConfig(bucket: string, options: Partial<KvOptions>): string {
+export function bucketConfig(bucket: string, options: Partial<KvOptions> | undefined): string {
   const config: Record<string, unknown> = { bucket };
-  for (const [name, value] of Object.entries(options)) {
+  for (const [name, value] of Object.entries(options ?? {})) {
     if (HANDLE.has(name) || value == null || (name === "allow_direct" && value === true)) {
       continue;
     }

@@ -338,7 +338,10 @@ export interface KvGetOptions extends CallOptions {
 
 /** Options of {@link KV.create}. */
 export interface KvCreateOptions extends CallOptions {
-  /** The value's lifetime, at least 1 s, in buckets with `markerTTL`. Default: for ever. */
+  /**
+   * The value's lifetime, at least 1 s, in buckets with `markerTTL`. Default: for ever. Where the bucket's `history` is not 1
+   * the server raises what is below the bucket's `markerTTL` to that.
+   */
   markerTTL?: Duration;
 }
 
@@ -356,7 +359,7 @@ export interface KvDeleteOptions extends CallOptions {
 
 /** Options of {@link KV.purge}. */
 export interface KvPurgeOptions extends KvDeleteOptions {
-  /** How long the marker stays; needs a bucket with `markerTTL`. Default: for ever. */
+  /** How long the marker stays, at least 1 s; needs a bucket with `markerTTL`. Default: for ever. */
   ttl?: Duration;
 }
 

@@ -206,6 +206,9 @@ async function watchOptions({ kv, natskv }) {
   equal(await seen({ key: ["a", "u"] }, 3), [3, 4, "caught up"]);
   const bare = (await (await kv.watch({ headers_only: true, key: "u" })).next()).value;
   equal([bare.length, bare.value.length, bare.isUpdate], [1, 0, false]);
+  const last = await kv.watch({ initializedFn: () => told.push("last") });
+  equal([(await last.next()).value.revision, (await last.next()).value.revision, told.includes("last")], [3, 4, false]);
+  await eventually(() => told.includes("last"), "initializedFn of a reader who asks no more");
   await rejects(kv.watch({ include: "all" }), "INVALID_ARGUMENT");
   await rejects(kv.watch({ key: "a..b" }), "INVALID_KEY");
   await rejects(kv.watch({ key: [] }), "INVALID_ARGUMENT");
@@ -349,7 +352,7 @@ async function aborts({ kv, nc, server, connect, bucket, natskv }) {
   } finally {
     await server.resume();
   }
-  for (const start of [(o) => kv.execute({ operation: "GET", key: "a" }, o), (o) => kv.status(o), (o) => kv.create("c", "1", { ...o })]) {
+  for (const start of [(o) => kv.execute({ operation: "GET", key: "a" }, o), (o) => kv.status(o), (o) => kv.create("c", "1", o), (o) => kv.keys(o)]) {
     const controller = new AbortController();
     const result = rejects(start({ signal: controller.signal }));
     controller.abort();
