@@ -25,6 +25,16 @@ export interface CallOptions {
   signal?: AbortSignal;
 }
 
+/** What an {@link Authenticator} gives. */
+export interface Credentials {
+  user?: string;
+  pass?: string;
+  auth_token?: string;
+}
+
+/** As `usernamePasswordAuthenticator` and `tokenAuthenticator` of `@nats-io/nats-core` make it. */
+export type Authenticator = () => Credentials | Promise<Credentials>;
+
 /** Options of {@link connect}. */
 export interface ConnectionOptions {
   /**
@@ -40,6 +50,8 @@ export interface ConnectionOptions {
   pass?: string;
   /** Token, instead of user and password. Default: none. */
   token?: string;
+  /** Gives user and password, or a token; wins over those options. Asked once, by `connect`. Default: none. */
+  authenticator?: Authenticator;
   /** How long one server may take from dialling to being usable. Default: 5 s. */
   timeout?: Duration;
   /** How long an operation may take when its call does not say. Default: 5 s. */

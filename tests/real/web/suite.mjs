@@ -555,6 +555,11 @@ async function connecting({ natskv, url, server }) {
   await rejects(connect({ servers: "tls://127.0.0.1:4222" }), "UNSUPPORTED");
   await rejects(connect({ servers: url, tls: {} }), "UNSUPPORTED");
   await rejects(connect({ servers: url, creds: "x" }), "UNSUPPORTED");
+  await rejects(connect({ servers: url, authenticator: () => ({ nkey: "U", sig: "" }) }), "UNSUPPORTED", "nkey");
+  await rejects(connect({ servers: url, authenticator: "me" }), "INVALID_ARGUMENT", "authenticator");
+  for (const said of [{ user: "me", pass: "secret" }, { auth_token: "secret" }]) {
+    await (await connect({ servers: url, authenticator: async () => said, tls: null, debug: false })).close();
+  }
   await rejects(connect({ servers: url, severs: url }), "INVALID_ARGUMENT", "severs");
   await rejects(connect({ servers: url, timeout: "1 second" }), "INVALID_ARGUMENT", "timeout");
   await rejects(connect({ servers: url, reconnect: "no" }), "INVALID_ARGUMENT", "reconnect");

@@ -19,6 +19,7 @@ import {
 export async function program(signal: AbortSignal): Promise<void> {
   await using nc: NatsConnection = await connect({ servers: ["ws://127.0.0.1:8080"], timeout: "5s", pingInterval: 10_000, signal });
   const other = await wsconnect({ servers: "wss://example.org", user: "me", pass: "secret", onWarning: (message) => console.warn(message) });
+  await connect({ servers: "ws://127.0.0.1", authenticator: () => ({ user: "me", pass: "secret" }) });
   const kvm = new Kvm(nc);
   const kv: KV = await kvm.create("bucket", { history: 5, ttl: "1h", storage: "memory", metadata: { a: "b" }, timeout: 1000 });
   await kvm.open("bucket", { check: true, signal });
