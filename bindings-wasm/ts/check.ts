@@ -11,8 +11,8 @@ const PART = /(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/gy;
 const encoder = new TextEncoder();
 
 /** Milliseconds of a duration; undefined where none is given or it is 0. */
-export function millis(name: string, duration: Duration | undefined): number | undefined {
-  if (duration === undefined || duration === 0) {
+export function millis(name: string, duration: Duration | null | undefined): number | undefined {
+  if (duration == null || duration === 0) {
     return undefined;
   }
   const ms = typeof duration === "string" ? parse(duration) : duration;
@@ -84,8 +84,8 @@ export function payload(value: Payload): Uint8Array {
 }
 
 /** One filter or a list of them; none: all keys. */
-export function filters(value: string | string[] | undefined): string[] {
-  if (value === undefined) {
+export function filters(value: string | string[] | null | undefined): string[] {
+  if (value == null) {
     return [];
   }
   const list = Array.isArray(value) ? value : [value];

@@ -346,8 +346,10 @@ export class Connection implements NatsConnection {
         const text = batch.text();
         return this.#take(id)?.resolve(count === 0 ? [] : text.split("\n"));
       }
-      case Tag.Json:
-        return this.#take(id)?.resolve(batch.text());
+      case Tag.Json: {
+        const json = batch.text(); // also where nobody waits any more, since the batch is read in order
+        return this.#take(id)?.resolve(json);
+      }
       case Tag.Error: {
         const code = batch.number();
         const text = batch.text();
@@ -549,5 +551,5 @@ export class Connection implements NatsConnection {
 }
 
 function timeoutOf(options: CallOptions | undefined, fallback: number | undefined): number | undefined {
-  return options?.timeout === undefined ? fallback : (millis("timeout", options.timeout) ?? fallback);
+  return options?.timeout == null ? fallback : (millis("timeout", options.timeout) ?? fallback);
 }

@@ -1,6 +1,6 @@
 /** What reads and watches hand out: objects of their own, with nothing of wasm in them. */
 
-import type { KvEntry, KvWatchEntry } from "./types.js";
+import type { KvEntry, KvWatchEntry, Reviver } from "./types.js";
 
 const decoder = new TextDecoder();
 const OPERATIONS = ["PUT", "DEL", "PURGE"] as const;
@@ -51,8 +51,8 @@ export class Entry implements KvEntry {
     return decoder.decode(this.value);
   }
 
-  json<T = unknown>(): T {
-    return JSON.parse(this.string());
+  json<T = unknown>(reviver?: Reviver): T {
+    return JSON.parse(this.string(), reviver);
   }
 }
 

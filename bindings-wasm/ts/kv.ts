@@ -8,6 +8,7 @@ import { bucketStatus } from "./options.js";
 import {
   type CallOptions,
   type Duration,
+  type KvCreateOptions,
   type KvDeleteOptions,
   type KvEntry,
   type KvGetOptions,
@@ -61,7 +62,7 @@ export class KV {
 
   /** Writes `k`; gives the new revision. With `previousSeq` it is an {@link update}. */
   async put(k: string, data: Payload, options?: KvPutOptions): Promise<number> {
-    if (options?.previousSeq !== undefined) {
+    if (options?.previousSeq != null) {
       return this.update(k, data, options.previousSeq, options);
     }
     const [key, value] = [text("key", k), payload(data)];
@@ -70,11 +71,12 @@ export class KV {
 
   /**
    * Writes `k` if it has no live value, else rejects with `KEY_EXISTS`; gives the new revision.
-   * `markerTTL`: the value's lifetime, at least 1 s, in buckets with `markerTTL`. Default: for ever.
+   * `markerTTL`: the value's lifetime, at least 1 s, in buckets with `markerTTL`. Default: for ever. Options may take its place.
    */
-  async create(k: string, data: Payload, markerTTL?: Duration, options?: CallOptions): Promise<number> {
-    const [key, value, ttl] = [text("key", k), payload(data), millis("markerTTL", markerTTL)];
-    return this.#call(options, (engine, timeout, now) => engine.create(this.#id, key, value, ttl, timeout, now));
+  async create(k: string, data: Payload, markerTTL?: Duration | KvCreateOptions, options?: CallOptions): Promise<number> {
+    const given: KvCreateOptions = typeof markerTTL === "object" ? { ...options, ...markerTTL } : { ...options, markerTTL: markerTTL ?? 0 };
+    const [key, value, ttl] = [text("key", k), payload(data), millis("markerTTL", given.markerTTL)];
+    return this.#call(given, (engine, timeout, now) => engine.create(this.#id, key, value, ttl, timeout, now));
   }
 
   /**
@@ -100,25 +102,30 @@ export class KV {
     return this.#call(options, (engine, timeout, now) => engine.purge(this.#id, key, at, ttl, timeout, now));
   }
 
-  /** Live keys that match any filter (none given: all), each once, in the order of their newest revision. */
-  async keys(filter?: string | string[], options?: CallOptions): Promise<QueuedIterator<string>> {
-    const any = filters(filter);
-    return Items.of(await this.#call<string[]>(options, (engine, timeout, now) => engine.keys(this.#id, any, timeout, now)));
+  /**
+   * Live keys that match any filter (none given: all), each once, in the order of their newest revision. Without a filter,
+   * options may take its place.
+   */
+  async keys(filter?: string | string[] | CallOptions, options?: CallOptions): Promise<QueuedIterator<string>> {
+    const isOptions = typeof filter === "object" && !Array.isArray(filter);
+    const any = filters(isOptions ? undefined : filter);
+    const call = isOptions ? (filter ?? options) : options;
+    return Items.of(await this.#call<string[]>(call, (engine, timeout, now) => engine.keys(this.#id, any, timeout, now)));
   }
 
   /**
    * All kept revisions, oldest first, markers included. For one key that was never written it rejects with
    * `KEY_NOT_FOUND`; for filters, or no `key` at all, there may be nothing.
    */
-  async history(options: KvHistoryOptions = {}): Promise<QueuedIterator<KvWatchEntry>> {
-    const any = filters(options.key);
+  async history(options?: KvHistoryOptions): Promise<QueuedIterator<KvWatchEntry>> {
+    const any = filters(options?.key);
     const [key] = any;
-    if (any.length === 1 && key !== undefined && !/[*>]/.test(key) && !options.headers_only) {
+    if (any.length === 1 && key !== undefined && !/[*>]/.test(key) && !options?.headers_only) {
       const entries = await this.#call<KvEntry[]>(options, (engine, timeout, now) => engine.history(this.#id, key, timeout, now));
       return Items.of(entries.map((entry) => Object.assign(entry, { isUpdate: false })));
     }
     return Watcher.open(this.#nc, this.bucket, options, this.#timeout, { isFinite: true }, (engine, timeout, now) =>
-      engine.watch(this.#id, any, true, false, options.headers_only ?? false, false, undefined, timeout, now),
+      engine.watch(this.#id, any, true, false, options?.headers_only ?? false, false, undefined, timeout, now),
     );
   }
 
@@ -126,21 +133,21 @@ export class KV {
    * The entries of all matching keys, then every change, in the order of their revisions; for as long as it is read.
    * It survives lost connections. A slow reader slows the server for this watch alone.
    */
-  async watch(options: KvWatchOptions = {}): Promise<QueuedIterator<KvWatchEntry>> {
-    const any = filters(options.key);
-    const include = options.include ?? KvWatchInclude.LastValue;
+  async watch(options?: KvWatchOptions): Promise<QueuedIterator<KvWatchEntry>> {
+    const any = filters(options?.key);
+    const include = options?.include ?? KvWatchInclude.LastValue;
     if (!Object.values(KvWatchInclude).includes(include)) {
       throw invalid(`include: ${JSON.stringify(include)} must be one of KvWatchInclude`);
     }
-    const resume = optionalRevision("resumeFromRevision", options.resumeFromRevision);
-    const callbacks = { initialized: options.initializedFn, reset: options.resetFn };
+    const resume = optionalRevision("resumeFromRevision", options?.resumeFromRevision);
+    const callbacks = { initialized: options?.initializedFn, reset: options?.resetFn };
     return Watcher.open(this.#nc, this.bucket, options, this.#timeout, callbacks, (engine, timeout, now) =>
       engine.watch(
         this.#id,
         any,
         include === KvWatchInclude.AllHistory,
-        options.ignoreDeletes ?? false,
-        options.headers_only ?? false,
+        options?.ignoreDeletes ?? false,
+        options?.headers_only ?? false,
         include === KvWatchInclude.UpdatesOnly,
         resume,
         timeout,
@@ -182,6 +189,6 @@ export class KV {
   }
 }
 
-function optionalRevision(name: string, value: number | undefined): number | undefined {
-  return value === undefined ? undefined : revision(name, value);
+function optionalRevision(name: string, value: number | null | undefined): number | undefined {
+  return value == null ? undefined : revision(name, value);
 }

@@ -24,8 +24,8 @@ export class Kvm {
    * Makes a bucket, or opens an existing one that has the options given; where one of them differs it rejects with
    * `BUCKET_EXISTS`, and the message lists what differs.
    */
-  async create(name: string, options: Partial<KvOptions> = {}): Promise<KV> {
-    if (options.bindOnly) {
+  async create(name: string, options?: Partial<KvOptions>): Promise<KV> {
+    if (options?.bindOnly) {
       return this.open(name, options);
     }
     const config = bucketConfig(text("bucket", name), options);
@@ -34,9 +34,10 @@ export class Kvm {
   }
 
   /** A handle. Nothing is sent, so a bucket that is not there shows at the first call; with `check`, here. */
-  async open(name: string, options: KvOpenOptions = {}): Promise<KV> {
+  async open(name: string, options?: KvOpenOptions): Promise<KV> {
     text("bucket", name);
-    const id = options.check
+    options?.signal?.throwIfAborted();
+    const id = options?.check
       ? await this.#call<number>(options, (engine, timeout, now) => engine.open(name, timeout, now))
       : this.#nc.now((engine) => engine.bind(name));
     return this.#kv(name, id, options);
@@ -50,7 +51,7 @@ export class Kvm {
   }
 
   /** {@link update}, or {@link create} where there is no such bucket. */
-  async createOrUpdate(name: string, options: Partial<KvOptions> = {}): Promise<KV> {
+  async createOrUpdate(name: string, options?: Partial<KvOptions>): Promise<KV> {
     const config = bucketConfig(text("bucket", name), options);
     const id = await this.#call<number>(options, (engine, timeout, now) => engine.create_or_update_bucket(config, timeout, now));
     return this.#kv(name, id, options);
@@ -65,7 +66,7 @@ export class Kvm {
 
   /** {@link create} from the JSON form that all languages share (durations in nanoseconds), as an object or as text. */
   async createFromJson(json: string | { bucket: string; [field: string]: unknown }, options?: CallOptions): Promise<KV> {
-    const config = typeof json === "string" ? json : JSON.stringify(json);
+    const config = typeof json === "object" ? JSON.stringify(json) : text("json", json);
     const id = await this.#call<number>(options, (engine, timeout, now) => engine.create_bucket(config, true, timeout, now));
     return this.#kv(JSON.parse(config).bucket, id, options);
   }

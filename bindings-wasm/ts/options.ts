@@ -3,7 +3,7 @@
 import { millis, nanos, text } from "./check.js";
 import { failure, invalid } from "./errors.js";
 import type { Platform } from "./transport/transport.js";
-import type { ConnectionOptions, Duration, KvOptions, KvStatus } from "./types.js";
+import type { Authenticator, ConnectionOptions, Credentials, Duration, KvOptions, KvStatus } from "./types.js";
 
 type Kind = "text" | "flag" | "count" | "duration";
 
@@ -30,17 +30,19 @@ const CONNECT: Record<string, Kind> = {
   pendingLimit: "count",
   watchLimit: "count",
 };
-const LATER = ["authenticator", "creds", "tls"];
+const LATER = ["creds", "tls"];
+/** Options of `@nats-io/nats-core` that have no meaning here, and do no harm. */
+const IGNORED = new Set(["debug", "verbose", "pedantic", "noEcho", "noAsyncTraces", "reconnectJitter", "reconnectJitterTLS"]);
 const CONNECT_MS = 5000;
 const CENTURY_MS = 100 * 365 * 24 * 3_600_000;
 const NANOS_PER_MILLI = 1_000_000;
 
 /** Core's options, and how long `connect` may wait: every server has its own deadline, this one is only above them. */
 export async function engineOptions(options: ConnectionOptions, platform: Platform): Promise<{ json: string; patience: number }> {
-  const { signal: _signal, onWarning: _onWarning, servers, ...rest } = options;
+  const { signal: _signal, onWarning: _onWarning, servers, authenticator, ...rest } = options;
   const config: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(rest)) {
-    if (value !== undefined) {
+  for (const [name, value] of Object.entries({ ...rest, ...(authenticator && (await login(authenticator))) })) {
+    if (value != null && !IGNORED.has(name)) {
       config[name] = connectOption(name, value);
     }
   }
@@ -53,6 +55,20 @@ export async function engineOptions(options: ConnectionOptions, platform: Platfo
   const one = (config["timeout"] as number | undefined) ?? CONNECT_MS;
   const patience = options.waitOnFirstConnect ? CENTURY_MS : one * ((all?.length ?? 1) + 1);
   return { json: JSON.stringify(config), patience };
+}
+
+/** What an authenticator of nats-core says, as options. Those that sign need the server's nonce, and core to ask for them. */
+async function login(authenticator: Authenticator): Promise<Pick<ConnectionOptions, "user" | "pass" | "token">> {
+  const said: unknown = typeof authenticator === "function" ? await authenticator() : undefined;
+  if (typeof said !== "object" || said === null) {
+    throw invalid('connect option "authenticator" must be a function that gives { user, pass } or { auth_token }');
+  }
+  const { user, pass, auth_token: token, ...rest } = said as Credentials & Record<string, unknown>;
+  const [other] = Object.keys(rest);
+  if (other !== undefined) {
+    throw failure("UNSUPPORTED", `connect option "authenticator": "${other}" is not supported yet; user, pass and auth_token are`);
+  }
+  return { ...(user != null && { user }), ...(pass != null && { pass }), ...(token != null && { token }) };
 }
 
 function connectOption(name: string, value: unknown): unknown {
@@ -77,7 +93,7 @@ function connectOption(name: string, value: unknown): unknown {
       }
       return value;
     default:
-      throw invalid(`${what} is not known; these are: servers, ${Object.keys(CONNECT).join(", ")}, signal, onWarning`);
+      throw invalid(`${what} is not known; these are: servers, authenticator, ${Object.keys(CONNECT).join(", ")}, signal, onWarning`);
   }
 }
 
@@ -91,14 +107,14 @@ const HANDLE = new Set(["timeout", "signal", "bindOnly"]);
 const RENAMED: Record<string, string> = { maxValueSize: "max_value_size", replicas: "num_replicas", markerTTL: "limit_marker_ttl" };
 
 /** SPEC.md's JSON of a bucket. Names that are not known go through as they are, and core refuses them by name. */
-export function bucketConfig(bucket: string, options: Partial<KvOptions>): string {
+export function bucketConfig(bucket: string, options: Partial<KvOptions> | undefined): string {
   const config: Record<string, unknown> = { bucket };
-  for (const [name, value] of Object.entries(options)) {
-    if (name === "codec" && value !== undefined) {
-      throw failure("UNSUPPORTED", "codecs are not supported yet");
-    }
-    if (HANDLE.has(name) || value === undefined || (name === "allow_direct" && value === true)) {
+  for (const [name, value] of Object.entries(options ?? {})) {
+    if (HANDLE.has(name) || value == null || (name === "allow_direct" && value === true)) {
       continue;
+    }
+    if (name === "codec") {
+      throw failure("UNSUPPORTED", "codecs are not supported yet");
     }
     const isDuration = name === "ttl" || name === "markerTTL";
     config[RENAMED[name] ?? name] = isDuration ? nanos(name, value as Duration) : value;

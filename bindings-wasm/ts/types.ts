@@ -11,6 +11,9 @@ export type Duration = number | string;
 /** What a key's value is written from; a string is stored as UTF-8. */
 export type Payload = Uint8Array | string;
 
+/** The second argument of `JSON.parse`. */
+export type Reviver = (this: any, key: string, value: any) => any;
+
 /** What every call takes. */
 export interface CallOptions {
   /**
@@ -21,6 +24,16 @@ export interface CallOptions {
   /** Aborts the call, which then rejects with `signal.reason`. A write may have been stored all the same. */
   signal?: AbortSignal;
 }
+
+/** What an {@link Authenticator} gives. */
+export interface Credentials {
+  user?: string;
+  pass?: string;
+  auth_token?: string;
+}
+
+/** As `usernamePasswordAuthenticator` and `tokenAuthenticator` of `@nats-io/nats-core` make it. */
+export type Authenticator = () => Credentials | Promise<Credentials>;
 
 /** Options of {@link connect}. */
 export interface ConnectionOptions {
@@ -37,6 +50,8 @@ export interface ConnectionOptions {
   pass?: string;
   /** Token, instead of user and password. Default: none. */
   token?: string;
+  /** Gives user and password, or a token; wins over those options. Asked once, by `connect`. Default: none. */
+  authenticator?: Authenticator;
   /** How long one server may take from dialling to being usable. Default: 5 s. */
   timeout?: Duration;
   /** How long an operation may take when its call does not say. Default: 5 s. */
@@ -187,8 +202,8 @@ export interface KvEntry {
   readonly length: number;
   /** The value as UTF-8 text. */
   string(): string;
-  /** The value as JSON. Throws SyntaxError where it is none. */
-  json<T = unknown>(): T;
+  /** The value as JSON, through `reviver` as in `JSON.parse`. Throws SyntaxError where it is none. */
+  json<T = unknown>(reviver?: Reviver): T;
 }
 
 /** An entry of a watch. */
@@ -333,6 +348,15 @@ export interface KvGetOptions extends CallOptions {
   revision?: number;
 }
 
+/** Options of {@link KV.create}. */
+export interface KvCreateOptions extends CallOptions {
+  /**
+   * The value's lifetime, at least 1 s, in buckets with `markerTTL`. Default: for ever. Where the bucket's `history` is not 1
+   * the server raises what is below the bucket's `markerTTL` to that.
+   */
+  markerTTL?: Duration;
+}
+
 /** Options of {@link KV.put}. */
 export interface KvPutOptions extends CallOptions {
   /** The revision that the key must be at, as in {@link KV.update}. */
@@ -347,7 +371,7 @@ export interface KvDeleteOptions extends CallOptions {
 
 /** Options of {@link KV.purge}. */
 export interface KvPurgeOptions extends KvDeleteOptions {
-  /** How long the marker stays; needs a bucket with `markerTTL`. Default: for ever. */
+  /** How long the marker stays, at least 1 s; needs a bucket with `markerTTL`. Default: for ever. */
   ttl?: Duration;
 }
 

@@ -85,7 +85,9 @@ export class Watcher extends Items<KvWatchEntry> implements Watching {
 
   override next(): Promise<IteratorResult<KvWatchEntry, undefined>> {
     this.#announce();
-    return super.next();
+    const step = super.next();
+    this.#announceSoon();
+    return step;
   }
 
   protected override fill(): void {
@@ -138,6 +140,7 @@ export class Watcher extends Items<KvWatchEntry> implements Watching {
     for (const entry of entries) {
       this.push(entry);
     }
+    this.#announceSoon();
     if (over) {
       this.#over(over.error);
     }
@@ -153,6 +156,13 @@ export class Watcher extends Items<KvWatchEntry> implements Watching {
   #announce(): void {
     while (this.#marks.length > 0 && this.#marks[0]!.at <= this.getProcessed()) {
       queueMicrotask(this.#marks.shift()!.call!);
+    }
+  }
+
+  /** The same for a reader who may not ask again, once it had its turn with the last item. */
+  #announceSoon(): void {
+    if (this.#marks.length > 0 && this.#marks[0]!.at <= this.getProcessed()) {
+      setTimeout(() => this.#announce());
     }
   }
 

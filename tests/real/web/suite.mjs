@@ -100,6 +100,7 @@ async function entries({ kv, bucket }) {
   equal(entry.createdNs.slice(0, -6), String(entry.created.getTime()));
   await kv.put("json", JSON.stringify({ n: 1 }));
   equal((await kv.get("json")).json(), { n: 1 });
+  equal((await kv.get("json")).json((name, value) => (name === "n" ? 2 : value)), { n: 2 });
   equal((await kv.get("a.b", { revision: 1 })).revision, 1);
   const clone = structuredClone({ ...entry });
   equal([clone.key, clone.value.length, clone.revision], ["a.b", 4, 1]);
@@ -205,6 +206,9 @@ async function watchOptions({ kv, natskv }) {
   equal(await seen({ key: ["a", "u"] }, 3), [3, 4, "caught up"]);
   const bare = (await (await kv.watch({ headers_only: true, key: "u" })).next()).value;
   equal([bare.length, bare.value.length, bare.isUpdate], [1, 0, false]);
+  const last = await kv.watch({ initializedFn: () => told.push("last") });
+  equal([(await last.next()).value.revision, (await last.next()).value.revision, told.includes("last")], [3, 4, false]);
+  await eventually(() => told.includes("last"), "initializedFn of a reader who asks no more");
   await rejects(kv.watch({ include: "all" }), "INVALID_ARGUMENT");
   await rejects(kv.watch({ key: "a..b" }), "INVALID_KEY");
   await rejects(kv.watch({ key: [] }), "INVALID_ARGUMENT");
@@ -348,6 +352,12 @@ async function aborts({ kv, nc, server, connect, bucket, natskv }) {
   } finally {
     await server.resume();
   }
+  for (const start of [(o) => kv.execute({ operation: "GET", key: "a" }, o), (o) => kv.status(o), (o) => kv.create("c", "1", o), (o) => kv.keys(o)]) {
+    const controller = new AbortController();
+    const result = rejects(start({ signal: controller.signal }));
+    controller.abort();
+    equal((await result).name, "AbortError");
+  }
   await kv.put("b", "2");
   const controller = new AbortController();
   const { signal } = controller;
@@ -410,6 +420,7 @@ async function badInput({ kv, kvm, nc, bucket }) {
   const republish = { src: ">", dest: "kv.config.{{wildcard(1)}}" };
   await rejects(kvm.create("other", { republish }), "INVALID_ARGUMENT", "$KV.other.>", "kv.config.>");
   await rejects(kvm.createFromJson("{"), "INVALID_ARGUMENT");
+  await rejects(kvm.createFromJson(), "INVALID_ARGUMENT", "json");
   await rejects(kvm.createFromJson({ bucket: "other", ttl: "10s" }), "INVALID_ARGUMENT", "ttl");
   await rejects(kv.update("a", "x", 0), "INVALID_ARGUMENT", "create");
   await rejects(kv.update("a", "x", 1.5), "INVALID_ARGUMENT");
@@ -544,6 +555,11 @@ async function connecting({ natskv, url, server }) {
   await rejects(connect({ servers: "tls://127.0.0.1:4222" }), "UNSUPPORTED");
   await rejects(connect({ servers: url, tls: {} }), "UNSUPPORTED");
   await rejects(connect({ servers: url, creds: "x" }), "UNSUPPORTED");
+  await rejects(connect({ servers: url, authenticator: () => ({ nkey: "U", sig: "" }) }), "UNSUPPORTED", "nkey");
+  await rejects(connect({ servers: url, authenticator: "me" }), "INVALID_ARGUMENT", "authenticator");
+  for (const said of [{ user: "me", pass: "secret" }, { auth_token: "secret" }]) {
+    await (await connect({ servers: url, authenticator: async () => said, tls: null, debug: false })).close();
+  }
   await rejects(connect({ servers: url, severs: url }), "INVALID_ARGUMENT", "severs");
   await rejects(connect({ servers: url, timeout: "1 second" }), "INVALID_ARGUMENT", "timeout");
   await rejects(connect({ servers: url, reconnect: "no" }), "INVALID_ARGUMENT", "reconnect");

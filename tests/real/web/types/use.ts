@@ -19,6 +19,7 @@ import {
 export async function program(signal: AbortSignal): Promise<void> {
   await using nc: NatsConnection = await connect({ servers: ["ws://127.0.0.1:8080"], timeout: "5s", pingInterval: 10_000, signal });
   const other = await wsconnect({ servers: "wss://example.org", user: "me", pass: "secret", onWarning: (message) => console.warn(message) });
+  await connect({ servers: "ws://127.0.0.1", authenticator: () => ({ user: "me", pass: "secret" }) });
   const kvm = new Kvm(nc);
   const kv: KV = await kvm.create("bucket", { history: 5, ttl: "1h", storage: "memory", metadata: { a: "b" }, timeout: 1000 });
   await kvm.open("bucket", { check: true, signal });
@@ -29,6 +30,8 @@ export async function program(signal: AbortSignal): Promise<void> {
   await kv.update("key", "text", revision);
   await kv.update("key", "text", revision, 500);
   await kv.create("other", "text", "10s", { signal });
+  await kv.create("other", "text", { markerTTL: "10s", signal });
+  await kv.keys({ timeout: 100 });
   const entry: KvEntry | null = await kv.get("key", { revision });
   const created: Date | undefined = entry?.created;
   const parsed = entry?.json<{ n: number }>().n;
