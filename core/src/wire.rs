@@ -37,7 +37,12 @@ pub use crate::{
         status::{Context, Meaning, meaning},
         tracker::{Policy, Tracker, Verdict},
     },
-    proto::{headers::Headers, server_error::ServerError},
+    proto::{
+        creds::Creds,
+        headers::Headers,
+        nkey::{KeyKind, Seed, encode_public},
+        server_error::ServerError,
+    },
 };
 
 // ── names
