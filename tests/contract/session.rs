@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use natskv_core::{Action, Config, ErrorCode, Lost, State};
+use natskv_core::{Action, Config, Credentials, ErrorCode, Lost, State};
 use natskv_kit::rig::{INFO, Rig};
 
 #[test]
 fn connect_and_ping_go_out_in_one_write() {
-    let mut rig = Rig::new(Config { user: Some("bob".into()), password: Some("p\"w".into()), ..Config::default() });
+    let credentials = Credentials { user: Some("bob".into()), password: Some("p\"w".into()), ..Credentials::default() };
+    let mut rig = Rig::new(Config { credentials, ..Config::default() });
     rig.open();
     assert_eq!(rig.written, "", "nothing is sent before INFO");
     rig.receive(INFO);

@@ -39,7 +39,10 @@ use crate::{
         subject,
     },
     rng::Rng,
-    session::{Change, Session},
+    session::{
+        Change, Session,
+        auth::{Credentials, Signature},
+    },
     slab::Slab,
     time::Instant,
     timers::Timer,
@@ -482,7 +485,26 @@ impl Client {
     pub fn transport_secured(&mut self, conn: ConnId, now: Instant) {
         self.advance(now);
         if self.net.session.is_current(conn) {
-            self.net.session.on_secured();
+            let change = self.net.session.on_secured(&mut self.net.rng, self.now);
+            self.apply(change);
+        }
+    }
+
+    /// The answer to `Action::Credentials`. An error ends this attempt to connect, not the client.
+    pub fn credentials(&mut self, conn: ConnId, given: Result<Credentials, Error>, now: Instant) {
+        self.advance(now);
+        if self.net.session.is_current(conn) {
+            let change = self.net.session.on_credentials(given, &mut self.net.rng, self.now);
+            self.apply(change);
+        }
+    }
+
+    /// The answer to `Action::Sign`. An error ends this attempt to connect, not the client.
+    pub fn signature(&mut self, conn: ConnId, given: Result<Signature, Error>, now: Instant) {
+        self.advance(now);
+        if self.net.session.is_current(conn) {
+            let change = self.net.session.on_signature(given, &mut self.net.rng, self.now);
+            self.apply(change);
         }
     }
 

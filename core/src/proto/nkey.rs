@@ -52,6 +52,19 @@ pub fn encode_public(kind: KeyKind, key: &[u8; 32]) -> String {
     encode(&[kind as u8], key)
 }
 
+/// Whether this is the text of a user's public key.
+pub(crate) fn check_public_user(text: &str) -> Result<(), Error> {
+    let sum = decode(text.as_bytes()).and_then(|bytes| {
+        let (body, sum) = bytes.split_last_chunk::<2>()?;
+        Some(body.len() == 33 && body[0] == KeyKind::User as u8 && crc16(body) == u16::from_le_bytes(*sum))
+    });
+    if sum == Some(true) {
+        Ok(())
+    } else {
+        Err(Error::argument(format!("nkey {text:?}: this is no user's public key, U…")))
+    }
+}
+
 /// The secret half of a key. Forgotten bytes are overwritten; neither Debug nor an error shows any of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Seed {
