@@ -352,7 +352,7 @@ impl Session {
             return self.abandon(Error::new(ErrorCode::Tls, text), rng, now);
         }
         self.phase = Phase::Securing;
-        self.actions.push_back(Action::StartTls { conn: self.conn, server_name: member.tls_name.clone() });
+        self.actions.push_back(Action::StartTls { conn: self.conn, server_name: member.server.tls_name.clone() });
         Change::Nothing
     }
 
