@@ -133,6 +133,10 @@ impl Session {
         self.conn == conn && !matches!(self.phase, Phase::Closed | Phase::Waiting { .. })
     }
 
+    pub(crate) fn is_securing(&self) -> bool {
+        self.phase == Phase::Securing
+    }
+
     /// Where frames are written; meant for a session that is ready.
     pub(crate) fn out(&mut self) -> &mut Vec<u8> {
         &mut self.out
@@ -218,6 +222,7 @@ impl Session {
     pub(crate) fn on_secured(&mut self) {
         if self.phase == Phase::Securing {
             self.is_secured = true;
+            self.parser = Parser::new(self.config.max_message);
             self.send_connect();
         }
     }
