@@ -91,6 +91,31 @@ fn the_pool_is_tried_in_turn_and_grows_by_discovery() {
 }
 
 #[test]
+fn an_address_learnt_from_a_server_has_that_servers_name_on_its_certificate() {
+    let mut rig =
+        Rig::new(Config { servers: vec!["tls://cluster.example".into()], tls_first: true, ..Config::default() });
+    rig.open();
+    rig.receive("INFO {\"headers\":true,\"connect_urls\":[\"10.0.0.7:4222\",\"b.example:4222\"]}\r\nPONG\r\n");
+    for _ in 0..4 {
+        rig.lose();
+        rig.pass(Duration::from_secs(10));
+    }
+    let names: Vec<(&str, &str)> = rig
+        .actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Connect { server, .. } => Some((server.host.as_str(), server.tls_name.as_str())),
+            Action::StartTls { .. } | Action::Disconnect { .. } => None,
+        })
+        .collect();
+    for expected in
+        [("cluster.example", "cluster.example"), ("10.0.0.7", "cluster.example"), ("b.example", "b.example")]
+    {
+        assert!(names.contains(&expected), "{expected:?} in {names:?}");
+    }
+}
+
+#[test]
 fn a_first_connect_that_fails_closes_with_its_reason() {
     let mut rig = Rig::new(Config::default());
     let ready = rig.call(|c, now| c.ready(None, now)).expect("accepted");
@@ -178,6 +203,19 @@ fn tls_is_asked_for_when_either_side_wants_it() {
         "{:?}",
         rig.client.state()
     );
+}
+
+#[test]
+fn what_came_in_the_clear_behind_info_is_forgotten() {
+    let mut rig = Rig::new(Config::default());
+    rig.open();
+    rig.receive(
+        "INFO {\"headers\":true,\"tls_required\":true}\r\nINFO {\"connect_urls\":[\"evil:1\"]}\r\nINFO {\"connect_urls\":[",
+    );
+    rig.call(|c, now| c.transport_secured(natskv_core::ConnId(1), now));
+    rig.receive("PONG\r\n");
+    assert_eq!(rig.client.state(), &State::Connected);
+    assert!(!rig.client.server_info().is_some_and(|info| info.json.contains("evil")));
 }
 
 #[test]

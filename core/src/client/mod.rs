@@ -535,7 +535,8 @@ impl Client {
                 Err(error) => self.net.session.abandon(error, &mut self.net.rng, self.now),
             };
             self.apply(change);
-            if !self.net.session.is_current(conn) {
+            // What comes in the clear behind the INFO that starts TLS is nobody's word.
+            if !self.net.session.is_current(conn) || self.net.session.is_securing() {
                 return self.close_if_drained();
             }
         }

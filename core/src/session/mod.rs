@@ -166,6 +166,10 @@ impl Session {
         self.conn == conn && !matches!(self.phase, Phase::Closed | Phase::Waiting { .. })
     }
 
+    pub(crate) fn is_securing(&self) -> bool {
+        self.phase == Phase::Securing
+    }
+
     /// Where frames are written; meant for a session that is ready.
     pub(crate) fn out(&mut self) -> &mut Vec<u8> {
         &mut self.out
@@ -288,6 +292,7 @@ impl Session {
             return Change::Nothing;
         }
         self.is_secured = true;
+        self.parser = Parser::new(self.config.max_message);
         self.authenticate(rng, now)
     }
 
@@ -444,7 +449,7 @@ impl Session {
             return self.abandon(Error::new(ErrorCode::Tls, text), rng, now);
         }
         self.phase = Phase::Securing;
-        self.actions.push_back(Action::StartTls { conn: self.conn, server_name: member.tls_name.clone() });
+        self.actions.push_back(Action::StartTls { conn: self.conn, server_name: member.server.tls_name.clone() });
         Change::Nothing
     }
 

@@ -59,11 +59,13 @@ pub struct Server {
     pub port: u16,
     /// Path and query of a WebSocket URL, beginning with `/`; empty for others.
     pub path: String,
+    /// The name that its certificate must carry: the host, or, for an address learnt from a server, the one of the URL that led there.
+    pub tls_name: String,
 }
 
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scheme, host, port, path } = self;
+        let Self { scheme, host, port, path, .. } = self;
         if host.contains(':') {
             return write!(f, "{}://[{host}]:{port}{path}", scheme.name());
         }
@@ -77,8 +79,6 @@ pub(crate) struct Member {
     pub(crate) server: Server,
     /// From the URL; `Nobody`: that of Config.
     pub(crate) login: Login,
-    /// The name that certificates are checked against: for an address learnt from a server, the host of the URL that led there.
-    pub(crate) tls_name: String,
     is_discovered: bool,
     /// The version of the login that this server refused last; the same again ends it.
     pub(crate) refused: Option<u64>,
@@ -96,8 +96,7 @@ impl Pool {
         let mut members = Vec::new();
         for url in config.servers.iter().flat_map(|urls| urls.split(',')) {
             let (server, login) = parse_url(url.trim())?;
-            let tls_name = server.host.clone();
-            members.push(Member { server, login, tls_name, is_discovered: false, refused: None });
+            members.push(Member { server, login, is_discovered: false, refused: None });
         }
         let Some(first) = members.first() else { return Err(Error::argument("servers: none given")) };
         let is_websocket = first.server.scheme.is_websocket();
@@ -141,14 +140,15 @@ impl Pool {
         let is_listed = |server: &Server| listed.iter().any(|other| is_same(server, other));
         self.members.retain(|m| !m.is_discovered || is_same(&m.server, &current.server) || is_listed(&m.server));
         let known = self.members.len();
-        for server in listed {
+        for mut server in listed {
             if self.members.iter().any(|member| is_same(&member.server, &server)) {
                 continue;
             }
-            let is_address = server.host.parse::<core::net::IpAddr>().is_ok();
-            let tls_name = if is_address { current.tls_name.clone() } else { server.host.clone() };
+            if server.host.parse::<core::net::IpAddr>().is_ok() {
+                server.tls_name.clone_from(&current.server.tls_name);
+            }
             let login = current.login.clone();
-            self.members.push_back(Member { server, login, tls_name, is_discovered: true, refused: None });
+            self.members.push_back(Member { server, login, is_discovered: true, refused: None });
         }
         if self.is_randomized && self.members.len() > known {
             rng.shuffle(&mut self.members.make_contiguous()[1..]);
@@ -204,7 +204,7 @@ fn parse_authority(address: &str, scheme: Scheme) -> Result<Server, &'static str
         None | Some("") => scheme.default_port(),
         Some(digits) => digits.parse().map_err(|_| "the port must be a number up to 65535")?,
     };
-    Ok(Server { scheme, host: host.to_string(), port, path: String::new() })
+    Ok(Server { scheme, host: host.to_string(), port, path: String::new(), tls_name: host.to_string() })
 }
 
 /// Percent-decoding.
