@@ -51,12 +51,17 @@ pub(crate) enum Change {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    Waiting { until: Instant },
+    /// None: until `wake`.
+    Waiting {
+        until: Option<Instant>,
+    },
     Dialing,
     Greeting,
     Securing,
     Handshake,
-    Ready { since: Instant },
+    Ready {
+        since: Instant,
+    },
     Closed,
 }
 
@@ -65,6 +70,7 @@ enum Phase {
 enum Ping {
     Handshake,
     KeepAlive,
+    Wake,
     Flush { op: u64, sent: Instant },
 }
 
@@ -90,6 +96,8 @@ pub(crate) struct Session {
     pings: VecDeque<Ping>,
     next_ping: Instant,
     last_inbound: Instant,
+    /// Until when the PING of `wake` has to be answered.
+    proof_due: Option<Instant>,
     pub(crate) actions: VecDeque<Action>,
     pub(crate) states: VecDeque<State>,
     pub(crate) stats: Stats,
@@ -102,7 +110,7 @@ impl Session {
             pool: Pool::new(&config, rng)?,
             parser: Parser::new(config.max_message),
             config,
-            phase: Phase::Waiting { until: now },
+            phase: Phase::Waiting { until: Some(now) },
             conn: ConnId(0),
             attempt_deadline: now,
             failures: 0,
@@ -114,6 +122,7 @@ impl Session {
             pings: VecDeque::new(),
             next_ping: now,
             last_inbound: now,
+            proof_due: None,
             actions: VecDeque::new(),
             states: VecDeque::new(),
             stats: Stats::default(),
@@ -163,9 +172,9 @@ impl Session {
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Waiting { until } => Some(until),
+            Phase::Waiting { until } => until,
             Phase::Dialing | Phase::Greeting | Phase::Securing | Phase::Handshake => Some(self.attempt_deadline),
-            Phase::Ready { .. } => Some(self.next_ping),
+            Phase::Ready { .. } => Some(self.proof_due.map_or(self.next_ping, |due| due.min(self.next_ping))),
             Phase::Closed => None,
         }
     }
@@ -193,6 +202,46 @@ impl Session {
     pub(crate) fn flush(&mut self, op: u64, now: Instant) {
         self.out.extend_from_slice(b"PING\r\n");
         self.pings.push_back(Ping::Flush { op, sent: now });
+    }
+
+    /// Gives the connection up, and makes no other until `wake`.
+    pub(crate) fn sleep(&mut self, rng: &mut Rng, now: Instant) -> Change {
+        let mut change = Change::Nothing;
+        match self.phase {
+            Phase::Closed => return change,
+            Phase::Waiting { .. } => {}
+            Phase::Ready { .. } => {
+                let text = format!("connection to {} given up to sleep", self.server_url());
+                change = self.abandon(Error::new(ErrorCode::Disconnected, text), rng, now);
+            }
+            Phase::Dialing | Phase::Greeting | Phase::Securing | Phase::Handshake => {
+                self.actions.push_back(Action::Disconnect { conn: self.conn });
+                self.out.clear();
+                self.pings.clear();
+            }
+        }
+        if self.phase != Phase::Closed {
+            self.phase = Phase::Waiting { until: None };
+        }
+        change
+    }
+
+    /// Ends a wait between attempts, and asks a connection for proof that it lives.
+    pub(crate) fn wake(&mut self, now: Instant) {
+        match self.phase {
+            Phase::Waiting { .. } => self.phase = Phase::Waiting { until: Some(now) },
+            Phase::Ready { .. } if self.proof_due.is_none() => {
+                self.out.extend_from_slice(b"PING\r\n");
+                self.pings.push_back(Ping::Wake);
+                self.proof_due = Some(now + self.config.connect_timeout);
+            }
+            Phase::Ready { .. }
+            | Phase::Dialing
+            | Phase::Greeting
+            | Phase::Securing
+            | Phase::Handshake
+            | Phase::Closed => {}
+        }
     }
 
     /// Ends it for good, after what is still to be written.
@@ -258,6 +307,10 @@ impl Session {
                 Change::Connected
             }
             Some(Ping::Flush { op, sent }) => Change::Flushed { op, sent },
+            Some(Ping::Wake) => {
+                self.proof_due = None;
+                Change::Nothing
+            }
             Some(Ping::KeepAlive) | None => Change::Nothing,
         }
     }
@@ -333,6 +386,7 @@ impl Session {
         self.out.clear();
         self.handed = 0;
         self.pings.clear();
+        self.proof_due = None;
         self.actions.push_back(Action::Connect { conn: self.conn, server, tls });
     }
 
@@ -373,6 +427,10 @@ impl Session {
     }
 
     fn keep_alive(&mut self, rng: &mut Rng, now: Instant) -> Change {
+        if self.proof_due.is_some_and(|due| due <= now) {
+            let text = format!("{}: stale connection, no answer after waking", self.server_url());
+            return self.abandon(Error::new(ErrorCode::Disconnected, text), rng, now);
+        }
         let quiet_until = self.last_inbound + self.config.ping_interval;
         if quiet_until > now {
             self.next_ping = quiet_until; // whatever came in proves the server alive
@@ -425,7 +483,7 @@ impl Session {
             self.failures += 1;
         }
         self.pool.rotate();
-        self.phase = Phase::Waiting { until: now + wait };
+        self.phase = Phase::Waiting { until: Some(now + wait) };
         if was_ready { Change::Lost(error) } else { Change::Nothing }
     }
 
