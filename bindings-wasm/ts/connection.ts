@@ -15,7 +15,7 @@ import { caught, failure, KvError } from "./errors.js";
 import { type Items, Newest } from "./iterator.js";
 import { engineOptions } from "./options.js";
 import type { Address, Platform, Transport } from "./transport/transport.js";
-import type { CallOptions, ConnectionOptions, NatsConnection, ServerInfo, Stats, Status } from "./types.js";
+import type { CallOptions, ConnectionOptions, NatsConnection, ServerInfo, Stats, Status, TlsOptions } from "./types.js";
 
 /** Starts something in the engine and gives its id. `timeout` and `now` are the last two arguments of every command. */
 export type Start = (engine: Engine, timeout: number | undefined, now: number) => number;
@@ -72,7 +72,7 @@ export function connector(platform: Platform): (options?: ConnectionOptions) => 
   return async (options = {}) => {
     options.signal?.throwIfAborted();
     const { json, patience } = await engineOptions(options, platform);
-    const nc = new Connection(platform, await platform.load(), json, options.onWarning);
+    const nc = new Connection(platform, await platform.load(), json, options);
     try {
       await nc.call("", { timeout: patience, ...(options.signal && { signal: options.signal }) }, undefined, (engine, timeout, now) =>
         engine.ready(timeout, now),
@@ -89,6 +89,7 @@ export class Connection implements NatsConnection {
   readonly #platform: Platform;
   readonly #engine: Engine;
   readonly #batch: Batch;
+  readonly #tls: TlsOptions | undefined;
   readonly #warn: ((message: string) => void) | undefined;
   readonly #ops = new Map<number, Op>();
   readonly #watches = new Map<number, Watching>();
@@ -107,14 +108,15 @@ export class Connection implements NatsConnection {
   /** A bug of ours that ended the engine. */
   #broken: KvError | undefined;
 
-  constructor(platform: Platform, memory: WebAssembly.Memory, options: string, warn: ((message: string) => void) | undefined) {
+  constructor(platform: Platform, memory: WebAssembly.Memory, json: string, options: ConnectionOptions) {
     this.#platform = platform;
-    this.#warn = warn;
+    this.#tls = options.tls ?? undefined;
+    this.#warn = options.onWarning;
     this.#closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
     try {
-      this.#engine = new Engine(options, crypto.getRandomValues(new Uint8Array(32)), performance.now());
+      this.#engine = new Engine(json, crypto.getRandomValues(new Uint8Array(32)), performance.now());
     } catch (thrown) {
       throw caught(thrown);
     }
@@ -316,13 +318,12 @@ export class Connection implements NatsConnection {
       case Tag.Connect: {
         const scheme = SCHEMES[batch.number()]!;
         const port = batch.number();
-        batch.number(); // TLS first: only of meaning where this side does the TLS
-        return this.#dial(id, { scheme, port, host: batch.text(), path: batch.text() });
+        const isTlsFirst = batch.number() === 1;
+        return this.#dial(id, { scheme, port, isTlsFirst, host: batch.text(), path: batch.text() });
       }
       case Tag.StartTls: {
-        batch.text();
-        const text = "the server wants TLS on this transport, which is not supported here: use wss://";
-        queueMicrotask(() => this.#enter(() => this.#engine.transport_closed(id, text, performance.now())));
+        const name = batch.text();
+        queueMicrotask(() => this.#startTls(id, name));
         return;
       }
       case Tag.Disconnect:
@@ -434,22 +435,38 @@ export class Connection implements NatsConnection {
   #dial(conn: number, address: Address): void {
     this.#hangUp(this.#conn);
     this.#conn = conn;
-    const closed = (why: string) => {
-      if (this.#conn === conn) {
-        this.#transport = undefined;
-      }
-      this.#enter(() => this.#engine.transport_closed(conn, why, performance.now()));
-    };
     try {
-      this.#transport = this.#platform.dial(address, {
-        opened: () => this.#enter(() => this.#engine.transport_open(conn, performance.now())),
-        received: (bytes) => this.#enter(() => this.#engine.receive(conn, bytes, performance.now())),
-        drained: () => this.#enter(() => {}),
-        closed,
-      });
+      const tell = (input: () => void) => () => this.#enter(input);
+      const listener = {
+        opened: tell(() => this.#engine.transport_open(conn, performance.now())),
+        secured: tell(() => this.#engine.transport_secured(conn, performance.now())),
+        received: (bytes: Uint8Array) => this.#enter(() => this.#engine.receive(conn, bytes, performance.now())),
+        drained: tell(() => {}),
+        closed: (why: string, isTls?: boolean) => this.#lost(conn, why, isTls),
+      };
+      this.#transport = this.#platform.dial(address, listener, this.#tls);
     } catch (error) {
-      queueMicrotask(() => closed(error instanceof Error ? error.message : String(error)));
+      queueMicrotask(() => this.#lost(conn, textOf(error), this.#tls !== undefined));
     }
+  }
+
+  #startTls(conn: number, name: string): void {
+    if (conn !== this.#conn) {
+      return;
+    }
+    try {
+      this.#transport?.startTls!(name);
+    } catch (error) {
+      this.#hangUp(conn);
+      this.#lost(conn, textOf(error), true);
+    }
+  }
+
+  #lost(conn: number, why: string, isTls = false): void {
+    if (this.#conn === conn) {
+      this.#transport = undefined;
+    }
+    this.#enter(() => this.#engine.transport_closed(conn, why, isTls, performance.now()));
   }
 
   #hangUp(conn: number): void {
@@ -548,6 +565,10 @@ export class Connection implements NatsConnection {
     this.#end(error);
     return error;
   }
+}
+
+function textOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
 function timeoutOf(options: CallOptions | undefined, fallback: number | undefined): number | undefined {
