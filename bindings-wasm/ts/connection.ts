@@ -13,6 +13,7 @@ import { millis, safe } from "./check.js";
 import { Entry } from "./entry.js";
 import { caught, failure, KvError } from "./errors.js";
 import { type Items, Newest } from "./iterator.js";
+import type { Living } from "./lifecycle.js";
 import { engineOptions } from "./options.js";
 import type { Address, Platform, Transport } from "./transport/transport.js";
 import type { CallOptions, ConnectionOptions, NatsConnection, ServerInfo, Stats, Status, TlsOptions } from "./types.js";
@@ -66,6 +67,8 @@ const RETRY_MS = 10;
 /** `setTimeout` takes no more; an early wake-up is harmless. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const STATUS_LIMIT = 1000;
+/** A timer that is later than this missed something: the machine slept, or the page did not run. */
+const LATE_MS = 5000;
 
 /** The `connect` of a platform. */
 export function connector(platform: Platform): (options?: ConnectionOptions) => Promise<NatsConnection> {
@@ -85,12 +88,14 @@ export function connector(platform: Platform): (options?: ConnectionOptions) => 
   };
 }
 
-export class Connection implements NatsConnection {
+export class Connection implements NatsConnection, Living {
   readonly #platform: Platform;
   readonly #engine: Engine;
   readonly #batch: Batch;
   readonly #tls: TlsOptions | undefined;
   readonly #warn: ((message: string) => void) | undefined;
+  readonly #hear: ((status: Status) => void) | undefined;
+  readonly #unfollow: () => void;
   readonly #ops = new Map<number, Op>();
   readonly #watches = new Map<number, Watching>();
   readonly #listeners = new Set<Newest<Status>>();
@@ -112,6 +117,7 @@ export class Connection implements NatsConnection {
     this.#platform = platform;
     this.#tls = options.tls ?? undefined;
     this.#warn = options.onWarning;
+    this.#hear = options.onStatus;
     this.#closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -121,6 +127,7 @@ export class Connection implements NatsConnection {
       throw caught(thrown);
     }
     this.#batch = new Batch(memory);
+    this.#unfollow = platform.follow(this);
     this.#pump();
   }
 
@@ -239,6 +246,16 @@ export class Connection implements NatsConnection {
     } catch (thrown) {
       throw caught(thrown);
     }
+  }
+
+  // ── what the platform calls
+
+  sleep(): void {
+    this.#enter(() => this.#engine.sleep(performance.now()));
+  }
+
+  wake(): void {
+    this.#enter(() => this.#engine.wake(performance.now()));
   }
 
   // ── the engine's side
@@ -413,9 +430,11 @@ export class Connection implements NatsConnection {
     clearTimeout(this.#timer);
     this.#timerAt = deadline;
     const wait = Math.min(Math.max(Math.ceil(deadline - performance.now()), 0), LONGEST_TIMER_MS);
+    const due = Date.now() + wait; // a clock that goes on while the machine sleeps
     this.#timer = setTimeout(() => {
       this.#timerAt = Infinity;
-      this.#enter(() => this.#engine.handle_timeout(performance.now()));
+      const isLate = Date.now() - due > LATE_MS;
+      this.#enter(() => (isLate ? this.#engine.wake(performance.now()) : this.#engine.handle_timeout(performance.now())));
     }, wait);
   }
 
@@ -485,11 +504,9 @@ export class Connection implements NatsConnection {
     const { state, error } = change;
     switch (state) {
       case State.Connecting:
-        return;
+        return this.#tell({ type: "connecting" });
       case State.Connected:
-        if (this.#wasConnected) {
-          this.#tell({ type: "reconnect", server: this.getServer() });
-        }
+        this.#tell({ type: this.#wasConnected ? "reconnect" : "connect", server: this.getServer() });
         this.#wasConnected = true;
         return;
       case State.Disconnected:
@@ -521,6 +538,10 @@ export class Connection implements NatsConnection {
   }
 
   #tell(status: Status): void {
+    const hear = this.#hear;
+    if (hear) {
+      queueMicrotask(() => hear(status));
+    }
     for (const listener of this.#listeners) {
       listener.push(status);
     }
@@ -538,6 +559,7 @@ export class Connection implements NatsConnection {
       return;
     }
     this.#isClosed = true;
+    this.#unfollow();
     this.#hangUp(this.#conn);
     clearTimeout(this.#timer);
     this.#timerAt = -Infinity; // never armed again

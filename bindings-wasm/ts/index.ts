@@ -7,6 +7,7 @@ import init from "natskv-engine";
 
 import { connector } from "./connection.js";
 import { failure } from "./errors.js";
+import { follow } from "./lifecycle.js";
 import type { Platform } from "./transport/transport.js";
 import { dialWebSocket, type Socket, type SocketKind } from "./transport/websocket.js";
 
@@ -44,6 +45,7 @@ const browser: Platform = {
   dial(address, listener) {
     return dialWebSocket(kind, address, listener);
   },
+  follow,
 };
 
 /**

@@ -37,6 +37,7 @@ const node: Platform = {
     const isWebSocket = address.scheme === "ws" || address.scheme === "wss";
     return isWebSocket ? dialWebSocket(socketKind(address.host, tls), address, listener) : dialTcp(address, listener, tls);
   },
+  follow: () => () => {}, // a process runs or is gone
 };
 
 /** The global class takes no options for TLS, the package does. */

@@ -39,7 +39,7 @@ const NANOS_PER_MILLI = 1_000_000;
 
 /** Core's options, and how long `connect` may wait: every server has its own deadline, this one is only above them. */
 export async function engineOptions(options: ConnectionOptions, platform: Platform): Promise<{ json: string; patience: number }> {
-  const { signal: _signal, onWarning: _onWarning, servers, authenticator, tls, ...rest } = options;
+  const { signal: _signal, onWarning: _onWarning, onStatus: _onStatus, servers, authenticator, tls, ...rest } = options;
   const config: Record<string, unknown> = {};
   if (tls != null && typeof tls !== "object") {
     throw invalid('connect option "tls" must be an object such as { caFile: "ca.pem" }');
@@ -96,7 +96,7 @@ function connectOption(name: string, value: unknown): unknown {
       }
       return value;
     default:
-      throw invalid(`${what} is not known; these are: servers, authenticator, tls, ${Object.keys(CONNECT).join(", ")}, signal, onWarning`);
+      throw invalid(`${what} is not known; these are: servers, authenticator, tls, ${Object.keys(CONNECT).join(", ")}, signal, onWarning, onStatus`);
   }
 }
 

@@ -115,10 +115,16 @@ export interface ConnectionOptions {
   signal?: AbortSignal;
   /** Told in plain words about what went wrong and was dealt with (a watch resumed, a server's complaint). Default: nobody. */
   onWarning?: (message: string) => void;
+  /** Told of each change of the connection, from the first `connecting` on. Default: nobody; {@link NatsConnection.status} tells later ones. */
+  onStatus?: (status: Status) => void;
 }
 
 /** One change of the connection; see {@link NatsConnection.status}. */
 export type Status =
+  /** The first connection is being made. */
+  | { type: "connecting" }
+  /** Connected for the first time. */
+  | { type: "connect"; server: string }
   /** The connection was lost. */
   | { type: "disconnect"; server: string; error: KvError }
   /** A new connection is being made. */

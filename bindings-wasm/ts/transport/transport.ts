@@ -1,5 +1,6 @@
 /** What the connection wants of a socket, whichever kind it is. */
 
+import type { Living } from "../lifecycle.js";
 import type { TlsOptions } from "../types.js";
 
 /** Where to, as core says it. */
@@ -45,6 +46,8 @@ export interface Platform {
   /** Compiles wasm once; its memory. */
   load(): Promise<WebAssembly.Memory>;
   dial(address: Address, listener: Listener, tls: TlsOptions | undefined): Transport;
+  /** Tells the connection of the program's life, until the function it gives is called. */
+  follow(nc: Living): () => void;
 }
 
 /** `host:port`, with the brackets that IPv6 wants. */
