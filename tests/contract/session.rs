@@ -173,6 +173,13 @@ fn waking_ends_the_wait_for_the_next_attempt() {
     let (dialled, before) = (rig.conn, rig.now);
     rig.call(|c, now| c.wake(now));
     assert!(rig.conn > dialled && rig.now == before);
+    rig.call(|c, now| c.wake(now)); // while it dials: that attempt may have begun too early
+    for is_at_once in [true, false] {
+        rig.client.transport_closed(rig.conn, Lost::Refused, rig.now);
+        rig.pump();
+        assert_eq!(rig.client.deadline().is_some_and(|deadline| deadline <= rig.now), is_at_once);
+        rig.pass(Duration::ZERO);
+    }
 }
 
 #[test]

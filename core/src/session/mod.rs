@@ -98,6 +98,8 @@ pub(crate) struct Session {
     last_inbound: Instant,
     /// Until when the PING of `wake` has to be answered.
     proof_due: Option<Instant>,
+    /// `wake` came during the attempt: should it fail, the next follows at once.
+    is_hurried: bool,
     pub(crate) actions: VecDeque<Action>,
     pub(crate) states: VecDeque<State>,
     pub(crate) stats: Stats,
@@ -123,6 +125,7 @@ impl Session {
             next_ping: now,
             last_inbound: now,
             proof_due: None,
+            is_hurried: false,
             actions: VecDeque::new(),
             states: VecDeque::new(),
             stats: Stats::default(),
@@ -226,7 +229,7 @@ impl Session {
         change
     }
 
-    /// Ends a wait between attempts, and asks a connection for proof that it lives.
+    /// Ends a wait between attempts, the next one too if one is being made, and asks a connection for proof that it lives.
     pub(crate) fn wake(&mut self, now: Instant) {
         match self.phase {
             Phase::Waiting { .. } => self.phase = Phase::Waiting { until: Some(now) },
@@ -235,12 +238,8 @@ impl Session {
                 self.pings.push_back(Ping::Wake);
                 self.proof_due = Some(now + self.config.connect_timeout);
             }
-            Phase::Ready { .. }
-            | Phase::Dialing
-            | Phase::Greeting
-            | Phase::Securing
-            | Phase::Handshake
-            | Phase::Closed => {}
+            Phase::Dialing | Phase::Greeting | Phase::Securing | Phase::Handshake => self.is_hurried = true,
+            Phase::Ready { .. } | Phase::Closed => {}
         }
     }
 
@@ -303,6 +302,7 @@ impl Session {
                 self.next_ping = now + self.config.ping_interval;
                 self.stats.reconnects += u64::from(self.was_connected);
                 self.was_connected = true;
+                self.is_hurried = false;
                 self.states.push_back(State::Connected);
                 Change::Connected
             }
@@ -478,7 +478,8 @@ impl Session {
             self.states.push_back(State::Disconnected(error.clone()));
             self.states.push_back(State::Reconnecting);
         }
-        let wait = if was_ready && is_proven { Duration::ZERO } else { self.next_wait(rng) };
+        let is_hurried = core::mem::take(&mut self.is_hurried);
+        let wait = if was_ready && is_proven || is_hurried { Duration::ZERO } else { self.next_wait(rng) };
         if !is_proven {
             self.failures += 1;
         }

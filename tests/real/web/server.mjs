@@ -76,6 +76,11 @@ export class Server {
     this.process.kill("SIGCONT");
   }
 
+  /** Says that it will shut down, and goes on for a while. */
+  async lameDuck() {
+    this.process.kill("SIGUSR2");
+  }
+
   async end() {
     await this.kill();
     running.delete(this);

@@ -3,7 +3,7 @@
 //
 //   natskv     the package
 //   url        where the server listens for this transport
-//   server     kill, start, pause, resume, fill(bucket, count), consumers(bucket); all asynchronous
+//   server     kill, start, pause, resume, lameDuck, fill(bucket, count), consumers(bucket); all asynchronous
 //   memory     bytes this process uses, or undefined where the runtime does not tell
 //   log        prints a line
 
@@ -627,14 +627,18 @@ async function persist(write) {
   }
 }
 
-async function transitions({ nc, server, url }) {
-  const seen = [];
+async function transitions({ connect, server, url }) {
+  const [told, seen] = [[], []];
+  const name = ({ type, server }) => (server === undefined ? type : `${type} ${server}`);
+  const nc = await connect({ onStatus: (status) => told.push(status) });
   const status = nc.status();
   const reading = (async () => {
-    for await (const { type, server } of status) {
-      seen.push(server === undefined ? type : `${type} ${server}`);
+    for await (const change of status) {
+      seen.push(name(change));
     }
   })();
+  await server.lameDuck();
+  await eventually(() => seen.length === 1, "lame duck");
   await server.kill();
   await eventually(() => seen.includes("reconnecting"), "reconnecting");
   await server.start();
@@ -642,7 +646,15 @@ async function transitions({ nc, server, url }) {
   await nc.flush();
   await nc.close();
   await reading;
-  equal(seen, [`disconnect ${url}`, "reconnecting", `reconnect ${url}`, "close"]);
+  equal(seen, [`ldm ${url}`, `disconnect ${url}`, "reconnecting", `reconnect ${url}`, "close"]);
+  equal(told.map(name), ["connecting", `connect ${url}`, ...seen]);
+  const reason = told.find(({ type }) => type === "disconnect").error;
+  equal(reason.code, "DISCONNECTED");
+  ok(reason.message.includes(url.split("//")[1]), reason.message);
+  const failing = [];
+  await rejects(connect({ servers: url.replace(/:\d+$/, ":1"), onStatus: (status) => failing.push(status) }), "CONNECT_FAILED");
+  await eventually(() => failing.length === 2, "the end told");
+  equal(failing.map(({ type, error }) => [type, error?.code]), [["connecting", undefined], ["close", "CONNECT_FAILED"]]);
 }
 
 async function givingUp({ connect, server, nc: survivor }) {
