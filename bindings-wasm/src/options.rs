@@ -41,6 +41,8 @@ pub(crate) fn parse(json: &str) -> Result<Config, Error> {
     if let Some(limit) = given.number("watchLimit") {
         config.watch_limit = limit as usize;
     }
+    config.tls = given.flag("tls", false);
+    config.tls_first = given.flag("tlsFirst", false);
     config.retry_writes = given.flag("retryWrites", false);
     config.reconnect = given.flag("reconnect", true);
     config.retry_first_connect = given.flag("waitOnFirstConnect", false);

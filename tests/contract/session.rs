@@ -156,6 +156,79 @@ fn silence_makes_a_connection_stale() {
 }
 
 #[test]
+fn asleep_it_makes_no_connection_until_it_wakes() {
+    let mut rig = Rig::connected();
+    rig.pass(Duration::from_secs(2));
+    rig.call(|c, now| c.sleep(now));
+    let last = rig.actions.len();
+    assert!(matches!(rig.actions.last(), Some(Action::Disconnect { conn }) if *conn == rig.conn), "{:?}", rig.actions);
+    rig.pass(Duration::from_secs(600));
+    assert_eq!(rig.actions.len(), last, "nothing happens meanwhile");
+    rig.call(|c, now| c.wake(now));
+    assert!(matches!(rig.actions.last(), Some(Action::Connect { .. })), "{:?}", rig.actions);
+    rig.establish();
+    assert_eq!(rig.client.state(), &State::Connected);
+}
+
+#[test]
+fn asleep_before_the_first_connection_is_no_failure_of_it() {
+    for opened in [false, true] {
+        let mut rig = Rig::new(Config::default());
+        if opened {
+            rig.open();
+        }
+        rig.call(|c, now| c.sleep(now));
+        rig.pass(Duration::from_secs(600));
+        rig.call(|c, now| c.wake(now));
+        rig.establish();
+        assert_eq!(rig.client.state(), &State::Connected);
+    }
+}
+
+#[test]
+fn waking_ends_the_wait_for_the_next_attempt() {
+    let mut rig = Rig::connected();
+    rig.pass(Duration::from_secs(2));
+    rig.lose();
+    for _ in 0..9 {
+        rig.pass(rig.client.deadline().map_or(Duration::ZERO, |deadline| deadline.since(rig.now)));
+        rig.client.transport_closed(rig.conn, Lost::Refused, rig.now);
+        rig.pump();
+    }
+    assert!(rig.client.deadline().is_some_and(|deadline| deadline.since(rig.now) > Duration::from_secs(1)));
+    let (dialled, before) = (rig.conn, rig.now);
+    rig.call(|c, now| c.wake(now));
+    assert!(rig.conn > dialled && rig.now == before);
+    rig.call(|c, now| c.wake(now)); // while it dials: that attempt may have begun too early
+    for is_at_once in [true, false] {
+        rig.client.transport_closed(rig.conn, Lost::Refused, rig.now);
+        rig.pump();
+        assert_eq!(rig.client.deadline().is_some_and(|deadline| deadline <= rig.now), is_at_once);
+        rig.pass(Duration::ZERO);
+    }
+}
+
+#[test]
+fn waking_asks_a_connection_for_proof_of_life() {
+    let mut rig = Rig::connected();
+    rig.sent();
+    rig.call(|c, now| c.wake(now));
+    rig.call(|c, now| c.wake(now));
+    assert_eq!(rig.sent(), "PING\r\n", "once");
+    rig.receive("PONG\r\n");
+    rig.pass(Duration::from_secs(50));
+    assert_eq!(rig.client.state(), &State::Connected);
+    rig.call(|c, now| c.wake(now));
+    rig.receive("PING\r\n"); // may have been on its way for long
+    rig.pass(Duration::from_secs(6));
+    assert!(
+        rig.states()
+            .iter()
+            .any(|state| matches!(state, State::Disconnected(error) if error.message.contains("waking")))
+    );
+}
+
+#[test]
 fn any_traffic_keeps_it_alive() {
     let mut rig = Rig::connected();
     for _ in 0..20 {

@@ -471,6 +471,23 @@ impl Client {
         self.end(None);
     }
 
+    /// Gives the connection up and makes no other until [`Client::wake`]: for a page that is about to be frozen. The server then
+    /// removes our consumers by their inactive threshold, instead of holding them for a client that answers nothing.
+    pub fn sleep(&mut self, now: Instant) {
+        self.advance(now);
+        let change = self.net.session.sleep(&mut self.net.rng, self.now);
+        self.apply(change);
+        self.close_if_drained();
+    }
+
+    /// Says that time may have been lost or the network be another one (a page thawed, a laptop opened, online again): a wait between
+    /// attempts to connect ends now, and a connection that does not answer within `Config::connect_timeout` counts as lost.
+    pub fn wake(&mut self, now: Instant) {
+        self.advance(now);
+        self.net.session.wake(self.now);
+        self.handle_timeout(self.now);
+    }
+
     // ── inputs: an older ConnId is ignored
 
     /// The transport asked for is open.

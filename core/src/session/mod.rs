@@ -1,7 +1,6 @@
 //! One connection at a time, and the decision when to make the next. Knows nothing of requests, JetStream or KV.
 //!
-//! A connection goes [Asking] → Dialing → Greeting (INFO) → [Securing] → [Signing] → Handshake (CONNECT and PING in one write, up when
-//! PONG comes) → Ready. Whatever ends it, `on_lost` decides: another attempt, now or after a wait, or the end.
+//! A connection goes [Asking] → Dialing → Greeting → [Securing] → [Signing] → Handshake (CONNECT and PING in one write) → Ready. Whatever ends it, `on_lost` decides: another attempt, now or after a wait, or the end.
 
 pub(crate) mod auth;
 pub(crate) mod pool;
@@ -55,20 +54,45 @@ pub(crate) enum Change {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// None: until `wake`.
     Waiting {
-        until: Instant,
+        until: Option<Instant>,
     },
-    /// For credentials.
-    Asking,
-    Dialing,
-    Greeting,
-    Securing,
-    Signing,
-    Handshake,
+    Trying(Step),
     Ready {
         since: Instant,
     },
     Closed,
+}
+
+/// What an attempt waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Credentials.
+    Asking,
+    /// The transport.
+    Dialing,
+    /// INFO.
+    Greeting,
+    /// TLS.
+    Securing,
+    /// A signature.
+    Signing,
+    /// PONG.
+    Handshake,
+}
+
+impl Step {
+    const fn waits(self) -> &'static str {
+        match self {
+            Self::Asking => "for credentials",
+            Self::Dialing => "to connect",
+            Self::Greeting => "for INFO (a server with handshake_first needs tls_first)",
+            Self::Securing => "for TLS",
+            Self::Signing => "for a signature",
+            Self::Handshake => "for PONG",
+        }
+    }
 }
 
 /// How a connection or an attempt ended.
@@ -86,6 +110,7 @@ enum Ending {
 enum Ping {
     Handshake,
     KeepAlive,
+    Wake,
     Flush { op: u64, sent: Instant },
 }
 
@@ -116,6 +141,10 @@ pub(crate) struct Session {
     pings: VecDeque<Ping>,
     next_ping: Instant,
     last_inbound: Instant,
+    /// Until when the PING of `wake` has to be answered.
+    proof_due: Option<Instant>,
+    /// `wake` came during the attempt: should it fail, the next follows at once.
+    is_hurried: bool,
     pub(crate) actions: VecDeque<Action>,
     pub(crate) states: VecDeque<State>,
     pub(crate) stats: Stats,
@@ -135,7 +164,7 @@ impl Session {
             pool,
             parser: Parser::new(config.max_message),
             config,
-            phase: Phase::Waiting { until: now },
+            phase: Phase::Waiting { until: Some(now) },
             conn: ConnId(0),
             attempt_deadline: now,
             failures: 0,
@@ -147,6 +176,8 @@ impl Session {
             pings: VecDeque::new(),
             next_ping: now,
             last_inbound: now,
+            proof_due: None,
+            is_hurried: false,
             actions: VecDeque::new(),
             states: VecDeque::new(),
             stats: Stats::default(),
@@ -167,7 +198,7 @@ impl Session {
     }
 
     pub(crate) fn is_securing(&self) -> bool {
-        self.phase == Phase::Securing
+        self.phase == Phase::Trying(Step::Securing)
     }
 
     /// Where frames are written; meant for a session that is ready.
@@ -200,11 +231,9 @@ impl Session {
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Waiting { until } => Some(until),
-            Phase::Asking | Phase::Dialing | Phase::Greeting | Phase::Securing | Phase::Signing | Phase::Handshake => {
-                Some(self.attempt_deadline)
-            }
-            Phase::Ready { .. } => Some(self.next_ping),
+            Phase::Waiting { until } => until,
+            Phase::Trying(_) => Some(self.attempt_deadline),
+            Phase::Ready { .. } => Some(self.proof_due.map_or(self.next_ping, |due| due.min(self.next_ping))),
             Phase::Closed => None,
         }
     }
@@ -234,6 +263,42 @@ impl Session {
         self.pings.push_back(Ping::Flush { op, sent: now });
     }
 
+    /// Gives the connection up, and makes no other until `wake`.
+    pub(crate) fn sleep(&mut self, rng: &mut Rng, now: Instant) -> Change {
+        let mut change = Change::Nothing;
+        match self.phase {
+            Phase::Closed => return change,
+            Phase::Waiting { .. } => {}
+            Phase::Ready { .. } => {
+                let text = format!("connection to {} given up to sleep", self.server_url());
+                change = self.abandon(Error::new(ErrorCode::Disconnected, text), rng, now);
+            }
+            Phase::Trying(_) => {
+                self.actions.push_back(Action::Disconnect { conn: self.conn });
+                self.out.clear();
+                self.pings.clear();
+            }
+        }
+        if self.phase != Phase::Closed {
+            self.phase = Phase::Waiting { until: None };
+        }
+        change
+    }
+
+    /// Ends a wait between attempts, the next one too if one is being made, and asks a connection for proof that it lives.
+    pub(crate) fn wake(&mut self, now: Instant) {
+        match self.phase {
+            Phase::Waiting { .. } => self.phase = Phase::Waiting { until: Some(now) },
+            Phase::Ready { .. } if self.proof_due.is_none() => {
+                self.out.extend_from_slice(b"PING\r\n");
+                self.pings.push_back(Ping::Wake);
+                self.proof_due = Some(now + self.config.connect_timeout);
+            }
+            Phase::Trying(_) => self.is_hurried = true,
+            Phase::Ready { .. } | Phase::Closed => {}
+        }
+    }
+
     /// Ends it for good, after what is still to be written.
     pub(crate) fn close(&mut self) {
         if self.phase == Phase::Closed {
@@ -249,7 +314,7 @@ impl Session {
     // ── inputs
 
     pub(crate) fn on_credentials(&mut self, given: Result<Credentials, Error>, rng: &mut Rng, now: Instant) -> Change {
-        if self.phase != Phase::Asking {
+        if self.phase != Phase::Trying(Step::Asking) {
             return Change::Nothing;
         }
         match given.and_then(|credentials| Login::of(&credentials)) {
@@ -269,7 +334,7 @@ impl Session {
     }
 
     pub(crate) fn on_signature(&mut self, given: Result<Signature, Error>, rng: &mut Rng, now: Instant) -> Change {
-        if self.phase != Phase::Signing {
+        if self.phase != Phase::Trying(Step::Signing) {
             return Change::Nothing;
         }
         match given {
@@ -282,13 +347,13 @@ impl Session {
     }
 
     pub(crate) fn on_open(&mut self) {
-        if self.phase == Phase::Dialing {
-            self.phase = Phase::Greeting;
+        if self.phase == Phase::Trying(Step::Dialing) {
+            self.phase = Phase::Trying(Step::Greeting);
         }
     }
 
     pub(crate) fn on_secured(&mut self, rng: &mut Rng, now: Instant) -> Change {
-        if self.phase != Phase::Securing {
+        if self.phase != Phase::Trying(Step::Securing) {
             return Change::Nothing;
         }
         self.is_secured = true;
@@ -311,7 +376,7 @@ impl Session {
         let is_lame_duck = info.is_lame_duck;
         self.info = Some(info);
         match self.phase {
-            Phase::Greeting => self.on_greeting(rng, now),
+            Phase::Trying(Step::Greeting) => self.on_greeting(rng, now),
             Phase::Ready { .. } if is_lame_duck && !was_lame_duck => Change::LameDuck,
             _ => Change::Nothing, // 2.12+ sends a second INFO after the first PONG
         }
@@ -329,10 +394,15 @@ impl Session {
                 self.stats.reconnects += u64::from(self.was_connected);
                 self.was_connected = true;
                 self.reason = Reason::Reconnect;
+                self.is_hurried = false;
                 self.states.push_back(State::Connected);
                 Change::Connected
             }
             Some(Ping::Flush { op, sent }) => Change::Flushed { op, sent },
+            Some(Ping::Wake) => {
+                self.proof_due = None;
+                Change::Nothing
+            }
             Some(Ping::KeepAlive) | None => Change::Nothing,
         }
     }
@@ -382,16 +452,9 @@ impl Session {
             }
             Phase::Ready { .. } => self.keep_alive(rng, now),
             Phase::Closed => Change::Nothing,
-            Phase::Asking | Phase::Dialing | Phase::Greeting | Phase::Securing | Phase::Signing | Phase::Handshake => {
-                let waited_for = match self.phase {
-                    Phase::Asking => "for credentials",
-                    Phase::Dialing => "to connect",
-                    Phase::Greeting => "for INFO (a server with handshake_first needs tls_first)",
-                    Phase::Securing => "for TLS",
-                    Phase::Signing => "for a signature",
-                    _ => "for PONG",
-                };
-                let text = format!("{}: waited {:?} {waited_for}", self.server_url(), self.config.connect_timeout);
+            Phase::Trying(step) => {
+                let (server, time) = (self.server_url(), self.config.connect_timeout);
+                let text = format!("{server}: waited {time:?} {}", step.waits());
                 self.abandon(Error::new(ErrorCode::ConnectFailed, text), rng, now)
             }
         }
@@ -411,8 +474,9 @@ impl Session {
         self.out.clear();
         self.handed = 0;
         self.pings.clear();
+        self.proof_due = None;
         if self.asks() {
-            self.phase = Phase::Asking;
+            self.phase = Phase::Trying(Step::Asking);
             self.attempt_deadline = now + self.config.connect_timeout;
             self.actions.push_back(Action::Credentials { conn: self.conn, reason: self.reason });
         } else {
@@ -426,7 +490,7 @@ impl Session {
     }
 
     fn connect(&mut self, now: Instant) {
-        self.phase = Phase::Dialing;
+        self.phase = Phase::Trying(Step::Dialing);
         self.attempt_deadline = now + self.config.connect_timeout;
         let server = self.pool.current().server.clone();
         let tls = if server.scheme == Scheme::Wss || self.config.tls_first { TlsMode::First } else { TlsMode::Later };
@@ -448,7 +512,7 @@ impl Session {
             let text = format!("{}: TLS was asked for and the server does not offer it", self.server_url());
             return self.abandon(Error::new(ErrorCode::Tls, text), rng, now);
         }
-        self.phase = Phase::Securing;
+        self.phase = Phase::Trying(Step::Securing);
         self.actions.push_back(Action::StartTls { conn: self.conn, server_name: member.server.tls_name.clone() });
         Change::Nothing
     }
@@ -464,7 +528,7 @@ impl Session {
         match self.login().0.sign(nonce) {
             Ok(Signing::Done(signature)) => self.send_connect(signature.as_ref(), rng, now),
             Ok(Signing::Asked { nonce, seed }) => {
-                self.phase = Phase::Signing;
+                self.phase = Phase::Trying(Step::Signing);
                 self.actions.push_back(Action::Sign { conn: self.conn, nonce, seed });
                 Change::Nothing
             }
@@ -488,7 +552,7 @@ impl Session {
                 let json = connect_json(&options, &login, info);
                 self.out.extend_from_slice(format!("CONNECT {json}\r\nPING\r\n").as_bytes());
                 self.pings.push_back(Ping::Handshake);
-                self.phase = Phase::Handshake;
+                self.phase = Phase::Trying(Step::Handshake);
                 Change::Nothing
             }
             Err(error) => self.abandon(error, rng, now),
@@ -496,6 +560,10 @@ impl Session {
     }
 
     fn keep_alive(&mut self, rng: &mut Rng, now: Instant) -> Change {
+        if self.proof_due.is_some_and(|due| due <= now) {
+            let text = format!("{}: stale connection, no answer after waking", self.server_url());
+            return self.abandon(Error::new(ErrorCode::Disconnected, text), rng, now);
+        }
         let quiet_until = self.last_inbound + self.config.ping_interval;
         if quiet_until > now {
             self.next_ping = quiet_until; // whatever came in proves the server alive
@@ -544,12 +612,13 @@ impl Session {
             self.states.push_back(State::Disconnected(error.clone()));
             self.states.push_back(State::Reconnecting);
         }
-        let wait = if was_ready && is_proven { Duration::ZERO } else { self.next_wait(rng) };
+        let is_hurried = core::mem::take(&mut self.is_hurried);
+        let wait = if was_ready && is_proven || is_hurried { Duration::ZERO } else { self.next_wait(rng) };
         if !is_proven {
             self.failures += 1;
         }
         self.pool.rotate();
-        self.phase = Phase::Waiting { until: now + wait };
+        self.phase = Phase::Waiting { until: Some(now + wait) };
         if was_ready { Change::Lost(error) } else { Change::Nothing }
     }
 
