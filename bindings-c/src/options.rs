@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use natskv_core::{Config, Error, ErrorCode, Notice, State, WatchOptions};
+use natskv_core::{Config, Credentials, Error, ErrorCode, Notice, Secret, State, WatchOptions};
 
 use crate::{
     entry::natskv_entry,
@@ -240,9 +240,12 @@ impl natskv_options {
         Ok(Config {
             servers: self.server_list()?.unwrap_or(default.servers),
             name: optional_string("name", self.name)?,
-            user: optional_string("user_name", self.user_name)?,
-            password: optional_string("password", self.password)?,
-            token: optional_string("token", self.token)?,
+            credentials: Credentials {
+                user: optional_string("user_name", self.user_name)?,
+                password: optional_string("password", self.password)?.map(Secret::from),
+                token: optional_string("token", self.token)?.map(Secret::from),
+                ..Credentials::default()
+            },
             tls: self.tls.is_set(),
             tls_first: self.tls_first.is_set(),
             lang: "c",

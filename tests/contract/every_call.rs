@@ -60,6 +60,8 @@ const INPUTS: &[(&str, Input)] = &[
     ("handle_timeout", |c, _, now| c.handle_timeout(now)),
     ("cancel of nothing", |c, _, now| c.cancel(OpId(12345), now)),
     ("watch_stop of nothing", |c, _, now| c.watch_stop(WatchId(9), now)),
+    ("sleep", |c, _, now| c.sleep(now)),
+    ("wake", |c, _, now| c.wake(now)),
     ("drain", |c, _, now| c.drain(now)),
     ("close", |c, _, now| c.close(now)),
 ];
@@ -87,6 +89,7 @@ fn states() -> Vec<(&'static str, Rig)> {
         rig.lose();
         rig.pass(Duration::from_millis(1));
     });
+    add("asleep", Rig::connected(), |rig| rig.call(|c, now| c.sleep(now)));
     add("draining", Rig::connected(), |rig| {
         rig.call(|c, now| c.flush(None, now)).expect("flush");
         rig.call(|c, now| c.drain(now));

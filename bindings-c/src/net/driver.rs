@@ -153,6 +153,8 @@ impl Driver {
                 self.link = Link::None;
                 self.connect(&server, tls, now);
             }
+            // No option of C sets `asks_credentials` or `signs`.
+            Action::Credentials { .. } | Action::Sign { .. } => {}
             Action::StartTls { conn, .. } => {
                 if conn == self.conn {
                     self.lose(Lost::Tls(NO_TLS.into()), now);

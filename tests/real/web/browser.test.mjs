@@ -5,6 +5,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 
+import { life } from "./browser-life.mjs";
 import { control, dist, here, natskv, root, scenarios, tool, wanted } from "./dev.mjs";
 import { equal, ok } from "./expect.mjs";
 import { serve } from "./serve.mjs";
@@ -74,6 +75,8 @@ describe("a page in Chromium", { timeout: 10 * TIMEOUT_MS }, () => {
       });
     }
   });
+
+  life({ executable: CHROMIUM, skip, site: () => site });
 
   const promise = wanted("promises") ? it : () => {};
   promise("the explorer shows what others write, and writes", { skip, timeout: TIMEOUT_MS }, async () => {
