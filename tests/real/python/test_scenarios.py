@@ -43,7 +43,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Serv
     servers = {name: Server(tmp_path_factory.mktemp("nats")) for name in ("asyncio", "blocking")}
     yield servers
     for server in servers.values():
-        server.kill()
+        server.end()
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -68,6 +68,7 @@ async def play(form: type[Player], scenario: dict[str, Any], api: Api, server: S
                     await asyncio.wait_for(player.step(step), 30)
                 except Exception as error:
                     raise AssertionError(f"step {number} {json.dumps(step)}: {error!r}") from error
+            assert await asyncio.to_thread(server.left_behind) == [], "consumers left behind"
         finally:
             for name in await (await client.key_value_bucket_names()).list():
                 await client.delete_key_value(name)
