@@ -53,16 +53,18 @@ pub(crate) fn c(lane: &mut Lane<'_>) {
     lane.tests("tests/real/c under valgrind", valgrind);
 }
 
-/// The scenarios through the library.
+/// The scenarios through the library: the typed functions, and natskv_execute.
 pub(crate) fn scenarios(lane: &mut Lane<'_>) {
     let dev = lane.dev;
     if !lane.build("libnatskv", || library(dev)) {
         return;
     }
     let Some(program) = built(lane) else { return };
-    let mut scenarios = dev.command(&program);
-    scenarios.arg("scenario");
-    lane.tests("C", scenarios);
+    for (form, what) in [("typed", "C"), ("execute", "C, execute")] {
+        let mut scenarios = dev.command(&program);
+        scenarios.arg(format!("{form} scenario"));
+        lane.tests(what, scenarios);
+    }
 }
 
 fn built(lane: &mut Lane<'_>) -> Option<PathBuf> {
@@ -82,7 +84,7 @@ fn library(dev: &Dev) -> Result<()> {
 fn suite(dev: &Dev) -> Result<PathBuf> {
     let folder = folder(dev)?;
     let table = folder.join("scenarios_table.c");
-    fs::write(&table, c_table::generate(&dev.root.join("tests/scenarios"))?)?;
+    fs::write(&table, c_table::generate(&dev.root.join("tests/scenarios"), dev.release.level)?)?;
     let mut sources: Vec<PathBuf> = vec![table];
     for entry in fs::read_dir(dev.root.join("tests/real/c"))? {
         let path = entry?.path();

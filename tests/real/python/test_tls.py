@@ -36,7 +36,7 @@ def tls_server(
     config = f'tls {{ cert_file: "{certificate}", key_file: "{certificate.with_name("key.pem")}"'
     server = Server(tmp_path_factory.mktemp("nats"), config + f", handshake_first: {str(is_first).lower()} }}")
     yield server, is_first
-    server.kill()
+    server.end()
 
 
 def test_tls(api: Api, tls_server: tuple[Server, bool], certificate: Path, bucket: str) -> None:

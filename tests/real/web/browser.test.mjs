@@ -8,6 +8,7 @@ import { after, before, describe, it } from "node:test";
 import { life } from "./browser-life.mjs";
 import { control, dist, here, natskv, root, scenarios, tool, wanted } from "./dev.mjs";
 import { equal, ok } from "./expect.mjs";
+import { FORMS, runsIn } from "./scenarios.mjs";
 import { serve } from "./serve.mjs";
 import { Server } from "./server.mjs";
 import { tests } from "./suite.mjs";
@@ -59,13 +60,15 @@ describe("a page in Chromium", { timeout: 10 * TIMEOUT_MS }, () => {
     await server?.end();
   });
 
-  describe("scenarios", () => {
-    for (const { name, scenario } of wanted("scenarios") ? all : []) {
-      it(name, { skip, timeout: TIMEOUT_MS }, async () => {
-        passed(await page.evaluate(([scenario, url]) => window.natskvScenario(scenario, url), [scenario, server.ws]));
-      });
-    }
-  });
+  for (const form of FORMS.filter(wanted)) {
+    describe(`scenarios, ${form}`, () => {
+      for (const { name, scenario } of all.filter(({ scenario }) => runsIn(form, scenario))) {
+        it(name, { skip, timeout: TIMEOUT_MS }, async () => {
+          passed(await page.evaluate((given) => window.natskvScenario(...given), [scenario, form, server.ws]));
+        });
+      }
+    });
+  }
 
   describe("promises", () => {
     for (const [at, test] of wanted("promises") ? tests.entries() : []) {
