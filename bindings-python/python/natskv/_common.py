@@ -1,4 +1,4 @@
-"""What both APIs share: options of `connect`, words for lost transports, the log, and the feed of a watch."""
+"""What both APIs share: options of `connect`, words for lost transports, the log, forks, and the feed of a watch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import socket
 import ssl
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -19,6 +20,7 @@ from .errors import KeyValueError
 from .types import StatusEvent
 
 logger = logging.getLogger("natskv")
+logger.addHandler(logging.NullHandler())  # without one, Python prints what nobody has asked to see
 
 Seconds = float | timedelta
 """A duration: seconds, or a timedelta."""
@@ -156,8 +158,14 @@ def filters(keys: str | Sequence[str]) -> list[str]:
     return [keys] if isinstance(keys, str) else list(keys)
 
 
+def described(engine: Engine) -> str:
+    """A client's connection, for its repr: without credentials, and without the lock of an engine in a fork."""
+    state = engine.state
+    return state if state == "closed" else f"{engine.connected_url} {state}"
+
+
 class Driver(Protocol):
-    """What a feed needs of the two drivers."""
+    """What is common to the two drivers."""
 
     engine: Engine
     is_closing: bool
@@ -165,6 +173,28 @@ class Driver(Protocol):
 
     def pump(self) -> None:
         """Drains the engine."""
+
+    def let_go(self) -> None:
+        """In a fork: makes the parent's connection unreachable from here."""
+
+
+drivers: weakref.WeakSet[Driver] = weakref.WeakSet()
+"""All that live in this process."""
+
+
+def _after_fork() -> None:
+    """In the child: clients of the parent refuse to be used, and let go of its sockets.
+
+    A byte read from them here is one that the parent never sees; and while they are open here, no server sees the
+    parent close them.
+    """
+    _native.after_fork()
+    for driver in list(drivers):
+        driver.let_go()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Feed:
