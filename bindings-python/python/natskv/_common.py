@@ -12,6 +12,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from inspect import iscoroutinefunction
 from typing import Any, Protocol, TypedDict
 
 from . import _native
@@ -62,6 +63,9 @@ class Options(TypedDict, total=False):
     """Whether a lost connection is made anew. Default: True."""
     max_reconnects: int | None
     """Failed attempts in a row after which the client closes. Default: None, for ever."""
+    retry_first_connect: bool
+    """Whether `connect` returns at once and the first connection is retried like a lost one; calls wait for it as long
+    as their timeouts allow. Default: False, it raises when no server can be reached."""
     reconnect_wait: Seconds
     """Wait after the second failed attempt (the first is tried at once); doubles each time. Default: 0.1 s."""
     max_reconnect_wait: Seconds
@@ -80,7 +84,7 @@ class Options(TypedDict, total=False):
     """Whether writes carry a message id, so that one cut off by a disconnect is sent again and its outcome found out,
     instead of raising DisconnectedError with `maybe_applied`. Default: False."""
     on_status: Callable[[StatusEvent], object]
-    """Called with each change of the connection, and with what the log is told. Default: none."""
+    """A plain function, called with each change of the connection, and with what the log is told. Default: none."""
 
 
 class WatchOptions(TypedDict, total=False):
@@ -111,9 +115,14 @@ class Setup:
         self._context = tls if isinstance(tls, ssl.SSLContext) else None
         self.tls_hostname: str | None = core.pop("tls_hostname", None)
         self.on_status: Callable[[StatusEvent], object] | None = core.pop("on_status", None)
+        if self.on_status is not None and (not callable(self.on_status) or iscoroutinefunction(self.on_status)):
+            raise _native.error(
+                "INVALID_ARGUMENT", f"option on_status: a plain function is called, not {self.on_status!r}"
+            )
         self._was_connected = False
         self.engine = Engine(core, os.urandom(32), time.monotonic())
         self.connect_timeout = _native.nanoseconds(core.get("connect_timeout") or 5) / 1e9
+        self.waits = not core.get("retry_first_connect")
         self.ready_timeout = self.connect_timeout * max(1, len(urls)) + 1
 
     def tell(self, told: Iterable[tuple[str, KeyValueError | None, str]]) -> list[StatusEvent]:

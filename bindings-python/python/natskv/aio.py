@@ -33,8 +33,8 @@ def connect(servers: str | Sequence[str] = "nats://127.0.0.1:4222", **options: U
         servers: One URL or several: `nats://` or `tls://`, host and port, with `user:password@` or `token@` if need be.
         **options: All are optional; `natskv.Options` describes each: `name`, `user`, `password`, `token`, `tls`,
             `tls_hostname`, `tls_first`, `connect_timeout`, `request_timeout`, `ping_interval`, `max_pings_out`,
-            `reconnect`, `max_reconnects`, `reconnect_wait`, `max_reconnect_wait`, `randomize_servers`, `inbox_prefix`,
-            `domain`, `api_prefix`, `pending_limit`, `retry_writes`, `on_status`.
+            `reconnect`, `max_reconnects`, `retry_first_connect`, `reconnect_wait`, `max_reconnect_wait`,
+            `randomize_servers`, `inbox_prefix`, `domain`, `api_prefix`, `pending_limit`, `retry_writes`, `on_status`.
 
     Raises:
         NatsConnectionError: No server could be reached; AuthenticationError and TlsError say so.
@@ -69,7 +69,10 @@ class Connecting:
         setup = Setup(self._servers, self._options)
         driver = Driver(setup)
         try:
-            await driver.run(driver.engine.ready, setup.ready_timeout)
+            if setup.waits:
+                await driver.run(driver.engine.ready, setup.ready_timeout)
+            else:
+                driver.poke()
         except BaseException:
             await driver.close()
             raise
