@@ -372,7 +372,7 @@ class Driver:
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
             return False
         except OSError as error:
-            self._on_lost(self._conn, error)
+            self._on_lost(self._conn, self._alert() or error)
             return False
         self._unsent = self._unsent[sent:]
         return True
@@ -393,6 +393,17 @@ class Driver:
             self.engine.receive(conn, self._buffer, length)
             if not isinstance(sock, ssl.SSLSocket) or not sock.pending():  # what TLS holds no selector sees
                 return
+
+    def _alert(self) -> ssl.SSLError | None:
+        """Why the other side ended TLS: it may have said so before what we write found no way any more."""
+        if isinstance(self._socket, ssl.SSLSocket):
+            try:
+                self._socket.recv(1)
+            except ssl.SSLError as error:
+                return error if error.reason and "ALERT" in error.reason else None
+            except OSError:
+                pass
+        return None
 
     def _listen(self, for_room: bool) -> None:
         if self._socket is not None:

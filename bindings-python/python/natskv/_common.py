@@ -141,13 +141,23 @@ class Setup:
         return self._context
 
 
+_TLS_HINTS = {
+    "CERTIFICATE_VERIFY_FAILED": "; `tls` takes an ssl.SSLContext that trusts the server's CA, `tls_hostname` its name",
+    "WRONG_VERSION_NUMBER": "; this server speaks first, without TLS, and wants no `tls_first`",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "; the server asks for a client certificate (SSLContext.load_cert_chain)",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "; the server refuses the client certificate, or misses one",
+    "TLSV1_ALERT_UNKNOWN_CA": "; the server does not trust the CA of the client certificate",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "; the client certificate has expired",
+}
+
+
 def lost(error: BaseException | None) -> tuple[str, str]:
     """Core's word for why a transport is gone, and the reason in words."""
     match error:
         case None:
             return "eof", ""
         case ssl.SSLError():
-            return "tls", str(error)
+            return "tls", f"{error}{_TLS_HINTS.get(error.reason or '', '')}"
         case ConnectionRefusedError():
             return "refused", str(error)
         case ConnectionResetError() | BrokenPipeError():

@@ -184,6 +184,7 @@ class Driver:
     def on_lost(self, conn: int, error: BaseException | None) -> None:
         """The transport is gone, or could not be made."""
         if conn == self._conn:
+            self._conn = 0
             self._transport = None
             self.engine.transport_closed(conn, *_common.lost(error))
             self.pump()
@@ -217,6 +218,8 @@ class Driver:
             transport = await self._loop.start_tls(protocol.transport, protocol, context, server_hostname=name)
             if transport is None:
                 raise ConnectionResetError("closed during the TLS handshake")
+            for _ in range(2):  # a refused client certificate: the alert is read before a write finds no connection
+                await asyncio.sleep(0)
         except Exception as error:
             protocol.transport.abort()
             self.on_lost(conn, error)
