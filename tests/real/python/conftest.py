@@ -36,16 +36,11 @@ class Server:
         self.url = f"nats://127.0.0.1:{self.port}"
         self._config = folder / "server.conf"
         self._log = folder / "server.log"
-        self._data = folder / "data"
-        self.use(config)
-        self.start()
-
-    def use(self, config: str) -> None:
-        """Writes the configuration for the next start."""
         self._config.write_text(
             f'listen: "127.0.0.1:{self.port}"\nhttp: "127.0.0.1:{self.monitor}"\n'
-            f'jetstream {{ store_dir: "{self._data}" }}\n{config}\n'
+            f'jetstream {{ store_dir: "{folder / "data"}" }}\n{config}\n'
         )
+        self.start()
 
     def start(self) -> None:
         with self._log.open("ab") as log:

@@ -189,19 +189,20 @@ def test_tls_is_never_left_out(api: Api, tmp_path: Path, certificates: Certifica
         server.kill()
 
 
-def test_a_reconnect_checks_again(api: Api, tmp_path: Path, certificates: Certificates, bucket: str) -> None:
+def test_a_reconnect_checks_again(api: Api, tmp_path: Path, site: Site, certificates: Certificates) -> None:
     async def test() -> None:
         events: list[natskv.StatusEvent] = []
-        options: Any = {"reconnect_wait": 0.02, "max_reconnects": 3, "on_status": events.append}
-        async with await api.connect(server.url, tls=certificates.context(), **options) as client:
+        options: Any = {"tls": certificates.context(), "tls_first": site.is_first, "on_status": events.append}
+        pool = [server.url, site["expired"].url]
+        async with await api.connect(pool, randomize_servers=False, max_reconnects=1, **options) as client:
             server.kill()
-            server.use(certificates.server("expired"))
-            server.start()
             with pytest.raises(natskv.KeyValueError):
                 await client.flush(timeout=10)
-            assert isinstance(events[-1].error, natskv.TlsError) and "expired" in events[-1].message
+            assert client.state == "closed"
+        assert isinstance(events[-1].error, natskv.TlsError) and "expired" in events[-1].message
 
-    server = Server(tmp_path, certificates.server("server"))
+    first = f"handshake_first: {str(site.is_first).lower()}"
+    server = Server(tmp_path, certificates.server("server", first))
     try:
         run(test)
     finally:
