@@ -119,6 +119,7 @@ fn set_option(config: &mut Config, name: &str, value: &Bound<'_, PyAny>) -> PyRe
         "max_pings_out" => config.max_pings_out = value.extract()?,
         "reconnect" => config.reconnect = value.extract()?,
         "max_reconnects" => config.max_reconnects = value.extract()?,
+        "retry_first_connect" => config.retry_first_connect = value.extract()?,
         "reconnect_wait" => set_time(&mut config.reconnect_wait, value)?,
         "max_reconnect_wait" => set_time(&mut config.max_reconnect_wait, value)?,
         "randomize_servers" => config.randomize_servers = value.extract()?,

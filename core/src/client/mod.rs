@@ -597,13 +597,25 @@ impl Client {
         self.watches.remove(watch.0);
     }
 
-    /// No new operations; finishes those in flight, ends the watches, then closes. Longest for `Config::drain_timeout`.
+    /// No new operations; finishes those in flight, ends the watches, then closes. Longest for `Config::drain_timeout`: what is not
+    /// finished by then fails with TIMEOUT, which is also the error of `State::Closed`.
     pub fn drain(&mut self, now: Instant) {
+        self.begin_drain(self.drain_timeout, now);
+    }
+
+    /// The same, with a time of its own.
+    pub fn drain_within(&mut self, timeout: Duration, now: Instant) -> Result<(), Error> {
+        check_timeout(Some(timeout))?;
+        self.begin_drain(timeout, now);
+        Ok(())
+    }
+
+    fn begin_drain(&mut self, timeout: Duration, now: Instant) {
         self.advance(now);
         if self.drain_deadline.is_some() || matches!(self.state, State::Closed(_)) {
             return;
         }
-        self.drain_deadline = Some(self.now + self.drain_timeout);
+        self.drain_deadline = Some(self.now + timeout);
         self.set_state(State::Draining);
         self.end_watches(&Error::from_code(ErrorCode::Closed));
         self.close_if_drained();
@@ -727,7 +739,7 @@ impl Client {
             }
         }
         if self.drain_deadline.is_some_and(|deadline| deadline <= self.now) {
-            self.end(None);
+            self.end(Some(Error::new(ErrorCode::Timeout, "drain: what was in flight did not end in the time allowed")));
         }
         self.close_if_drained();
         self.sweep();
