@@ -132,4 +132,4 @@ pub use kv::{
 };
 pub use proto::info::ServerInfo;
 pub use session::pool::{Scheme, Server};
-pub use time::Instant;
+pub use time::{Instant, to_rfc3339};
