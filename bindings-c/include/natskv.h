@@ -345,8 +345,8 @@ typedef struct {
   size_t struct_size;
   /**
    * Where to connect: one URL such as "nats://127.0.0.1:4222", or several separated by commas. `user:password@` or `token@`
-   * in a URL win over the fields below. NULL: `servers`; if that is empty too, "nats://127.0.0.1:4222". This build has no
-   * TLS and no WebSocket transport: ws:// and wss:// are NATSKV_UNSUPPORTED, tls:// is NATSKV_TLS.
+   * in a URL win over the fields below. tls:// is nats:// with `tls`. NULL: `servers`; if that is empty too,
+   * "nats://127.0.0.1:4222". This build has no WebSocket transport: ws:// and wss:// are NATSKV_UNSUPPORTED.
    */
   const char *url;
   /**
@@ -374,13 +374,53 @@ typedef struct {
    */
   const char *token;
   /**
-   * TLS must be used even where the server does not ask for it. Default: false. This build answers NATSKV_TLS.
+   * TLS must be used: where the server does not offer it, connecting fails with NATSKV_TLS. Where the server requires it, it is
+   * used anyhow. Naming an authority, a certificate or a host name below sets it too. Default: false.
    */
   bool tls;
   /**
-   * TLS before the server's first line (`handshake_first`). Default: false. This build answers NATSKV_TLS.
+   * TLS before the server's first line, for servers with `handshake_first`. Default: false.
    */
   bool tls_first;
+  /**
+   * The name or address that the server's certificate must carry. NULL: the host of the URL; for an address learnt from a
+   * server, the host of the URL that led there.
+   */
+  const char *tls_hostname;
+  /**
+   * Authorities to trust instead of the system's, one of which must have signed the server's certificate: a file of PEM
+   * certificates. The files of these options are read by `natskv_connect`, which answers NATSKV_INVALID_ARGUMENT where one is
+   * unusable, and anew for each connection, so renewed ones are taken up. NULL: `tls_ca_pem`; if that is NULL too, the
+   * authorities of the system, or those that the environment's SSL_CERT_FILE and SSL_CERT_DIR name.
+   */
+  const char *tls_ca_file;
+  /**
+   * The PEM text itself in place of `tls_ca_file`.
+   */
+  const char *tls_ca_pem;
+  /**
+   * Our own certificate, for servers that ask for one (`verify`): a PEM file, with the certificates between it and its authority
+   * behind it. NULL: `tls_cert_pem`, or none.
+   */
+  const char *tls_cert_file;
+  /**
+   * The PEM text itself in place of `tls_cert_file`.
+   */
+  const char *tls_cert_pem;
+  /**
+   * The private key of our certificate, not encrypted: a PEM file (PKCS#8, PKCS#1 or SEC1). NULL: `tls_key_pem`; if that is NULL
+   * too, the key stands beside the certificate.
+   */
+  const char *tls_key_file;
+  /**
+   * The PEM text itself in place of `tls_key_file`.
+   */
+  const char *tls_key_pem;
+  /**
+   * Any certificate is accepted, an expired or forged one too: whoever is on the way can then read and change everything,
+   * passwords included. For tests only. Default: false.
+   */
+  bool tls_danger_accept_any_certificate;
   /**
    * How long one server may take from dialling to being ready. Default: 5000.
    */

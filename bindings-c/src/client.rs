@@ -27,7 +27,7 @@ pub struct natskv_client {
 
 impl natskv_client {
     fn new(options: &natskv_options, hooks: Hooks, is_external: bool) -> Result<Self, Error> {
-        let engine = Arc::new(Engine::new(options.config()?, hooks, is_external)?);
+        let engine = Arc::new(Engine::new(options.config()?, options.trust()?, hooks, is_external)?);
         let mut client = Self { engine, quiet: None };
         if !is_external {
             let engine = Arc::clone(&client.engine);

@@ -26,4 +26,5 @@ mod net;
 pub mod options;
 pub mod reply;
 pub mod status;
+mod tls_options;
 pub mod watch;
