@@ -49,6 +49,7 @@ pub(crate) fn c(lane: &mut Lane<'_>) {
     valgrind
         .env("NATSKV_SMALL", "1")
         .args(["--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite,possible"])
+        .arg("--suppressions=tests/real/c/valgrind.supp")
         .arg(&program);
     lane.tests("tests/real/c under valgrind", valgrind);
 }
