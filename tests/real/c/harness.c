@@ -79,6 +79,7 @@ int main(int argc, char **argv)
     run_all(async_tests);
     run_all(loop_tests);
     run_all(thread_tests);
+    run_all(connection_tests);
     run_all(tls_tests);
     server_end(&shared);
     printf("%d passed, %d failed, 0 skipped\n", passed, failed);
