@@ -139,4 +139,4 @@ pub use session::{
     auth::{Credentials, Reason, Signature},
     pool::{Scheme, Server},
 };
-pub use time::Instant;
+pub use time::{Instant, to_rfc3339};
