@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use natskv_core::{BucketConfig, Client as Core, Compare, Error, Instant, OpId, Outcome};
+use natskv_core::{BucketConfig, Client as Core, Compare, Error, HandleOptions, Instant, OnDrift, OpId, Outcome};
 
 use crate::{
     bucket_config::natskv_config,
@@ -37,8 +37,8 @@ impl natskv_client {
         out: &mut MaybeUninit<*mut natskv_kv>,
         command: impl FnOnce(&mut Core, Instant) -> Result<OpId, Error>,
     ) -> Result<(), Error> {
-        let Outcome::Opened(bucket, status) = self.engine.call(command)? else { return Err(unexpected()) };
-        out.write(boxed(natskv_kv::new(Arc::clone(&self.engine), bucket, &status.bucket)));
+        let Outcome::Opened(opened) = self.engine.call(command)? else { return Err(unexpected()) };
+        out.write(boxed(natskv_kv::new(Arc::clone(&self.engine), opened.bucket, &opened.status.bucket)));
         Ok(())
     }
 
@@ -74,7 +74,9 @@ pub extern "C" fn natskv_bucket_create(
 ) -> natskv_code {
     guard(err, || {
         let (client, (config, timeout), out) = (required("client", client)?, given(config)?, required("out", out)?);
-        client.opened(out, |core, now| core.create_bucket(&config, Compare::All, timeout, now))
+        client.opened(out, |core, now| {
+            core.create_bucket(&config, &HandleOptions::default(), Compare::All, OnDrift::Error, timeout, now)
+        })
     })
 }
 
@@ -90,7 +92,9 @@ pub extern "C" fn natskv_bucket_create_json(
     guard(err, || {
         let (client, json, out) = (required("client", client)?, text("json", json)?, required("out", out)?);
         let config = BucketConfig::from_json(json)?;
-        client.opened(out, |core, now| core.create_bucket(&config, Compare::All, None, now))
+        client.opened(out, |core, now| {
+            core.create_bucket(&config, &HandleOptions::default(), Compare::All, OnDrift::Error, None, now)
+        })
     })
 }
 
@@ -105,7 +109,7 @@ pub extern "C" fn natskv_bucket_update(
 ) -> natskv_code {
     guard(err, || {
         let (client, (config, timeout), out) = (required("client", client)?, given(config)?, required("out", out)?);
-        client.opened(out, |core, now| core.update_bucket(&config, timeout, now))
+        client.opened(out, |core, now| core.update_bucket(&config, &HandleOptions::default(), timeout, now))
     })
 }
 
@@ -119,7 +123,7 @@ pub extern "C" fn natskv_bucket_create_or_update(
 ) -> natskv_code {
     guard(err, || {
         let (client, (config, timeout), out) = (required("client", client)?, given(config)?, required("out", out)?);
-        client.opened(out, |core, now| core.create_or_update_bucket(&config, timeout, now))
+        client.opened(out, |core, now| core.create_or_update_bucket(&config, &HandleOptions::default(), timeout, now))
     })
 }
 
@@ -134,7 +138,7 @@ pub extern "C" fn natskv_bucket_open(
 ) -> natskv_code {
     guard(err, || {
         let (client, name, out) = (required("client", client)?, text("name", name)?, required("out", out)?);
-        client.opened(out, |core, now| core.open(name, None, now))
+        client.opened(out, |core, now| core.open(name, &HandleOptions::default(), None, now))
     })
 }
 
@@ -149,7 +153,7 @@ pub extern "C" fn natskv_bucket_bind(
 ) -> natskv_code {
     guard(err, || {
         let (client, name, out) = (required("client", client)?, text("name", name)?, required("out", out)?);
-        let bucket = client.engine.tell(|core, _| core.bind(name))??;
+        let bucket = client.engine.tell(|core, _| core.bind(name, &HandleOptions::default()))??;
         out.write(boxed(natskv_kv::new(Arc::clone(&client.engine), bucket, name)));
         Ok(())
     })
@@ -211,7 +215,9 @@ pub extern "C" fn natskv_bucket_create_async(
 ) -> natskv_code {
     guard(None, || {
         let (client, (config, timeout)) = (required("client", client)?, given(config)?);
-        client.submit(callback, user, op, |core, now| core.create_bucket(&config, Compare::All, timeout, now))
+        client.submit(callback, user, op, |core, now| {
+            core.create_bucket(&config, &HandleOptions::default(), Compare::All, OnDrift::Error, timeout, now)
+        })
     })
 }
 
@@ -227,7 +233,9 @@ pub extern "C" fn natskv_bucket_create_json_async(
     guard(None, || {
         let (client, json) = (required("client", client)?, text("json", json)?);
         let config = BucketConfig::from_json(json)?;
-        client.submit(callback, user, op, |core, now| core.create_bucket(&config, Compare::All, None, now))
+        client.submit(callback, user, op, |core, now| {
+            core.create_bucket(&config, &HandleOptions::default(), Compare::All, OnDrift::Error, None, now)
+        })
     })
 }
 
@@ -242,7 +250,9 @@ pub extern "C" fn natskv_bucket_update_async(
 ) -> natskv_code {
     guard(None, || {
         let (client, (config, timeout)) = (required("client", client)?, given(config)?);
-        client.submit(callback, user, op, |core, now| core.update_bucket(&config, timeout, now))
+        client.submit(callback, user, op, |core, now| {
+            core.update_bucket(&config, &HandleOptions::default(), timeout, now)
+        })
     })
 }
 
@@ -257,7 +267,9 @@ pub extern "C" fn natskv_bucket_create_or_update_async(
 ) -> natskv_code {
     guard(None, || {
         let (client, (config, timeout)) = (required("client", client)?, given(config)?);
-        client.submit(callback, user, op, |core, now| core.create_or_update_bucket(&config, timeout, now))
+        client.submit(callback, user, op, |core, now| {
+            core.create_or_update_bucket(&config, &HandleOptions::default(), timeout, now)
+        })
     })
 }
 
@@ -272,7 +284,7 @@ pub extern "C" fn natskv_bucket_open_async(
 ) -> natskv_code {
     guard(None, || {
         let (client, name) = (required("client", client)?, text("name", name)?);
-        client.submit(callback, user, op, |core, now| core.open(name, None, now))
+        client.submit(callback, user, op, |core, now| core.open(name, &HandleOptions::default(), None, now))
     })
 }
 

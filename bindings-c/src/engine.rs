@@ -530,6 +530,7 @@ impl Engine {
 
     fn on_event(&self, inner: &mut Inner, event: Event) {
         match event {
+            Event::Progress { .. } => {}
             Event::Done { op, result } => match inner.calls.remove(&op) {
                 Some(Call::Callback(callback)) => {
                     inner.deliveries.push_back(Delivery::Reply(callback, result.map(Answer::Outcome)));

@@ -106,7 +106,10 @@ pub extern "C" fn natskv_operation_name(operation: i32) -> *const c_char {
 /// The TTL that the entry was written with, as it stands in its header ("60", "1500ms"); no data where there is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_entry_ttl(entry: Option<&natskv_entry>) -> natskv_slice {
-    entry.and_then(|entry| entry.entry.ttl()).map_or(natskv_slice::NONE, natskv_slice::of)
+    entry
+        .and_then(|entry| entry.entry.headers().find(|(name, _)| *name == "Nats-TTL"))
+        .map(|(_, ttl)| ttl)
+        .map_or(natskv_slice::NONE, natskv_slice::of)
 }
 
 /// Why the server itself put this marker: "MaxAge", "Purge" or "Remove" (server 2.11+); no data for all other entries.

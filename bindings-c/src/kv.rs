@@ -162,7 +162,7 @@ pub extern "C" fn natskv_put(
 ) -> natskv_code {
     guard(err, || {
         let (kv, key, value) = (required("kv", kv)?, text("key", key)?, bytes("value", value, len)?);
-        kv.write(revision, |core, now| core.put(kv.bucket, key, value, kv.timeout(), now))
+        kv.write(revision, |core, now| core.put(kv.bucket, key, value, None, kv.timeout(), now))
     })
 }
 
@@ -177,7 +177,7 @@ pub extern "C" fn natskv_put_string(
 ) -> natskv_code {
     guard(err, || {
         let (kv, key, value) = (required("kv", kv)?, text("key", key)?, text("value", value)?);
-        kv.write(revision, |core, now| core.put(kv.bucket, key, value.as_bytes(), kv.timeout(), now))
+        kv.write(revision, |core, now| core.put(kv.bucket, key, value.as_bytes(), None, kv.timeout(), now))
     })
 }
 
@@ -217,7 +217,7 @@ pub extern "C" fn natskv_update(
 ) -> natskv_code {
     guard(err, || {
         let (kv, key, value) = (required("kv", kv)?, text("key", key)?, bytes("value", value, len)?);
-        kv.write(revision, |core, now| core.update(kv.bucket, key, value, expected, kv.timeout(), now))
+        kv.write(revision, |core, now| core.update(kv.bucket, key, value, expected, None, kv.timeout(), now))
     })
 }
 

@@ -107,7 +107,7 @@ pub extern "C" fn natskv_put_async(
 ) -> natskv_code {
     guard(None, || {
         let (kv, key, value) = (required("kv", kv)?, text("key", key)?, bytes("value", value, len)?);
-        kv.submit(callback, user, op, |core, now| core.put(kv.bucket, key, value, kv.timeout(), now))
+        kv.submit(callback, user, op, |core, now| core.put(kv.bucket, key, value, None, kv.timeout(), now))
     })
 }
 
@@ -123,7 +123,7 @@ pub extern "C" fn natskv_put_string_async(
 ) -> natskv_code {
     guard(None, || {
         let (kv, key, value) = (required("kv", kv)?, text("key", key)?, text("value", value)?);
-        kv.submit(callback, user, op, |core, now| core.put(kv.bucket, key, value.as_bytes(), kv.timeout(), now))
+        kv.submit(callback, user, op, |core, now| core.put(kv.bucket, key, value.as_bytes(), None, kv.timeout(), now))
     })
 }
 
@@ -160,7 +160,7 @@ pub extern "C" fn natskv_update_async(
 ) -> natskv_code {
     guard(None, || {
         let (kv, key, value) = (required("kv", kv)?, text("key", key)?, bytes("value", value, len)?);
-        kv.submit(callback, user, op, |core, now| core.update(kv.bucket, key, value, expected, kv.timeout(), now))
+        kv.submit(callback, user, op, |core, now| core.update(kv.bucket, key, value, expected, None, kv.timeout(), now))
     })
 }
 

@@ -12,8 +12,8 @@ use std::{
 };
 
 use natskv_core::{
-    Action, BucketConfig, BucketId, Client, Compare, ConnId, Error, ErrorCode, Event, Instant, OpId, Outcome, WatchId,
-    WatchItem, WatchOptions,
+    Action, BucketConfig, BucketId, Client, Compare, ConnId, Error, ErrorCode, Event, HandleOptions, Instant, OnDrift,
+    OpId, Outcome, WatchId, WatchItem, WatchOptions,
 };
 use pyo3::{
     buffer::PyBuffer,
@@ -119,31 +119,40 @@ impl Engine {
 
     /// A bucket's handle without asking the server.
     fn bind(&self, py: Python<'_>, bucket: &str) -> PyResult<Bucket> {
-        let id = self.lock(py)?.client.bind(bucket);
+        let id = self.lock(py)?.client.bind(bucket, &HandleOptions::default());
         id.map(|id| Bucket::new(py, id, bucket)).map_err(|error| errors::raise(py, &error))
     }
 
     /// → (Bucket, status as JSON).
     fn open(&self, py: Python<'_>, waiter: Py<PyAny>, bucket: &str, timeout: Time) -> PyResult<u64> {
-        self.begin(py, waiter, None, |core, now| core.open(bucket, timeout.0, now))
+        self.begin(py, waiter, None, |core, now| core.open(bucket, &HandleOptions::default(), timeout.0, now))
     }
 
     /// → (Bucket, status as JSON). An existing bucket must be equal in every field.
     fn create_bucket(&self, py: Python<'_>, waiter: Py<PyAny>, config: &str, timeout: Time) -> PyResult<u64> {
         self.begin(py, waiter, None, |core, now| {
-            core.create_bucket(&BucketConfig::from_json(config)?, Compare::All, timeout.0, now)
+            core.create_bucket(
+                &BucketConfig::from_json(config)?,
+                &HandleOptions::default(),
+                Compare::All,
+                OnDrift::Error,
+                timeout.0,
+                now,
+            )
         })
     }
 
     /// → (Bucket, status as JSON).
     fn update_bucket(&self, py: Python<'_>, waiter: Py<PyAny>, config: &str, timeout: Time) -> PyResult<u64> {
-        self.begin(py, waiter, None, |core, now| core.update_bucket(&BucketConfig::from_json(config)?, timeout.0, now))
+        self.begin(py, waiter, None, |core, now| {
+            core.update_bucket(&BucketConfig::from_json(config)?, &HandleOptions::default(), timeout.0, now)
+        })
     }
 
     /// → (Bucket, status as JSON).
     fn create_or_update_bucket(&self, py: Python<'_>, waiter: Py<PyAny>, config: &str, timeout: Time) -> PyResult<u64> {
         self.begin(py, waiter, None, |core, now| {
-            core.create_or_update_bucket(&BucketConfig::from_json(config)?, timeout.0, now)
+            core.create_or_update_bucket(&BucketConfig::from_json(config)?, &HandleOptions::default(), timeout.0, now)
         })
     }
 
@@ -198,7 +207,7 @@ impl Engine {
         value: Value<'_>,
         timeout: Time,
     ) -> PyResult<u64> {
-        self.begin(py, waiter, None, |core, now| core.put(bucket.id, key, &value, timeout.0, now))
+        self.begin(py, waiter, None, |core, now| core.put(bucket.id, key, &value, None, timeout.0, now))
     }
 
     /// → int, the revision.
@@ -228,7 +237,7 @@ impl Engine {
         revision: Revision,
         timeout: Time,
     ) -> PyResult<u64> {
-        self.begin(py, waiter, None, |core, now| core.update(bucket.id, key, &value, revision.0, timeout.0, now))
+        self.begin(py, waiter, None, |core, now| core.update(bucket.id, key, &value, revision.0, None, timeout.0, now))
     }
 
     /// → int, the marker's revision.
@@ -561,6 +570,7 @@ impl Inner {
         let mut news = Vec::new();
         while let Some(event) = self.client.poll_event() {
             match event {
+                Event::Progress { .. } => {}
                 Event::Done { op, result } => {
                     let Some(waiter) = self.waiters.remove(&op) else { continue }; // cancelled
                     news.push(News::Done(waiter, result));

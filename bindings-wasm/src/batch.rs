@@ -192,6 +192,7 @@ impl Batch {
                 self.error(&error);
             }
             Event::WatchReady(watch) => self.numbers.extend([tag::WATCH_READY, watch.0 as f64]),
+            Event::Progress { .. } => {}
             Event::State(state) => self.state(&state),
             Event::Notice(notice) => self.notice(&notice),
         }
@@ -200,16 +201,17 @@ impl Batch {
     fn outcome(&mut self, op: f64, outcome: Outcome) {
         match outcome {
             Outcome::Unit => self.numbers.extend([tag::UNIT, op]),
-            Outcome::Revision(number) | Outcome::Purged(number) => {
+            Outcome::Revision(number) | Outcome::Purged(number) | Outcome::Count(number) => {
                 self.numbers.extend([tag::NUMBER, op, number as f64])
             }
-            Outcome::Opened(bucket, _) => self.numbers.extend([tag::NUMBER, op, f64::from(bucket.0)]),
+            Outcome::Opened(opened) => self.numbers.extend([tag::NUMBER, op, f64::from(opened.bucket.0)]),
             Outcome::RoundTrip(time) => self.numbers.extend([tag::NUMBER, op, time.as_nanos() as f64 / 1e6]),
             Outcome::Entry(entry) => {
                 self.numbers.extend([tag::ENTRY, op]);
                 self.entry(entry);
             }
-            Outcome::Entries(entries) => {
+            Outcome::Written(_) => self.numbers.extend([tag::UNIT, op]),
+            Outcome::Entries(entries) | Outcome::Many { entries, .. } => {
                 self.numbers.extend([tag::ENTRIES, op, entries.len() as f64]);
                 entries.into_iter().for_each(|entry| self.entry(entry));
             }

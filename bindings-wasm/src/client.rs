@@ -5,7 +5,10 @@
 
 use core::time::Duration;
 
-use natskv_core::{BucketConfig, BucketId, Client, Compare, ConnId, Error, Instant, Lost, OpId, WatchId, WatchOptions};
+use natskv_core::{
+    BucketConfig, BucketId, Client, Compare, ConnId, Error, HandleOptions, Instant, Lost, OnDrift, OpId, WatchId,
+    WatchOptions,
+};
 use wasm_bindgen::prelude::*;
 
 use crate::{batch::Batch, options};
@@ -65,28 +68,35 @@ impl Engine {
     // ── buckets
 
     pub fn bind(&mut self, bucket: &str) -> Started {
-        self.client.bind(bucket).map(|bucket| f64::from(bucket.0)).map_err(thrown)
+        self.client.bind(bucket, &HandleOptions::default()).map(|bucket| f64::from(bucket.0)).map_err(thrown)
     }
 
     pub fn open(&mut self, bucket: &str, timeout: Option<f64>, now: f64) -> Started {
-        started(self.client.open(bucket, wait(timeout), at(now)))
+        started(self.client.open(bucket, &HandleOptions::default(), wait(timeout), at(now)))
     }
 
     /// `config` is SPEC.md's JSON form; `given`: an existing bucket may differ in what `config` does not name.
     pub fn create_bucket(&mut self, config: &str, given: bool, timeout: Option<f64>, now: f64) -> Started {
         let config = BucketConfig::from_json(config).map_err(thrown)?;
         let compare = if given { Compare::Given } else { Compare::All };
-        started(self.client.create_bucket(&config, compare, wait(timeout), at(now)))
+        started(self.client.create_bucket(
+            &config,
+            &HandleOptions::default(),
+            compare,
+            OnDrift::Error,
+            wait(timeout),
+            at(now),
+        ))
     }
 
     pub fn update_bucket(&mut self, config: &str, timeout: Option<f64>, now: f64) -> Started {
         let config = BucketConfig::from_json(config).map_err(thrown)?;
-        started(self.client.update_bucket(&config, wait(timeout), at(now)))
+        started(self.client.update_bucket(&config, &HandleOptions::default(), wait(timeout), at(now)))
     }
 
     pub fn create_or_update_bucket(&mut self, config: &str, timeout: Option<f64>, now: f64) -> Started {
         let config = BucketConfig::from_json(config).map_err(thrown)?;
-        started(self.client.create_or_update_bucket(&config, wait(timeout), at(now)))
+        started(self.client.create_or_update_bucket(&config, &HandleOptions::default(), wait(timeout), at(now)))
     }
 
     pub fn delete_bucket(&mut self, bucket: &str, timeout: Option<f64>, now: f64) -> Started {
@@ -116,7 +126,7 @@ impl Engine {
     }
 
     pub fn put(&mut self, bucket: u32, key: &str, value: &[u8], timeout: Option<f64>, now: f64) -> Started {
-        started(self.client.put(BucketId(bucket), key, value, wait(timeout), at(now)))
+        started(self.client.put(BucketId(bucket), key, value, None, wait(timeout), at(now)))
     }
 
     pub fn create(
@@ -140,7 +150,7 @@ impl Engine {
         timeout: Option<f64>,
         now: f64,
     ) -> Started {
-        started(self.client.update(BucketId(bucket), key, value, revision as u64, wait(timeout), at(now)))
+        started(self.client.update(BucketId(bucket), key, value, revision as u64, None, wait(timeout), at(now)))
     }
 
     pub fn delete(&mut self, bucket: u32, key: &str, expected: Option<f64>, timeout: Option<f64>, now: f64) -> Started {

@@ -130,6 +130,7 @@ impl Live {
             while let Some(event) = self.client.poll_event() {
                 is_idle = false;
                 match event {
+                    Event::Progress { .. } => {}
                     Event::Done { op, result } => {
                         assert!(self.done.insert(op.0, result).is_none(), "two Done for {op:?}");
                     }

@@ -88,7 +88,6 @@ pub(crate) struct Plan {
     pub(crate) heartbeat: Duration,
     pub(crate) inactive_threshold: Duration,
     pub(crate) request_timeout: Duration,
-    pub(crate) max_filters: usize,
 }
 
 #[derive(Debug)]
@@ -100,7 +99,8 @@ pub(crate) struct Ordered {
     sid: u64,
     inbox: String,
     name: String,
-    /// One subject that covers the plan's filters, where the server cannot take them all: what is too much is left out here.
+    /// One subject that covers the plan's filters, where the server does not take filters that cross (before 2.14): what is too much
+    /// is left out here.
     widened: Option<Vec<String>>,
     failures: u32,
     is_open: bool,
@@ -119,7 +119,6 @@ impl Ordered {
     /// Subscribes and asks for the consumer, now or when there is a connection.
     pub(crate) fn start(id: u64, plan: Plan, net: &mut Net, now: Instant) -> Result<Self, Error> {
         let tracker = Tracker::new(plan.policy, plan.has_single_revisions);
-        let widened = (plan.filters.len() > plan.max_filters).then(|| covering(&plan.filters));
         let mut ordered = Self {
             id,
             plan,
@@ -128,7 +127,7 @@ impl Ordered {
             sid: 0,
             inbox: String::new(),
             name: String::new(),
-            widened,
+            widened: None,
             failures: 0,
             is_open: false,
             is_in_doubt: false,
@@ -141,6 +140,11 @@ impl Ordered {
             ordered.create(net, now)?;
         }
         Ok(ordered)
+    }
+
+    /// The consumer's number here.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 
     pub(crate) fn sid(&self) -> u64 {
@@ -169,6 +173,23 @@ impl Ordered {
         self.state = State::Offline;
     }
 
+    /// Another consumer of the same watch found that the bucket was made anew, at `created`: so this one starts anew too.
+    pub(crate) fn reset(&mut self, created: Option<String>, net: &mut Net, now: Instant) {
+        self.tracker.reset();
+        self.plan.stream_created = created;
+        self.replace(net, now);
+    }
+
+    /// `created` of the stream it is known to be of.
+    pub(crate) fn stream_created(&self) -> Option<&str> {
+        self.plan.stream_created.as_deref()
+    }
+
+    /// Whether it is asked for this subject.
+    pub(crate) fn covers(&self, subject: &str) -> bool {
+        self.plan.filters.iter().any(|filter| subject::covers(filter, subject))
+    }
+
     /// Unread messages were dropped by the owner: go on behind `position`, the last one handed out.
     pub(crate) fn rewind(&mut self, position: u64, is_caught_up: bool, net: &mut Net, now: Instant) {
         self.tracker.rewind(position, is_caught_up);
@@ -182,8 +203,7 @@ impl Ordered {
 
     /// Whether a delivered subject is one that was asked for, where the consumer's filter is wider.
     pub(crate) fn is_wanted(&self, subject: &[u8]) -> bool {
-        let is_match = |subject| self.plan.filters.iter().any(|filter| subject::covers(filter, subject));
-        self.widened.is_none() || core::str::from_utf8(subject).is_ok_and(is_match)
+        self.widened.is_none() || core::str::from_utf8(subject).is_ok_and(|subject| self.covers(subject))
     }
 
     /// What the consumer filters by.
@@ -386,7 +406,7 @@ impl Ordered {
         self.tracker.restart();
         net.subscribe(&self.inbox, self.sid);
         let body = self.create_request().to_string();
-        let ask = Ask { payload: body.as_bytes(), on_loss: OnLoss::Fail, headers: &[] };
+        let ask = Ask { payload: body.as_bytes(), on_loss: OnLoss::Fail, ..Ask::default() };
         let subject = create_subject(&self.plan.api_prefix, &self.plan.stream, &self.name, self.filters());
         let request =
             net.request(Owner::Consumer(self.id), &subject, ask).inspect_err(|_| net.unsubscribe(self.sid))?;

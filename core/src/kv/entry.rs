@@ -1,8 +1,9 @@
 //! One revision of a key, as every read and watch hands it out, and the one rule that tells a value from a marker.
 
-use alloc::{boxed::Box, format, string::String, vec::Vec};
+use alloc::{boxed::Box, format, vec::Vec};
+use core::time::Duration;
 
-use crate::proto::headers::Headers;
+use crate::{kv::ttl, proto::headers::Headers};
 
 /// What the revision did to its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,8 +46,10 @@ impl Operation {
 /// One revision of a key. Key, headers and value share one allocation.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
+    /// The key; the key as stored where that is another; headers; value.
     bytes: Box<[u8]>,
     key_end: u32,
+    raw_end: u32,
     headers_end: u32,
     /// The revision: the sequence of the message in the bucket's stream, so unique in the bucket.
     pub revision: u64,
@@ -58,11 +61,14 @@ pub struct Entry {
     pub operation: Operation,
     /// Length of the value; also where only metadata was asked for and `value()` is empty.
     pub length: u64,
+    /// When it expires by its own TTL or the bucket's (as far as the handle knows it), in nanoseconds since 1970 (UTC). None: never.
+    pub expires_ns: Option<i64>,
 }
 
 impl Entry {
     pub(crate) fn new(
-        key: &[u8],
+        key: &str,
+        raw_key: &str,
         headers: &Headers<'_>,
         value: &[u8],
         revision: u64,
@@ -70,21 +76,36 @@ impl Entry {
         delta: u64,
     ) -> Self {
         let block = headers.block();
-        let key = String::from_utf8_lossy(key); // borrows unless some writer's key is not UTF-8
-        let mut bytes = Vec::with_capacity(key.len() + block.len() + value.len());
+        let raw = if raw_key == key { "" } else { raw_key };
+        let mut bytes = Vec::with_capacity(key.len() + raw.len() + block.len() + value.len());
         bytes.extend_from_slice(key.as_bytes());
+        bytes.extend_from_slice(raw.as_bytes());
         bytes.extend_from_slice(block);
         bytes.extend_from_slice(value);
         let length = headers.last_u64("Nats-Msg-Size").filter(|_| value.is_empty()).unwrap_or(value.len() as u64);
-        Self {
+        let mut entry = Self {
             key_end: key.len() as u32,
-            headers_end: (key.len() + block.len()) as u32,
+            raw_end: (key.len() + raw.len()) as u32,
+            headers_end: (key.len() + raw.len() + block.len()) as u32,
             bytes: bytes.into_boxed_slice(),
             revision,
             created_ns,
             delta,
             operation: Operation::of(headers),
             length,
+            expires_ns: None,
+        };
+        if let Some(ttl) = entry.ttl() {
+            entry.limit_age(i64::try_from(ttl.as_nanos()).unwrap_or_default());
+        }
+        entry
+    }
+
+    /// It expires at this age, in nanoseconds, if not before; 0: never.
+    pub(crate) fn limit_age(&mut self, age_ns: i64) {
+        if age_ns > 0 {
+            let at = self.created_ns.saturating_add(age_ns);
+            self.expires_ns = Some(self.expires_ns.map_or(at, |other| other.min(at)));
         }
     }
 
@@ -98,9 +119,21 @@ impl Entry {
         &self.bytes[self.headers_end as usize..]
     }
 
+    /// The key as it stands in the bucket; another than `key` where a codec is used.
+    pub fn raw_key(&self) -> &str {
+        if self.raw_end == self.key_end {
+            return self.key();
+        }
+        core::str::from_utf8(&self.bytes[self.key_end as usize..self.raw_end as usize]).unwrap_or_default()
+    }
+
+    fn header_block(&self) -> Headers<'_> {
+        Headers::parse(&self.bytes[self.raw_end as usize..self.headers_end as usize])
+    }
+
     /// The message's headers in the order they were stored, names as written.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        Headers::parse(&self.bytes[self.key_end as usize..self.headers_end as usize]).iter()
+        self.header_block().iter()
     }
 
     /// Whether this is a delete or purge marker, not a value.
@@ -110,12 +143,17 @@ impl Entry {
 
     /// Why the server itself put the marker: `MaxAge`, `Purge` or `Remove` (server 2.11+). None for all other entries.
     pub fn marker_reason(&self) -> Option<&[u8]> {
-        Headers::parse(&self.bytes[self.key_end as usize..self.headers_end as usize]).last("Nats-Marker-Reason")
+        self.header_block().last("Nats-Marker-Reason")
     }
 
-    /// The `Nats-TTL` that the message was written with, as it stands in the header (`60`, `1500ms`). None without one.
-    pub fn ttl(&self) -> Option<&[u8]> {
-        Headers::parse(&self.bytes[self.key_end as usize..self.headers_end as usize]).last("Nats-TTL")
+    /// The TTL that this revision was written with (`Nats-TTL`). None: without one, or with `never`.
+    pub fn ttl(&self) -> Option<Duration> {
+        self.header_block().last("Nats-TTL").and_then(ttl::parse)
+    }
+
+    /// How much time is left at `unix_ns` until it expires; None: it does not.
+    pub fn remaining_ttl(&self, unix_ns: i64) -> Option<Duration> {
+        self.expires_ns.map(|at| Duration::from_nanos(at.saturating_sub(unix_ns).max(0) as u64))
     }
 
     /// Bytes held by this entry.
