@@ -91,6 +91,8 @@ impl Client {
             inactive_threshold: config.inactive_threshold,
             request_timeout: config.request_timeout,
             max_filters: config.max_filters.max(1),
+            max_in_flight: config.max_in_flight.max(1),
+            seen_keys: config.seen_keys,
             retry_writes: config.retry_writes,
         };
         let (max_operations, watch_limit) = (config.max_operations.min(Slab::<Op>::MAX / 4), config.watch_limit);
