@@ -1,22 +1,23 @@
 //! What a client can be told, and every default and bound in one table.
 
 use alloc::{string::String, vec, vec::Vec};
-use core::time::Duration;
+use core::{fmt, time::Duration};
 
-/// A client's configuration. `Config::default()` connects to `nats://127.0.0.1:4222`.
-#[derive(Clone, Debug)]
+use crate::session::{auth::Credentials, pool};
+
+/// A client's configuration. `Config::default()` connects to `nats://127.0.0.1:4222`. Debug shows no secret.
+#[derive(Clone)]
 pub struct Config {
     /// Server URLs: `nats://`, `tls://`, `ws://` or `wss://`, or `host[:port]`. `user:password@` or `token@` in a URL win over
     /// the fields below. Default: `nats://127.0.0.1:4222`.
     pub servers: Vec<String>,
     /// The client's name in the server's monitoring. Default: none.
     pub name: Option<String>,
-    /// User name. Default: none.
-    pub user: Option<String>,
-    /// Password of `user`. Default: none.
-    pub password: Option<String>,
-    /// Token, instead of user and password. Default: none.
-    pub token: Option<String>,
+    /// Who the client says it is. Default: nobody.
+    pub credentials: Credentials,
+    /// Whether `Action::Credentials` asks for them before each connection, instead. Servers whose URL names some are not asked for.
+    /// Default: false.
+    pub asks_credentials: bool,
     /// Whether TLS must be used even where the scheme and the server do not ask for it. Default: false.
     pub tls: bool,
     /// TLS before the server's INFO (`handshake_first`, server 2.10.4+). Default: false.
@@ -81,9 +82,8 @@ impl Default for Config {
         Self {
             servers: vec![String::from("nats://127.0.0.1:4222")],
             name: None,
-            user: None,
-            password: None,
-            token: None,
+            credentials: Credentials::default(),
+            asks_credentials: false,
             tls: false,
             tls_first: false,
             lang: "rust",
@@ -112,5 +112,12 @@ impl Default for Config {
             inactive_threshold: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),
         }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let servers: Vec<String> = self.servers.iter().map(|urls| pool::without_credentials(urls)).collect();
+        f.debug_struct("Config").field("servers", &servers).field("name", &self.name).finish_non_exhaustive()
     }
 }

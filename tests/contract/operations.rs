@@ -383,6 +383,25 @@ fn drain_closes_when_the_last_operation_ends_however_it_ends() {
 }
 
 #[test]
+fn a_drain_that_takes_too_long_says_so() {
+    let (mut rig, b) = with_bucket(Rig::connected());
+    let op = rig.call(|c, now| c.put(b, "k", b"v", None, Some(Duration::from_secs(60)), now)).expect("put");
+    assert!(rig.call(|c, now| c.drain_within(Duration::ZERO, now)).is_err());
+    rig.call(|c, now| c.drain_within(Duration::from_secs(40), now)).expect("drain");
+    rig.call(|c, now| c.drain(now)); // the first one holds
+    rig.pass(Duration::from_secs(39));
+    assert!(!rig.is_done(op));
+    rig.pass(Duration::from_secs(1));
+    let ended = rig.result(op).as_ref().expect_err("cut off").clone();
+    assert_eq!((ended.code, ended.maybe_applied), (ErrorCode::Timeout, true));
+    assert!(
+        matches!(rig.client.state(), natskv_core::State::Closed(Some(error)) if error.code == ErrorCode::Timeout),
+        "{:?}",
+        rig.client.state()
+    );
+}
+
+#[test]
 fn a_bucket_has_one_handle_however_often_it_is_opened() {
     let mut rig = Rig::connected();
     let bound = rig.client.bind("b", &HandleOptions::default()).expect("bind");

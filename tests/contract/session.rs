@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use natskv_core::{Action, Config, ErrorCode, Lost, State};
+use natskv_core::{Action, Config, Credentials, ErrorCode, Lost, State};
 use natskv_kit::rig::{INFO, Rig};
 
 #[test]
 fn connect_and_ping_go_out_in_one_write() {
-    let mut rig = Rig::new(Config { user: Some("bob".into()), password: Some("p\"w".into()), ..Config::default() });
+    let credentials = Credentials { user: Some("bob".into()), password: Some("p\"w".into()), ..Credentials::default() };
+    let mut rig = Rig::new(Config { credentials, ..Config::default() });
     rig.open();
     assert_eq!(rig.written, "", "nothing is sent before INFO");
     rig.receive(INFO);
@@ -87,6 +88,31 @@ fn the_pool_is_tried_in_turn_and_grows_by_discovery() {
         .collect();
     assert_eq!(&dialled[..2], ["nats://a:4222", "nats://b:4222"]);
     assert!(dialled[2..].contains(&"nats://c:4333".to_string()), "{dialled:?}");
+}
+
+#[test]
+fn an_address_learnt_from_a_server_has_that_servers_name_on_its_certificate() {
+    let mut rig =
+        Rig::new(Config { servers: vec!["tls://cluster.example".into()], tls_first: true, ..Config::default() });
+    rig.open();
+    rig.receive("INFO {\"headers\":true,\"connect_urls\":[\"10.0.0.7:4222\",\"b.example:4222\"]}\r\nPONG\r\n");
+    for _ in 0..4 {
+        rig.lose();
+        rig.pass(Duration::from_secs(10));
+    }
+    let names: Vec<(&str, &str)> = rig
+        .actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Connect { server, .. } => Some((server.host.as_str(), server.tls_name.as_str())),
+            _ => None,
+        })
+        .collect();
+    for expected in
+        [("cluster.example", "cluster.example"), ("10.0.0.7", "cluster.example"), ("b.example", "b.example")]
+    {
+        assert!(names.contains(&expected), "{expected:?} in {names:?}");
+    }
 }
 
 #[test]
@@ -250,6 +276,19 @@ fn tls_is_asked_for_when_either_side_wants_it() {
         "{:?}",
         rig.client.state()
     );
+}
+
+#[test]
+fn what_came_in_the_clear_behind_info_is_forgotten() {
+    let mut rig = Rig::new(Config::default());
+    rig.open();
+    rig.receive(
+        "INFO {\"headers\":true,\"tls_required\":true}\r\nINFO {\"connect_urls\":[\"evil:1\"]}\r\nINFO {\"connect_urls\":[",
+    );
+    rig.call(|c, now| c.transport_secured(natskv_core::ConnId(1), now));
+    rig.receive("PONG\r\n");
+    assert_eq!(rig.client.state(), &State::Connected);
+    assert!(!rig.client.server_info().is_some_and(|info| info.json.contains("evil")));
 }
 
 #[test]

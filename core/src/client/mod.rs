@@ -46,7 +46,10 @@ use crate::{
         subject,
     },
     rng::Rng,
-    session::{Change, Session},
+    session::{
+        Change, Session,
+        auth::{Credentials, Signature},
+    },
     slab::Slab,
     time::Instant,
     timers::Timer,
@@ -594,13 +597,25 @@ impl Client {
         self.watches.remove(watch.0);
     }
 
-    /// No new operations; finishes those in flight, ends the watches, then closes. Longest for `Config::drain_timeout`.
+    /// No new operations; finishes those in flight, ends the watches, then closes. Longest for `Config::drain_timeout`: what is not
+    /// finished by then fails with TIMEOUT, which is also the error of `State::Closed`.
     pub fn drain(&mut self, now: Instant) {
+        self.begin_drain(self.drain_timeout, now);
+    }
+
+    /// The same, with a time of its own.
+    pub fn drain_within(&mut self, timeout: Duration, now: Instant) -> Result<(), Error> {
+        check_timeout(Some(timeout))?;
+        self.begin_drain(timeout, now);
+        Ok(())
+    }
+
+    fn begin_drain(&mut self, timeout: Duration, now: Instant) {
         self.advance(now);
         if self.drain_deadline.is_some() || matches!(self.state, State::Closed(_)) {
             return;
         }
-        self.drain_deadline = Some(self.now + self.drain_timeout);
+        self.drain_deadline = Some(self.now + timeout);
         self.set_state(State::Draining);
         self.end_watches(&Error::from_code(ErrorCode::Closed));
         self.close_if_drained();
@@ -643,7 +658,26 @@ impl Client {
     pub fn transport_secured(&mut self, conn: ConnId, now: Instant) {
         self.advance(now);
         if self.net.session.is_current(conn) {
-            self.net.session.on_secured();
+            let change = self.net.session.on_secured(&mut self.net.rng, self.now);
+            self.apply(change);
+        }
+    }
+
+    /// The answer to `Action::Credentials`. An error ends this attempt to connect, not the client.
+    pub fn credentials(&mut self, conn: ConnId, given: Result<Credentials, Error>, now: Instant) {
+        self.advance(now);
+        if self.net.session.is_current(conn) {
+            let change = self.net.session.on_credentials(given, &mut self.net.rng, self.now);
+            self.apply(change);
+        }
+    }
+
+    /// The answer to `Action::Sign`. An error ends this attempt to connect, not the client.
+    pub fn signature(&mut self, conn: ConnId, given: Result<Signature, Error>, now: Instant) {
+        self.advance(now);
+        if self.net.session.is_current(conn) {
+            let change = self.net.session.on_signature(given, &mut self.net.rng, self.now);
+            self.apply(change);
         }
     }
 
@@ -674,7 +708,8 @@ impl Client {
                 Err(error) => self.net.session.abandon(error, &mut self.net.rng, self.now),
             };
             self.apply(change);
-            if !self.net.session.is_current(conn) {
+            // What comes in the clear behind the INFO that starts TLS is nobody's word.
+            if !self.net.session.is_current(conn) || self.net.session.is_securing() {
                 return self.close_if_drained();
             }
         }
@@ -704,7 +739,7 @@ impl Client {
             }
         }
         if self.drain_deadline.is_some_and(|deadline| deadline <= self.now) {
-            self.end(None);
+            self.end(Some(Error::new(ErrorCode::Timeout, "drain: what was in flight did not end in the time allowed")));
         }
         self.close_if_drained();
         self.sweep();

@@ -3,7 +3,11 @@
 use alloc::{boxed::Box, format, vec::Vec};
 use core::time::Duration;
 
-use crate::{kv::ttl, proto::headers::Headers};
+use crate::{
+    error::Error,
+    kv::ttl,
+    proto::headers::{Headers, encode_block},
+};
 
 /// What the revision did to its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -156,11 +160,89 @@ impl Entry {
         self.expires_ns.map(|at| Duration::from_nanos(at.saturating_sub(unix_ns).max(0) as u64))
     }
 
+    /// An entry that no server sent, for the tests of programs that read entries. Its headers are those by which `operation` and `ttl`
+    /// (at least 1 s) are told, then `headers`.
+    #[expect(clippy::too_many_arguments, reason = "its fields")]
+    pub fn sample(
+        key: &str,
+        operation: Operation,
+        ttl: Option<Duration>,
+        headers: &[(&str, &str)],
+        value: &[u8],
+        revision: u64,
+        created_ns: i64,
+        delta: u64,
+    ) -> Result<Self, Error> {
+        let ttl = ttl.map(ttl::header).transpose()?;
+        let mut all = Vec::with_capacity(headers.len() + 2);
+        if operation != Operation::Put {
+            all.push(("KV-Operation", operation.name()));
+        }
+        all.extend(ttl.as_deref().map(|ttl| ("Nats-TTL", ttl)));
+        all.extend_from_slice(headers);
+        let mut block = Vec::new();
+        if !all.is_empty() {
+            encode_block(&all, &mut block)?;
+        }
+        Ok(Self::new(key, key, &Headers::parse(&block), value, revision, created_ns, delta))
+    }
+
+    /// The whole entry as bytes that `from_bytes` reads, for copies in other processes that use the same version of natskv.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(FIXED + self.bytes.len());
+        out.extend_from_slice(&[FORMAT, self.operation as u8, u8::from(self.expires_ns.is_some())]);
+        for end in [self.key_end, self.raw_end, self.headers_end] {
+            out.extend_from_slice(&end.to_le_bytes());
+        }
+        let times = [self.created_ns, self.expires_ns.unwrap_or_default()].map(|time| time as u64);
+        for number in [self.revision, self.delta, self.length].into_iter().chain(times) {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
+        out.extend_from_slice(&self.bytes);
+        out
+    }
+
+    /// The entry that `to_bytes` wrote. Anything else is INVALID_ARGUMENT.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        Self::read(bytes).ok_or_else(|| Error::argument("not the bytes of an entry, or of another version of natskv"))
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (fixed, rest) = bytes.split_at_checked(FIXED)?;
+        let ([FORMAT, operation, expires], numbers) = fixed.split_first_chunk()? else { return None };
+        let operation = [Operation::Put, Operation::Delete, Operation::Purge].into_iter().nth((*operation).into())?;
+        let (ends, numbers) = numbers.split_at_checked(12)?;
+        let mut ends = ends.chunks_exact(4).filter_map(|end| Some(u32::from_le_bytes(end.try_into().ok()?)));
+        let mut numbers = numbers.chunks_exact(8).filter_map(|n| Some(u64::from_le_bytes(n.try_into().ok()?)));
+        let (key_end, raw_end, headers_end) = (ends.next()?, ends.next()?, ends.next()?);
+        core::str::from_utf8(rest.get(..key_end as usize)?).ok()?;
+        core::str::from_utf8(rest.get(key_end as usize..raw_end as usize)?).ok()?;
+        rest.get(raw_end as usize..headers_end as usize)?;
+        let (revision, delta, length) = (numbers.next()?, numbers.next()?, numbers.next()?);
+        let (created_ns, expires_ns) = (numbers.next()? as i64, numbers.next()? as i64);
+        Some(Self {
+            bytes: rest.into(),
+            key_end,
+            raw_end,
+            headers_end,
+            revision,
+            created_ns,
+            delta,
+            operation,
+            length,
+            expires_ns: (*expires != 0).then_some(expires_ns),
+        })
+    }
+
     /// Bytes held by this entry.
     pub(crate) fn size(&self) -> usize {
         self.bytes.len() + size_of::<Self>()
     }
 }
+
+/// The form that `to_bytes` writes, and how much of it comes before keys, headers and value.
+const FORMAT: u8 = 1;
+const FIXED: usize = 3 + 3 * 4 + 5 * 8;
 
 impl core::fmt::Debug for Entry {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -171,5 +253,41 @@ impl core::fmt::Debug for Entry {
             self.revision,
             self.length
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_of_an_entry_are_the_entry_or_an_error() {
+        let headers = [("A", "1"), ("A", "2")];
+        let ttl = Some(Duration::from_millis(1500));
+        let mut entry = Entry::sample("k", Operation::Delete, ttl, &headers, b"", 7, -5, 2).expect("it is well");
+        assert_eq!((entry.operation, entry.ttl(), entry.expires_ns), (Operation::Delete, ttl, Some(1_499_999_995)));
+        assert_eq!(entry.headers().filter(|(name, _)| *name == "A").count(), 2);
+        for length in [0, u64::MAX] {
+            entry.length = length;
+            let bytes = entry.to_bytes();
+            assert_eq!(Entry::from_bytes(&bytes), Ok(entry.clone()));
+            for cut in 0..bytes.len() {
+                let _ = Entry::from_bytes(&bytes[..cut]); // must not panic; a cut in the value is a shorter value
+            }
+            for at in 0..FIXED {
+                let mut wrong = bytes.clone();
+                wrong[at] = 0xFF;
+                let _ = Entry::from_bytes(&wrong);
+            }
+        }
+        assert!(Entry::from_bytes(b"").is_err());
+        assert!(Entry::sample("k", Operation::Put, None, &[("A", "1\r\nB: 2")], b"", 1, 0, 0).is_err());
+    }
+
+    #[test]
+    fn an_encoded_key_survives() {
+        let entry = Entry::new("a b", "a=20b", &Headers::default(), b"v", 1, 0, 0);
+        let copy = Entry::from_bytes(&entry.to_bytes()).expect("it is well");
+        assert_eq!((copy.key(), copy.raw_key(), copy.value()), ("a b", "a=20b", &b"v"[..]));
     }
 }

@@ -9,6 +9,7 @@ import { life } from "./browser-life.mjs";
 import { certificates } from "./certificates.mjs";
 import { control, dist, here, natskv, root, scenarios, tool, wanted } from "./dev.mjs";
 import { equal, ok } from "./expect.mjs";
+import { FORMS, runsIn } from "./scenarios.mjs";
 import { serve } from "./serve.mjs";
 import { Server } from "./server.mjs";
 import { tests } from "./suite.mjs";
@@ -63,13 +64,15 @@ describe("a page in Chromium", { timeout: 10 * TIMEOUT_MS }, () => {
     await files?.end();
   });
 
-  describe("scenarios", () => {
-    for (const { name, scenario } of wanted("scenarios") ? all : []) {
-      it(name, { skip, timeout: TIMEOUT_MS }, async () => {
-        passed(await page.evaluate(([scenario, url]) => window.natskvScenario(scenario, url), [scenario, server.ws]));
-      });
-    }
-  });
+  for (const form of FORMS.filter(wanted)) {
+    describe(`scenarios, ${form}`, () => {
+      for (const { name, scenario } of all.filter(({ scenario }) => runsIn(form, scenario))) {
+        it(name, { skip, timeout: TIMEOUT_MS }, async () => {
+          passed(await page.evaluate((given) => window.natskvScenario(...given), [scenario, form, server.ws]));
+        });
+      }
+    });
+  }
 
   describe("promises", () => {
     for (const [at, test] of wanted("promises") ? tests.entries() : []) {
