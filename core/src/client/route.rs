@@ -211,7 +211,7 @@ impl Client {
     fn tell_progress(&mut self, id: u64) {
         let Some(op) = self.op_mut(id) else { return };
         if let Some((done, total)) = op.verb.done_of()
-            && (done >= op.told + (total / 100).max(1) || (done == total && op.told < total))
+            && (done >= op.told + total.div_ceil(100).max(1) || (done == total && op.told < total))
         {
             op.told = done;
             self.events.push_back(Event::Progress { op: OpId(id), done, total });

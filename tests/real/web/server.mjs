@@ -26,12 +26,12 @@ export class Server {
     server.folder = await mkdtemp(join(tmpdir(), "natskv-web-"));
     server.port = await freePort();
     server.wsPort = await freePort();
-    server.monitor = `http://127.0.0.1:${await freePort()}`;
+    server.monitorPort = await freePort();
     server.config = join(server.folder, "nats.conf");
     await writeFile(
       server.config,
       `listen: "127.0.0.1:${server.port}"
-      http: "${server.monitor.slice(7)}"
+      http: "127.0.0.1:${server.monitorPort}"
       jetstream { store_dir: "${server.folder}/store" }
       websocket { listen: "127.0.0.1:${server.wsPort}", ${websocket} }
       ${extra}`,
@@ -46,6 +46,10 @@ export class Server {
 
   get ws() {
     return `ws://127.0.0.1:${this.wsPort}`;
+  }
+
+  get monitor() {
+    return `http://127.0.0.1:${this.monitorPort}`;
   }
 
   /** Starts the process, also after `kill`, on the same ports and store. */
