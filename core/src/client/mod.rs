@@ -789,7 +789,7 @@ fn check(config: &Config) -> Result<String, Error> {
     if config.websocket_in_core && !cfg!(feature = "websocket") {
         return Err(Error::new(ErrorCode::Unsupported, "websocket_in_core: this core is built without WebSocket"));
     }
-    let named = |name: &str, error: Error| Error { message: format!("{name}: {}", error.message).into(), ..error };
+    let named = |name: &str, error: Error| error.about(name);
     subject::check_publish(&config.inbox_prefix).map_err(|error| named("inbox_prefix", error))?;
     if config.watch_heartbeat < Duration::from_millis(100) {
         return Err(Error::argument(format!(

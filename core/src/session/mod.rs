@@ -339,7 +339,7 @@ impl Session {
             }
             Err(error) => {
                 let text = format!("no credentials for {}: {}", self.server_url(), error.message);
-                self.on_lost(Error { message: text.into(), ..error }, Ending::Broken, rng, now)
+                self.on_lost(error.saying(text), Ending::Broken, rng, now)
             }
         }
     }
@@ -352,7 +352,7 @@ impl Session {
             Ok(signature) => self.send_connect(Some(&signature), rng, now),
             Err(error) => {
                 let text = format!("no signature for {}: {}", self.server_url(), error.message);
-                self.abandon(Error { message: text.into(), ..error }, rng, now)
+                self.abandon(error.saying(text), rng, now)
             }
         }
     }
@@ -394,10 +394,10 @@ impl Session {
                     return Read::Nats(bytes);
                 }
                 Inbound::Lost(error) => {
-                    let (server, text) = (self.server_url(), &error.message);
+                    let server = self.server_url();
                     let error = match self.is_ready() {
-                        true => Error { message: format!("connection to {server} lost: {text}").into(), ..error },
-                        false => Error::new(ErrorCode::ConnectFailed, format!("{server}: {text}")),
+                        true => error.about(format_args!("connection to {server} lost")),
+                        false => Error::new(ErrorCode::ConnectFailed, format!("{server}: {}", error.message)),
                     };
                     return Read::Lost(self.abandon(error, rng, now));
                 }
@@ -572,7 +572,7 @@ impl Session {
             }
             Err(error) => {
                 let text = format!("{}: {}", self.server_url(), error.message);
-                self.abandon(Error { message: text.into(), ..error }, rng, now)
+                self.abandon(error.saying(text), rng, now)
             }
         }
     }
