@@ -6,3 +6,4 @@ mod every_call;
 mod operations;
 mod session;
 mod transcript;
+mod websocket;
