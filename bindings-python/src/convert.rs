@@ -119,6 +119,7 @@ fn set_option(config: &mut Config, name: &str, value: &Bound<'_, PyAny>) -> PyRe
         "max_pings_out" => config.max_pings_out = value.extract()?,
         "reconnect" => config.reconnect = value.extract()?,
         "max_reconnects" => config.max_reconnects = value.extract()?,
+        "retry_first_connect" => config.retry_first_connect = value.extract()?,
         "reconnect_wait" => set_time(&mut config.reconnect_wait, value)?,
         "max_reconnect_wait" => set_time(&mut config.max_reconnect_wait, value)?,
         "randomize_servers" => config.randomize_servers = value.extract()?,
@@ -146,12 +147,17 @@ pub(crate) fn outcome(py: Python<'_>, outcome: Outcome, bucket: Option<&Py<PyStr
         Outcome::Unit => Ok(py.None()),
         Outcome::Revision(revision) => revision.into_py_any(py),
         Outcome::Entry(found) => entry(found).into_py_any(py),
-        Outcome::Entries(entries) => entries.into_iter().map(entry).collect::<Vec<_>>().into_py_any(py),
+        Outcome::Written(_) => Ok(py.None()),
+        Outcome::Entries(entries) | Outcome::Many { entries, .. } => {
+            entries.into_iter().map(entry).collect::<Vec<_>>().into_py_any(py)
+        }
         Outcome::Names(names) => names.into_py_any(py),
-        Outcome::Opened(id, status) => (Bucket::new(py, id, &status.bucket), status.to_json()).into_py_any(py),
+        Outcome::Opened(opened) => {
+            (Bucket::new(py, opened.bucket, &opened.status.bucket), opened.status.to_json()).into_py_any(py)
+        }
         Outcome::Status(status) => status.to_json().into_py_any(py),
         Outcome::Statuses(statuses) => statuses.iter().map(|s| s.to_json()).collect::<Vec<_>>().into_py_any(py),
-        Outcome::Purged(count) => count.into_py_any(py),
+        Outcome::Purged(count) | Outcome::Count(count) => count.into_py_any(py),
         Outcome::RoundTrip(time) => time.as_secs_f64().into_py_any(py),
         Outcome::Json(text) => text.into_py_any(py),
     }

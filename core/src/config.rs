@@ -70,8 +70,13 @@ pub struct Config {
     pub max_operations: usize,
     /// The largest message a server may send. Default: 64 MiB.
     pub max_message: usize,
-    /// Filters in one consumer. Default: 256.
+    /// Filters in one consumer; a watch of more has several consumers, at most 64. Default: 256.
     pub max_filters: usize,
+    /// Writes or reads of one `put_many`, `clear` or `get_many` in flight at a time. Default: 1024.
+    pub max_in_flight: usize,
+    /// Keys per bucket of which is remembered what this client wrote or read last, so that no lagging replica takes it back; 16 bytes
+    /// each. Default: 4096.
+    pub seen_keys: usize,
     /// Idle heartbeat asked of a watch's consumer; two missed ones make it anew. Default: 5 s; at least 100 ms.
     pub watch_heartbeat: Duration,
     /// How long the server keeps a consumer nobody listens to. Default: 30 s.
@@ -112,6 +117,8 @@ impl Default for Config {
             max_operations: 65_536,
             max_message: 64 << 20,
             max_filters: 256,
+            max_in_flight: 1024,
+            seen_keys: 4096,
             watch_heartbeat: Duration::from_secs(5),
             inactive_threshold: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),

@@ -24,11 +24,11 @@
 //! Here "the world" is a transcript; with a socket in its place this is a client.
 //!
 //! ```
-//! use natskv_core::{Action, Client, Config, ConnId, Event, Instant, Outcome};
+//! use natskv_core::{Action, Client, Config, ConnId, Event, HandleOptions, Instant, Outcome};
 //!
 //! let mut now = Instant::from_nanos(0);
 //! let mut client = Client::new(Config::default(), [7; 32], now)?;
-//! let bucket = client.bind("settings")?;
+//! let bucket = client.bind("settings", &HandleOptions::default())?;
 //! let get = client.get(bucket, "color", None, None, now)?; // kept until there is a connection
 //!
 //! let mut sent = Vec::new();
@@ -124,12 +124,14 @@ pub use client::Client;
 pub use config::Config;
 pub use error::{Error, ErrorCode};
 pub use event::{
-    Action, BucketId, Compare, ConnId, Event, Lost, Notice, OpId, Outcome, State, Stats, TlsMode, WatchId, WatchItem,
-    WatchOptions,
+    Action, BucketId, Compare, ConnId, Event, Lost, Notice, OnDrift, OpId, Opened, Outcome, State, Stats, TlsMode,
+    WatchId, WatchItem, WatchOptions,
 };
 pub use kv::{
+    bucket::HandleOptions,
     config::{BucketConfig, BucketStatus, Placement, Republish, Storage, StreamSource},
     entry::{Entry, Operation},
+    policy::KeyPolicy,
 };
 pub use proto::{info::ServerInfo, nkey::Seed};
 pub use secret::Secret;
@@ -137,4 +139,4 @@ pub use session::{
     auth::{Credentials, Reason, Signature},
     pool::{Scheme, Server},
 };
-pub use time::Instant;
+pub use time::{Instant, to_rfc3339};

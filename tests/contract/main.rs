@@ -3,6 +3,7 @@
 mod auth;
 mod consumer;
 mod every_call;
+mod many;
 mod operations;
 mod session;
 mod transcript;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
-use natskv_core::{Action, Client, Config, ErrorCode, Instant, State, TlsMode};
+use natskv_core::{Action, Client, Config, ErrorCode, HandleOptions, Instant, State, TlsMode};
 use natskv_kit::rig::{INFO, Rig};
 
 fn rig(url: &str) -> Rig {
@@ -128,9 +128,9 @@ fn every_cut_is_the_same() {
 #[test]
 fn what_is_large_goes_out_in_several_frames() {
     let mut rig = connected("ws://h");
-    let bucket = rig.client.bind("b").expect("bind");
+    let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
     let value: Vec<u8> = (0..200_000_u32).map(|at| (at / 7) as u8).collect();
-    rig.call(|c, now| c.put(bucket, "k", &value, None, now)).expect("put");
+    rig.call(|c, now| c.put(bucket, "k", &value, None, None, now)).expect("put");
     let sent = frames(&rig.raw);
     assert!(sent.len() > 3 && sent.iter().all(|(first, part)| *first == 0x82 && part.len() <= 64 << 10));
     let joined: Vec<u8> = sent.into_iter().flat_map(|(_, part)| part).collect();
@@ -140,8 +140,8 @@ fn what_is_large_goes_out_in_several_frames() {
 #[test]
 fn closing_says_goodbye_behind_what_is_written() {
     let mut rig = connected("ws://h");
-    let bucket = rig.client.bind("b").expect("bind");
-    rig.client.put(bucket, "k", b"v", None, rig.now).expect("put");
+    let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
+    rig.client.put(bucket, "k", b"v", None, None, rig.now).expect("put");
     rig.client.close(rig.now);
     rig.pump();
     let sent = frames(&rig.raw);

@@ -7,5 +7,6 @@ pub mod jwt;
 pub mod live;
 #[cfg(not(target_family = "wasm"))]
 pub mod proof;
+pub mod raw;
 pub mod rig;
 pub mod server;

@@ -161,6 +161,7 @@ impl Live {
             while let Some(event) = self.client.poll_event() {
                 is_idle = false;
                 match event {
+                    Event::Progress { .. } => {}
                     Event::Done { op, result } => {
                         assert!(self.done.insert(op.0, result).is_none(), "two Done for {op:?}");
                     }
@@ -204,5 +205,12 @@ impl Live {
                 }
             }
         }
+    }
+}
+
+impl Drop for Live {
+    /// A client that ends takes its consumers along.
+    fn drop(&mut self) {
+        self.close();
     }
 }

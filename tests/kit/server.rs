@@ -1,4 +1,5 @@
-//! A private nats-server on free ports. It ends when dropped, and also when this process is gone for whatever reason.
+//! A private nats-server on free ports. It ends when dropped, and also when this process is gone for whatever
+//! reason; the test fails when a consumer is left on it.
 
 use std::{
     env, fs,
@@ -11,7 +12,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::raw::Raw;
+
 const READY_WITHIN: Duration = Duration::from_secs(20);
+
+/// What a closing client sent last may still be on its way.
+const GONE_WITHIN: Duration = Duration::from_secs(2);
 
 /// What `start_with` takes beside the defaults: JetStream, and a WebSocket listener without TLS.
 #[derive(Clone, Debug)]
@@ -36,6 +42,8 @@ pub struct Server {
     pub ws_port: u16,
     pub monitor_port: u16,
     folder: PathBuf,
+    /// Anybody may log in, so that it can be asked in the end for consumers left behind.
+    is_open: bool,
 }
 
 /// A shell that holds a pipe of ours: it kills the server when that closes.
@@ -68,7 +76,8 @@ impl Server {
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let folder = env::temp_dir().join(format!("natskv-{}-{number}-{port}", std::process::id()));
         fs::create_dir_all(&folder)?;
-        let mut server = Self { running: None, port, ws_port, monitor_port, folder };
+        let is_open = settings.extra.is_empty();
+        let mut server = Self { running: None, port, ws_port, monitor_port, folder, is_open };
         server.configure(settings)?;
         server.start_again()?;
         Ok(Some(server))
@@ -120,6 +129,19 @@ impl Server {
         BufReader::new(guard.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?).read_line(&mut server)?;
         self.running = Some(Running { guard, server: server.trim().to_owned() });
         Ok(())
+    }
+
+    /// The consumers that are still there when what is on its way has arrived.
+    fn left_behind(&self) -> io::Result<Vec<String>> {
+        let until = Instant::now() + GONE_WITHIN;
+        let mut raw = Raw::connect(self.port)?;
+        loop {
+            let consumers = raw.consumers()?;
+            if consumers.is_empty() || Instant::now() > until {
+                return Ok(consumers);
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Asks it to end, and waits until it has.
@@ -178,8 +200,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        let is_asked = self.is_open && self.running.is_some() && self.is_listening() && !thread::panicking();
+        let left = is_asked.then(|| self.left_behind());
         let _ = self.kill();
         let _ = fs::remove_dir_all(&self.folder);
+        if let Some(left) = left {
+            assert_eq!(left.expect("the server answers"), [""; 0], "consumers left behind");
+        }
     }
 }
 

@@ -291,7 +291,7 @@ fn entry(input: &Value) -> Read {
     let payload = input["payload"].as_str().unwrap_or_default();
     let entry = wire::entry(&wire::Headers::parse(&block), payload.as_bytes());
     answer(json!({
-        "operation": entry.operation.name(), "marker_reason": entry.marker_reason().map(lossy), "ttl": entry.ttl().map(lossy),
+        "operation": entry.operation.name(), "marker_reason": entry.marker_reason().map(lossy), "ttl": entry.headers().filter(|(name, _)| *name == "Nats-TTL").last().map(|(_, ttl)| lossy(ttl)),
         "value_len": entry.length,
     }))
 }

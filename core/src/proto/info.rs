@@ -19,6 +19,8 @@ pub struct ServerInfo {
     pub version: String,
     /// Largest message it takes, headers included.
     pub max_payload: usize,
+    /// JetStream API level: 2 for server 2.12, 4 for 2.14, 5 for 2.15; 0 where it does not say, as before 2.12.
+    pub api_level: u64,
     pub(crate) has_headers: bool,
     pub(crate) is_tls_required: bool,
     pub(crate) is_tls_available: bool,
@@ -48,6 +50,7 @@ impl ServerInfo {
             server_name: string("server_name"),
             version: string("version"),
             max_payload: fields.get("max_payload").and_then(Value::as_u64).map_or(DEFAULT_MAX_PAYLOAD, |n| n as usize),
+            api_level: fields.get("api_lvl").and_then(Value::as_u64).unwrap_or_default(),
             has_headers: is("headers"),
             is_tls_required: is("tls_required"),
             is_tls_available: is("tls_available"),

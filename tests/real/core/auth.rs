@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use natskv_core::{BucketConfig, Compare, Config, Credentials, Error, ErrorCode, Outcome, Reason, Secret, State};
+use natskv_core::{
+    BucketConfig, Compare, Config, Credentials, Error, ErrorCode, HandleOptions, OnDrift, Outcome, Reason, Secret,
+    State,
+};
 use natskv_kit::{live::Live, proof::Proof};
 use serde_json::Value;
 
@@ -50,13 +53,14 @@ fn use_it(config: Config) -> Result<(), Error> {
     let mut live = Live::new(config)?;
     live.run(|c, now| c.ready(None, now))?;
     let bucket = BucketConfig::new("b");
-    let opened = live.run(|c, now| c.create_bucket(&bucket, Compare::Given, None, now))?;
-    let Outcome::Opened(b, _) = opened else { panic!("{opened:?}") };
+    let opened = live
+        .run(|c, now| c.create_bucket(&bucket, &HandleOptions::default(), Compare::Given, OnDrift::Error, None, now))?;
+    let Outcome::Opened(opened) = opened else { panic!("{opened:?}") };
+    let b = opened.bucket;
     let value: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
-    live.run(|c, now| c.put(b, "k", &value, None, now))?;
+    live.run(|c, now| c.put(b, "k", &value, None, None, now))?;
     let Outcome::Entry(entry) = live.run(|c, now| c.get(b, "k", None, None, now))? else { panic!("an entry") };
     assert!(entry.value() == value);
-    live.close();
     Ok(())
 }
 

@@ -1,7 +1,8 @@
 // Certificates for one run, made with openssl: an authority, servers of the right and the wrong kind, a client, and a stranger's.
 
 import { execFile } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createHash, X509Certificate } from "node:crypto";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -29,5 +30,12 @@ export async function certificates() {
   await signed("other", "ca", "subjectAltName=DNS:other.example");
   await signed("client", "ca", "extendedKeyUsage=clientAuth");
   await signed("intruder", "stranger", "extendedKeyUsage=clientAuth");
-  return { path, end: () => rm(folder, { recursive: true, force: true }) };
+  /** By which Chromium knows a key that it is to trust. */
+  const fingerprint = async (name) => {
+    const { publicKey } = new X509Certificate(await readFile(path(`${name}.crt`)));
+    return createHash("sha256").update(publicKey.export({ type: "spki", format: "der" })).digest("base64");
+  };
+  /** nats-server's configuration for a certificate. */
+  const block = (name, more = "") => `tls { cert_file: "${path(`${name}.crt`)}", key_file: "${path(`${name}.key`)}", timeout: 5 ${more} }`;
+  return { path, fingerprint, block, end: () => rm(folder, { recursive: true, force: true }) };
 }

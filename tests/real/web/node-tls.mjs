@@ -16,7 +16,7 @@ describe("Node over TLS", { timeout: 10 * TIMEOUT_MS }, () => {
   let files;
   /** Servers by the certificate they show, or what else makes them special. */
   const servers = {};
-  const block = (name, more = "") => `tls { cert_file: "${files.path(`${name}.crt`)}", key_file: "${files.path(`${name}.key`)}", timeout: 5 ${more} }`;
+  const block = (...given) => files.block(...given);
   const verify = () => `, ca_file: "${files.path("ca.crt")}", verify: true`;
   const port = (url) => url.split(":").at(-1);
   const trusted = () => ({ caFile: files.path("ca.crt") });

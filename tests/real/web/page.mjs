@@ -16,11 +16,11 @@ async function outcome(action) {
   }
 }
 
-window.natskvScenario = (scenario, url) =>
+window.natskvScenario = (scenario, form, url) =>
   outcome(async () => {
     const nc = await natskv.connect({ servers: url });
     try {
-      await runScenario(scenario, natskv, nc);
+      await runScenario(scenario, natskv, nc, form);
     } finally {
       await nc.close();
     }
