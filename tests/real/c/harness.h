@@ -10,8 +10,8 @@
 #include <sys/types.h>
 
 struct server {
-    pid_t pid;
-    int port;
+    pid_t pid; /* 0: it was killed */
+    int port, monitor_port;
     char folder[64];
     char url[64];
 };
@@ -25,7 +25,8 @@ extern int is_small;
 void server_start(struct server *server);   /* a fresh store on a free port; waits until it serves */
 void server_kill(struct server *server);    /* kill -9; the store stays */
 void server_restart(struct server *server); /* again on the same port and store */
-void server_end(struct server *server);     /* kill and remove the store */
+void server_end(struct server *server);     /* kill and remove the store; fails when a consumer was left behind on it */
+int consumers_left(const struct server *server); /* how many stay when what is on its way has arrived */
 void server_freeze(struct server *server);  /* it stays connected and says nothing */
 void server_thaw(struct server *server);
 
