@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use natskv_core::{BucketConfig, Client as Core, Compare, Error, Instant, OpId, Outcome};
+use natskv_core::{BucketConfig, Client as Core, Compare, Error, HandleOptions, Instant, OnDrift, OpId, Outcome};
 
 use crate::{
     bucket_config::natskv_config,
@@ -37,8 +37,8 @@ impl natskv_client {
         out: &mut MaybeUninit<*mut natskv_kv>,
         command: impl FnOnce(&mut Core, Instant) -> Result<OpId, Error>,
     ) -> Result<(), Error> {
-        let Outcome::Opened(bucket, status) = self.engine.call(command)? else { return Err(unexpected()) };
-        out.write(boxed(natskv_kv::new(Arc::clone(&self.engine), bucket, &status.bucket)));
+        let Outcome::Opened(opened) = self.engine.call(command)? else { return Err(unexpected()) };
+        out.write(boxed(natskv_kv::new(Arc::clone(&self.engine), opened.bucket, &opened.status.bucket)));
         Ok(())
     }
 
@@ -74,12 +74,15 @@ pub extern "C" fn natskv_bucket_create(
 ) -> natskv_code {
     guard(err, || {
         let (client, (config, timeout), out) = (required("client", client)?, given(config)?, required("out", out)?);
-        client.opened(out, |core, now| core.create_bucket(&config, Compare::All, timeout, now))
+        client.opened(out, |core, now| {
+            core.create_bucket(&config, &HandleOptions::default(), Compare::All, OnDrift::Error, timeout, now)
+        })
     })
 }
 
 /// `natskv_bucket_create` from the JSON form of a configuration, such as `{"bucket": "b", "history": 5}`; durations in it are
 /// integer nanoseconds. An unknown field, a wrong type or a value out of range is NATSKV_INVALID_ARGUMENT and names the field.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_bucket_create_json(
     client: Option<&natskv_client>,
@@ -90,12 +93,14 @@ pub extern "C" fn natskv_bucket_create_json(
     guard(err, || {
         let (client, json, out) = (required("client", client)?, text("json", json)?, required("out", out)?);
         let config = BucketConfig::from_json(json)?;
-        client.opened(out, |core, now| core.create_bucket(&config, Compare::All, None, now))
+        client.opened(out, |core, now| {
+            core.create_bucket(&config, &HandleOptions::default(), Compare::All, OnDrift::Error, None, now)
+        })
     })
 }
 
 /// Changes the fields that are given and opens the bucket. NATSKV_BUCKET_NOT_FOUND where there is none. Otherwise as
-/// `natskv_bucket_create`.
+/// `natskv_bucket_create`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_bucket_update(
     client: Option<&natskv_client>,
@@ -105,11 +110,12 @@ pub extern "C" fn natskv_bucket_update(
 ) -> natskv_code {
     guard(err, || {
         let (client, (config, timeout), out) = (required("client", client)?, given(config)?, required("out", out)?);
-        client.opened(out, |core, now| core.update_bucket(&config, timeout, now))
+        client.opened(out, |core, now| core.update_bucket(&config, &HandleOptions::default(), timeout, now))
     })
 }
 
 /// Changes the fields that are given, or creates the bucket where there is none; opens it. Otherwise as `natskv_bucket_create`.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_bucket_create_or_update(
     client: Option<&natskv_client>,
@@ -119,7 +125,7 @@ pub extern "C" fn natskv_bucket_create_or_update(
 ) -> natskv_code {
     guard(err, || {
         let (client, (config, timeout), out) = (required("client", client)?, given(config)?, required("out", out)?);
-        client.opened(out, |core, now| core.create_or_update_bucket(&config, timeout, now))
+        client.opened(out, |core, now| core.create_or_update_bucket(&config, &HandleOptions::default(), timeout, now))
     })
 }
 
@@ -134,7 +140,7 @@ pub extern "C" fn natskv_bucket_open(
 ) -> natskv_code {
     guard(err, || {
         let (client, name, out) = (required("client", client)?, text("name", name)?, required("out", out)?);
-        client.opened(out, |core, now| core.open(name, None, now))
+        client.opened(out, |core, now| core.open(name, &HandleOptions::default(), None, now))
     })
 }
 
@@ -149,7 +155,7 @@ pub extern "C" fn natskv_bucket_bind(
 ) -> natskv_code {
     guard(err, || {
         let (client, name, out) = (required("client", client)?, text("name", name)?, required("out", out)?);
-        let bucket = client.engine.tell(|core, _| core.bind(name))??;
+        let bucket = client.engine.tell(|core, _| core.bind(name, &HandleOptions::default()))??;
         out.write(boxed(natskv_kv::new(Arc::clone(&client.engine), bucket, name)));
         Ok(())
     })
@@ -201,6 +207,7 @@ pub extern "C" fn natskv_bucket_list(
 }
 
 /// `natskv_bucket_create` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_bucket_create_async(
     client: Option<&natskv_client>,
@@ -211,11 +218,14 @@ pub extern "C" fn natskv_bucket_create_async(
 ) -> natskv_code {
     guard(None, || {
         let (client, (config, timeout)) = (required("client", client)?, given(config)?);
-        client.submit(callback, user, op, |core, now| core.create_bucket(&config, Compare::All, timeout, now))
+        client.submit(callback, user, op, |core, now| {
+            core.create_bucket(&config, &HandleOptions::default(), Compare::All, OnDrift::Error, timeout, now)
+        })
     })
 }
 
 /// `natskv_bucket_create_json` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_bucket_create_json_async(
     client: Option<&natskv_client>,
@@ -227,11 +237,14 @@ pub extern "C" fn natskv_bucket_create_json_async(
     guard(None, || {
         let (client, json) = (required("client", client)?, text("json", json)?);
         let config = BucketConfig::from_json(json)?;
-        client.submit(callback, user, op, |core, now| core.create_bucket(&config, Compare::All, None, now))
+        client.submit(callback, user, op, |core, now| {
+            core.create_bucket(&config, &HandleOptions::default(), Compare::All, OnDrift::Error, None, now)
+        })
     })
 }
 
 /// `natskv_bucket_update` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_bucket_update_async(
     client: Option<&natskv_client>,
@@ -242,11 +255,14 @@ pub extern "C" fn natskv_bucket_update_async(
 ) -> natskv_code {
     guard(None, || {
         let (client, (config, timeout)) = (required("client", client)?, given(config)?);
-        client.submit(callback, user, op, |core, now| core.update_bucket(&config, timeout, now))
+        client.submit(callback, user, op, |core, now| {
+            core.update_bucket(&config, &HandleOptions::default(), timeout, now)
+        })
     })
 }
 
 /// `natskv_bucket_create_or_update` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_bucket_create_or_update_async(
     client: Option<&natskv_client>,
@@ -257,11 +273,14 @@ pub extern "C" fn natskv_bucket_create_or_update_async(
 ) -> natskv_code {
     guard(None, || {
         let (client, (config, timeout)) = (required("client", client)?, given(config)?);
-        client.submit(callback, user, op, |core, now| core.create_or_update_bucket(&config, timeout, now))
+        client.submit(callback, user, op, |core, now| {
+            core.create_or_update_bucket(&config, &HandleOptions::default(), timeout, now)
+        })
     })
 }
 
 /// `natskv_bucket_open` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_bucket_open_async(
     client: Option<&natskv_client>,
@@ -272,11 +291,12 @@ pub extern "C" fn natskv_bucket_open_async(
 ) -> natskv_code {
     guard(None, || {
         let (client, name) = (required("client", client)?, text("name", name)?);
-        client.submit(callback, user, op, |core, now| core.open(name, None, now))
+        client.submit(callback, user, op, |core, now| core.open(name, &HandleOptions::default(), None, now))
     })
 }
 
 /// `natskv_bucket_delete` without waiting: the end comes in `reply->code`. See `natskv_get_async` for what all async forms share.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_bucket_delete_async(
     client: Option<&natskv_client>,
@@ -292,6 +312,7 @@ pub extern "C" fn natskv_bucket_delete_async(
 }
 
 /// `natskv_bucket_names` without waiting: the list comes in `reply->keys`. See `natskv_get_async` for what all async forms share.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_bucket_names_async(
     client: Option<&natskv_client>,
@@ -306,6 +327,7 @@ pub extern "C" fn natskv_bucket_names_async(
 }
 
 /// `natskv_bucket_list` without waiting: the list comes in `reply->statuses`. See `natskv_get_async` for what all async forms share.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_bucket_list_async(
     client: Option<&natskv_client>,

@@ -139,6 +139,7 @@ impl natskv_config {
     /// Core's form. Core checks the values; here is only what its types cannot hold.
     pub(crate) fn core(&self) -> Result<BucketConfig, Error> {
         Ok(BucketConfig {
+            key_codec: None,
             bucket: text("bucket", self.bucket)?.into(),
             description: optional_string("description", self.description)?,
             max_value_size: given(self.max_value_size, 0),

@@ -106,10 +106,14 @@ impl natskv_reply {
             Outcome::Entry(entry) => self.entry = boxed(natskv_entry::new(entry, callback.bucket.clone())),
             Outcome::Entries(entries) => self.entries = boxed(natskv_entries::new(entries, &callback.bucket)),
             Outcome::Names(names) => self.keys = boxed(natskv_keys_list::new(&names)),
-            Outcome::Opened(id, status) => self.kv = boxed(natskv_kv::new(Arc::clone(engine), id, &status.bucket)),
+            Outcome::Opened(opened) => {
+                self.kv = boxed(natskv_kv::new(Arc::clone(engine), opened.bucket, &opened.status.bucket));
+            }
+            Outcome::Many { entries, .. } => self.entries = boxed(natskv_entries::new(entries, &callback.bucket)),
+            Outcome::Written(_) => {}
             Outcome::Status(status) => self.status = boxed(natskv_bucket_status::new(*status)),
             Outcome::Statuses(statuses) => self.statuses = boxed(natskv_status_list::new(statuses)),
-            Outcome::Purged(count) => self.count = count,
+            Outcome::Purged(count) | Outcome::Count(count) => self.count = count,
             Outcome::RoundTrip(time) => self.round_trip_ns = time.as_nanos() as u64,
             Outcome::Json(json) => self.json = CString::into_raw(c_string(json)),
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use natskv_core::{Action, Config, Lost, Notice, Outcome, Scheme, State, TlsMode};
+use natskv_core::{Action, Config, Lost, Notice, Outcome, Reason, Scheme, State, TlsMode};
 use pyo3::{
     IntoPyObjectExt,
     buffer::PyBuffer,
@@ -108,9 +108,9 @@ fn set_option(config: &mut Config, name: &str, value: &Bound<'_, PyAny>) -> PyRe
     match name {
         "servers" => config.servers = value.extract()?,
         "name" => config.name = value.extract()?,
-        "user" => config.user = value.extract()?,
-        "password" => config.password = value.extract()?,
-        "token" => config.token = value.extract()?,
+        "user" => config.credentials.user = value.extract()?,
+        "password" => config.credentials.password = Some(value.extract::<String>()?.into()),
+        "token" => config.credentials.token = Some(value.extract::<String>()?.into()),
         "tls" => config.tls = value.extract()?,
         "tls_first" => config.tls_first = value.extract()?,
         "connect_timeout" => set_time(&mut config.connect_timeout, value)?,
@@ -119,6 +119,7 @@ fn set_option(config: &mut Config, name: &str, value: &Bound<'_, PyAny>) -> PyRe
         "max_pings_out" => config.max_pings_out = value.extract()?,
         "reconnect" => config.reconnect = value.extract()?,
         "max_reconnects" => config.max_reconnects = value.extract()?,
+        "retry_first_connect" => config.retry_first_connect = value.extract()?,
         "reconnect_wait" => set_time(&mut config.reconnect_wait, value)?,
         "max_reconnect_wait" => set_time(&mut config.max_reconnect_wait, value)?,
         "randomize_servers" => config.randomize_servers = value.extract()?,
@@ -146,12 +147,17 @@ pub(crate) fn outcome(py: Python<'_>, outcome: Outcome, bucket: Option<&Py<PyStr
         Outcome::Unit => Ok(py.None()),
         Outcome::Revision(revision) => revision.into_py_any(py),
         Outcome::Entry(found) => entry(found).into_py_any(py),
-        Outcome::Entries(entries) => entries.into_iter().map(entry).collect::<Vec<_>>().into_py_any(py),
+        Outcome::Written(_) => Ok(py.None()),
+        Outcome::Entries(entries) | Outcome::Many { entries, .. } => {
+            entries.into_iter().map(entry).collect::<Vec<_>>().into_py_any(py)
+        }
         Outcome::Names(names) => names.into_py_any(py),
-        Outcome::Opened(id, status) => (Bucket::new(py, id, &status.bucket), status.to_json()).into_py_any(py),
+        Outcome::Opened(opened) => {
+            (Bucket::new(py, opened.bucket, &opened.status.bucket), opened.status.to_json()).into_py_any(py)
+        }
         Outcome::Status(status) => status.to_json().into_py_any(py),
         Outcome::Statuses(statuses) => statuses.iter().map(|s| s.to_json()).collect::<Vec<_>>().into_py_any(py),
-        Outcome::Purged(count) => count.into_py_any(py),
+        Outcome::Purged(count) | Outcome::Count(count) => count.into_py_any(py),
         Outcome::RoundTrip(time) => time.as_secs_f64().into_py_any(py),
         Outcome::Json(text) => text.into_py_any(py),
     }
@@ -160,12 +166,24 @@ pub(crate) fn outcome(py: Python<'_>, outcome: Outcome, bucket: Option<&Py<PyStr
 /// An action as a tuple that Python takes apart with `match`.
 pub(crate) fn action(py: Python<'_>, action: Action) -> PyResult<Bound<'_, PyTuple>> {
     match action {
+        Action::Credentials { conn, reason } => ("credentials", conn.0, reason_name(reason)).into_pyobject(py),
+        Action::Sign { conn, nonce, .. } => ("sign", conn.0, nonce).into_pyobject(py),
         Action::Connect { conn, server, tls } => {
             let is_web = matches!(server.scheme, Scheme::Ws | Scheme::Wss);
             ("connect", conn.0, server.host, server.port, tls == TlsMode::First, is_web).into_pyobject(py)
         }
         Action::StartTls { conn, server_name } => ("start_tls", conn.0, server_name).into_pyobject(py),
         Action::Disconnect { conn } => ("disconnect", conn.0).into_pyobject(py),
+    }
+}
+
+/// Why credentials are asked for.
+const fn reason_name(reason: Reason) -> &'static str {
+    match reason {
+        Reason::First => "first",
+        Reason::Reconnect => "reconnect",
+        Reason::Refused => "refused",
+        Reason::Expired => "expired",
     }
 }
 

@@ -7,13 +7,16 @@
 use std::{
     collections::HashMap,
     mem,
-    sync::{Mutex, MutexGuard},
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Instant as Clock,
 };
 
 use natskv_core::{
-    Action, BucketConfig, BucketId, Client, Compare, ConnId, Error, ErrorCode, Event, Instant, OpId, Outcome, WatchId,
-    WatchItem, WatchOptions,
+    Action, BucketConfig, BucketId, Client, Compare, ConnId, Error, ErrorCode, Event, HandleOptions, Instant, OnDrift,
+    OpId, Outcome, WatchId, WatchItem, WatchOptions,
 };
 use pyo3::{
     buffer::PyBuffer,
@@ -50,10 +53,20 @@ impl Bucket {
     }
 }
 
+/// How many forks this process came out of, as far as Python was told.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// This process is a fork: what its parent made is not ours to use.
+pub(crate) fn after_fork() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
+}
+
 /// One client of core.
 #[pyclass(frozen, module = "natskv._native")]
 pub(crate) struct Engine {
     inner: Mutex<Inner>,
+    /// `FORKS` when it was made. In a fork the mutex may be held by a thread that is not there, so it is never taken.
+    forks: u32,
     clock: Clock,
     /// What Python's `time.monotonic()` said when `clock` was started.
     start: f64,
@@ -102,7 +115,23 @@ impl Engine {
         let client = client.map_err(|error| errors::raise(py, &error))?;
         let (waiters, watches) = (HashMap::new(), HashMap::new());
         let inner = Inner { client, transmit: Vec::new(), waiters, watches, connection: 0 };
-        Ok(Self { inner: Mutex::new(inner), clock, start })
+        Ok(Self { inner: Mutex::new(inner), forks: FORKS.load(Ordering::Relaxed), clock, start })
+    }
+
+    /// Raises CLOSED in a fork of the process that made this client. All but `cancel`, `watch_stop`, `state` and
+    /// `is_forked` do so by themselves; these do nothing there.
+    fn check_process(&self, py: Python<'_>) -> PyResult<()> {
+        if !self.is_forked() {
+            return Ok(());
+        }
+        let message = "this client was made before a fork, and only the process that made it can use it; connect anew";
+        Err(errors::raise(py, &Error::new(ErrorCode::Closed, message)))
+    }
+
+    /// Whether this is a fork of the process that made this client.
+    #[getter]
+    fn is_forked(&self) -> bool {
+        self.forks != FORKS.load(Ordering::Relaxed)
     }
 
     // ── commands on the client: the waiter gets what is said after the arrow
@@ -119,31 +148,40 @@ impl Engine {
 
     /// A bucket's handle without asking the server.
     fn bind(&self, py: Python<'_>, bucket: &str) -> PyResult<Bucket> {
-        let id = self.lock(py)?.client.bind(bucket);
+        let id = self.lock(py)?.client.bind(bucket, &HandleOptions::default());
         id.map(|id| Bucket::new(py, id, bucket)).map_err(|error| errors::raise(py, &error))
     }
 
     /// → (Bucket, status as JSON).
     fn open(&self, py: Python<'_>, waiter: Py<PyAny>, bucket: &str, timeout: Time) -> PyResult<u64> {
-        self.begin(py, waiter, None, |core, now| core.open(bucket, timeout.0, now))
+        self.begin(py, waiter, None, |core, now| core.open(bucket, &HandleOptions::default(), timeout.0, now))
     }
 
     /// → (Bucket, status as JSON). An existing bucket must be equal in every field.
     fn create_bucket(&self, py: Python<'_>, waiter: Py<PyAny>, config: &str, timeout: Time) -> PyResult<u64> {
         self.begin(py, waiter, None, |core, now| {
-            core.create_bucket(&BucketConfig::from_json(config)?, Compare::All, timeout.0, now)
+            core.create_bucket(
+                &BucketConfig::from_json(config)?,
+                &HandleOptions::default(),
+                Compare::All,
+                OnDrift::Error,
+                timeout.0,
+                now,
+            )
         })
     }
 
     /// → (Bucket, status as JSON).
     fn update_bucket(&self, py: Python<'_>, waiter: Py<PyAny>, config: &str, timeout: Time) -> PyResult<u64> {
-        self.begin(py, waiter, None, |core, now| core.update_bucket(&BucketConfig::from_json(config)?, timeout.0, now))
+        self.begin(py, waiter, None, |core, now| {
+            core.update_bucket(&BucketConfig::from_json(config)?, &HandleOptions::default(), timeout.0, now)
+        })
     }
 
     /// → (Bucket, status as JSON).
     fn create_or_update_bucket(&self, py: Python<'_>, waiter: Py<PyAny>, config: &str, timeout: Time) -> PyResult<u64> {
         self.begin(py, waiter, None, |core, now| {
-            core.create_or_update_bucket(&BucketConfig::from_json(config)?, timeout.0, now)
+            core.create_or_update_bucket(&BucketConfig::from_json(config)?, &HandleOptions::default(), timeout.0, now)
         })
     }
 
@@ -198,7 +236,7 @@ impl Engine {
         value: Value<'_>,
         timeout: Time,
     ) -> PyResult<u64> {
-        self.begin(py, waiter, None, |core, now| core.put(bucket.id, key, &value, timeout.0, now))
+        self.begin(py, waiter, None, |core, now| core.put(bucket.id, key, &value, None, timeout.0, now))
     }
 
     /// → int, the revision.
@@ -228,7 +266,7 @@ impl Engine {
         revision: Revision,
         timeout: Time,
     ) -> PyResult<u64> {
-        self.begin(py, waiter, None, |core, now| core.update(bucket.id, key, &value, revision.0, timeout.0, now))
+        self.begin(py, waiter, None, |core, now| core.update(bucket.id, key, &value, revision.0, None, timeout.0, now))
     }
 
     /// → int, the marker's revision.
@@ -306,6 +344,9 @@ impl Engine {
 
     /// Ends an operation; nobody is told.
     fn cancel(&self, py: Python<'_>, op: u64) -> PyResult<()> {
+        if self.is_forked() {
+            return Ok(());
+        }
         let _waiter = self.with(py, |inner, now| {
             inner.client.cancel(OpId(op), now);
             inner.waiters.remove(&OpId(op))
@@ -368,6 +409,9 @@ impl Engine {
 
     /// Ends a watch and its consumer on the server.
     fn watch_stop(&self, py: Python<'_>, watch: u64) -> PyResult<()> {
+        if self.is_forked() {
+            return Ok(());
+        }
         let _watch = self.with(py, |inner, now| {
             inner.client.watch_stop(WatchId(watch), now);
             inner.watches.remove(&WatchId(watch))
@@ -497,6 +541,9 @@ impl Engine {
     /// The connection's state in a word.
     #[getter]
     fn state(&self, py: Python<'_>) -> PyResult<&'static str> {
+        if self.is_forked() {
+            return Ok("closed");
+        }
         Ok(convert::state(self.lock(py)?.client.state()).0)
     }
 
@@ -547,8 +594,9 @@ impl Engine {
         Ok(action(&mut inner, now))
     }
 
-    /// Fails only after a panic inside core, which leaves nothing to go on with.
+    /// Fails in a fork, and after a panic inside core, which leaves nothing to go on with.
     fn lock(&self, py: Python<'_>) -> PyResult<MutexGuard<'_, Inner>> {
+        self.check_process(py)?;
         self.inner.lock_py_attached(py).map_err(|_| {
             let message = "an earlier panic made this client unusable; please report it";
             errors::raise(py, &Error::new(ErrorCode::Internal, message))
@@ -561,6 +609,7 @@ impl Inner {
         let mut news = Vec::new();
         while let Some(event) = self.client.poll_event() {
             match event {
+                Event::Progress { .. } => {}
                 Event::Done { op, result } => {
                     let Some(waiter) = self.waiters.remove(&op) else { continue }; // cancelled
                     news.push(News::Done(waiter, result));

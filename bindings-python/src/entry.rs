@@ -95,7 +95,7 @@ impl KeyValueEntry {
     /// The `Nats-TTL` it was written with, as the header says it (`"60"`, `"1m30s"`), or None.
     #[getter]
     fn ttl(&self) -> Option<String> {
-        self.entry.ttl().map(|text| String::from_utf8_lossy(text).into_owned())
+        self.entry.ttl().map(|ttl| format!("{}ms", ttl.as_millis()))
     }
 
     /// The message's headers: for each name the list of its values, in the order they were stored.

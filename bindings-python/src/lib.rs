@@ -39,6 +39,12 @@ mod _native {
         time.0.map_or(0, |time| time.as_nanos() as u64)
     }
 
+    /// To be called in the child after every fork.
+    #[pyfunction]
+    fn after_fork() {
+        crate::engine::after_fork();
+    }
+
     /// Number and name of every error code.
     #[pyfunction]
     fn error_codes() -> Vec<(u16, &'static str)> {

@@ -10,15 +10,26 @@ import { Engine } from "natskv-engine";
 import { onAbort } from "./abort.js";
 import { Batch, Tag } from "./batch.js";
 import { millis, safe } from "./check.js";
-import { Entry } from "./entry.js";
+import { Entry, type EntryFields, type Owner } from "./entry.js";
 import { caught, failure, KvError } from "./errors.js";
 import { type Items, Newest } from "./iterator.js";
+import type { Living } from "./lifecycle.js";
 import { engineOptions } from "./options.js";
 import type { Address, Platform, Transport } from "./transport/transport.js";
-import type { CallOptions, ConnectionOptions, NatsConnection, ServerInfo, Stats, Status } from "./types.js";
+import type { CallOptions, ConnectionOptions, KvProgressOptions, NatsConnection, ServerInfo, Stats, Status, TlsOptions } from "./types.js";
+import { type Ask, Verb } from "./verb.js";
 
-/** Starts something in the engine and gives its id. `timeout` and `now` are the last two arguments of every command. */
-export type Start = (engine: Engine, timeout: number | undefined, now: number) => number;
+/** Whose answers are no entries. */
+export const NOBODY: Owner = { bucket: "", codec: undefined };
+
+/** A bucket as core opened it. */
+export interface Opened {
+  id: number;
+  bucket: string;
+  keyPolicy: string;
+  readOnly: boolean;
+  drift: string[];
+}
 
 /** A watch as the connection sees it. */
 export interface Watching {
@@ -32,9 +43,14 @@ export interface Watching {
 interface Op {
   resolve(value: unknown): void;
   reject(reason: unknown): void;
-  bucket: string;
+  owner: Owner;
+  options: OpOptions | undefined;
+}
+
+/** What a call may be told apart from what its verb takes. */
+export interface OpOptions extends CallOptions, KvProgressOptions {
   /** Whether KEY_NOT_FOUND is an answer, null, and not an error. */
-  isNullable: boolean;
+  isNullable?: boolean;
 }
 
 type Change = { state: State; error: KvError | undefined } | { notice: Notice; text: string };
@@ -58,6 +74,7 @@ const enum Notice {
 
 const SCHEMES = ["nats", "tls", "ws", "wss"] as const;
 const KEY_NOT_FOUND = 33;
+const NOTHING = new Uint8Array();
 /** Output is corked for a tick, but not beyond this. */
 const CORK_BYTES = 64 * 1024;
 /** Output stays in the engine while a socket holds more than this. */
@@ -66,17 +83,17 @@ const RETRY_MS = 10;
 /** `setTimeout` takes no more; an early wake-up is harmless. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const STATUS_LIMIT = 1000;
+/** A timer that is later than this missed something: the machine slept, or the page did not run. */
+const LATE_MS = 5000;
 
 /** The `connect` of a platform. */
 export function connector(platform: Platform): (options?: ConnectionOptions) => Promise<NatsConnection> {
   return async (options = {}) => {
     options.signal?.throwIfAborted();
     const { json, patience } = await engineOptions(options, platform);
-    const nc = new Connection(platform, await platform.load(), json, options.onWarning);
+    const nc = new Connection(platform, await platform.load(), json, options);
     try {
-      await nc.call("", { timeout: patience, ...(options.signal && { signal: options.signal }) }, undefined, (engine, timeout, now) =>
-        engine.ready(timeout, now),
-      );
+      await nc.call(NOBODY, { verb: Verb.Ready }, { timeout: patience, ...(options.signal && { signal: options.signal }) }, undefined);
       return nc;
     } catch (error) {
       await nc.close();
@@ -85,11 +102,14 @@ export function connector(platform: Platform): (options?: ConnectionOptions) => 
   };
 }
 
-export class Connection implements NatsConnection {
+export class Connection implements NatsConnection, Living {
   readonly #platform: Platform;
   readonly #engine: Engine;
   readonly #batch: Batch;
+  readonly #tls: TlsOptions | undefined;
   readonly #warn: ((message: string) => void) | undefined;
+  readonly #hear: ((status: Status) => void) | undefined;
+  readonly #unfollow: () => void;
   readonly #ops = new Map<number, Op>();
   readonly #watches = new Map<number, Watching>();
   readonly #listeners = new Set<Newest<Status>>();
@@ -107,18 +127,21 @@ export class Connection implements NatsConnection {
   /** A bug of ours that ended the engine. */
   #broken: KvError | undefined;
 
-  constructor(platform: Platform, memory: WebAssembly.Memory, options: string, warn: ((message: string) => void) | undefined) {
+  constructor(platform: Platform, memory: WebAssembly.Memory, json: string, options: ConnectionOptions) {
     this.#platform = platform;
-    this.#warn = warn;
+    this.#tls = options.tls ?? undefined;
+    this.#warn = options.onWarning;
+    this.#hear = options.onStatus;
     this.#closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
     try {
-      this.#engine = new Engine(options, crypto.getRandomValues(new Uint8Array(32)), performance.now());
+      this.#engine = new Engine(json, crypto.getRandomValues(new Uint8Array(32)), performance.now());
     } catch (thrown) {
       throw caught(thrown);
     }
     this.#batch = new Batch(memory);
+    this.#unfollow = platform.follow(this);
     this.#pump();
   }
 
@@ -177,7 +200,7 @@ export class Connection implements NatsConnection {
   }
 
   rtt(options?: CallOptions): Promise<number> {
-    return this.call("", options, undefined, (engine, timeout, now) => engine.flush(timeout, now));
+    return this.call(NOBODY, { verb: Verb.Flush }, options, undefined);
   }
 
   // ── what the KV classes call
@@ -188,12 +211,12 @@ export class Connection implements NatsConnection {
   }
 
   /** One operation. Arguments that are wrong reject too, so that callers have one way to fail. */
-  call<T>(bucket: string, options: CallOptions | undefined, fallback: number | undefined, start: Start, isNullable = false): Promise<T> {
+  call<T>(owner: Owner, ask: Ask, options: OpOptions | undefined, fallback: number | undefined): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const signal = options?.signal;
       signal?.throwIfAborted();
-      const op: Op = { resolve: resolve as (value: unknown) => void, reject, bucket, isNullable };
-      const id = this.#start(start, options, fallback);
+      const op: Op = { resolve: resolve as (value: unknown) => void, reject, owner, options };
+      const id = this.#start(ask, timeoutOf(options, fallback));
       this.#ops.set(id, op);
       if (!signal) {
         return;
@@ -210,8 +233,8 @@ export class Connection implements NatsConnection {
   }
 
   /** A watch; `watching` hears of it until `unwatch`. */
-  watch(watching: Watching, options: CallOptions | undefined, fallback: number | undefined, start: Start): number {
-    const id = this.#start(start, options, fallback);
+  watch(watching: Watching, ask: Ask, options: CallOptions | undefined, fallback: number | undefined): number {
+    const id = this.#start(ask, timeoutOf(options, fallback));
     this.#watches.set(id, watching);
     return id;
   }
@@ -230,23 +253,29 @@ export class Connection implements NatsConnection {
     }
   }
 
-  /** A call that neither sends nor waits. */
-  now<T>(call: (engine: Engine) => T): T {
-    try {
-      return call(this.#engine);
-    } catch (thrown) {
-      throw caught(thrown);
-    }
+  /** Asks for what neither sends nor waits. */
+  now(ask: Ask): number {
+    return this.#start(ask, undefined);
+  }
+
+  // ── what the platform calls
+
+  sleep(): void {
+    this.#enter(() => this.#engine.sleep(performance.now()));
+  }
+
+  wake(): void {
+    this.#enter(() => this.#engine.wake(performance.now()));
   }
 
   // ── the engine's side
 
-  #start(start: Start, options: CallOptions | undefined, fallback: number | undefined): number {
+  #start({ verb, bucket = 0, text = "", bytes = NOTHING, number = NaN, ttl = NaN }: Ask, timeout = NaN): number {
     if (this.#broken) {
       throw this.#broken;
     }
     try {
-      const id = start(this.#engine, timeoutOf(options, fallback), performance.now());
+      const id = this.#engine.start(verb, bucket, text, bytes, number, ttl, timeout, performance.now());
       this.#cork();
       return id;
     } catch (thrown) {
@@ -316,13 +345,12 @@ export class Connection implements NatsConnection {
       case Tag.Connect: {
         const scheme = SCHEMES[batch.number()]!;
         const port = batch.number();
-        batch.number(); // TLS first: only of meaning where this side does the TLS
-        return this.#dial(id, { scheme, port, host: batch.text(), path: batch.text() });
+        const isTlsFirst = batch.number() === 1;
+        return this.#dial(id, { scheme, port, isTlsFirst, host: batch.text(), path: batch.text() });
       }
       case Tag.StartTls: {
-        batch.text();
-        const text = "the server wants TLS on this transport, which is not supported here: use wss://";
-        queueMicrotask(() => this.#enter(() => this.#engine.transport_closed(id, text, performance.now())));
+        const name = batch.text();
+        queueMicrotask(() => this.#startTls(id, name));
         return;
       }
       case Tag.Disconnect:
@@ -334,27 +362,39 @@ export class Connection implements NatsConnection {
       case Tag.Entry: {
         const fields = batch.entry();
         const op = this.#take(id);
-        return this.#settle(op, () => (safe(fields.revision), new Entry(op!.bucket, fields)));
+        return this.#settle(op, () => entry(op!.owner, fields));
       }
       case Tag.Entries: {
-        const entries = Array.from({ length: batch.number() }, () => batch.entry());
+        const asOf = batch.number();
+        const entries = batch.list(() => batch.entry());
         const op = this.#take(id);
-        return this.#settle(op, () => entries.map((fields) => (safe(fields.revision), new Entry(op!.bucket, fields))));
+        return this.#settle(op, () => ({ asOf: safe(asOf), entries: entries.map((fields) => entry(op!.owner, fields)) }));
       }
-      case Tag.Names: {
-        const count = batch.number();
-        const text = batch.text();
-        return this.#take(id)?.resolve(count === 0 ? [] : text.split("\n"));
-      }
+      case Tag.Names:
+        return this.#settle(this.#take(id), () => batch.list(() => batch.text()));
       case Tag.Json: {
         const json = batch.text(); // also where nobody waits any more, since the batch is read in order
         return this.#take(id)?.resolve(json);
+      }
+      case Tag.Opened: {
+        const [bucket, readOnly] = [batch.number(), batch.number() === 1];
+        const opened: Opened = { id: bucket, readOnly, bucket: batch.text(), keyPolicy: batch.text(), drift: JSON.parse(batch.text()) };
+        return this.#take(id)?.resolve(opened);
+      }
+      case Tag.Written: {
+        const results = batch.list(() => batch.number() || this.#error(batch));
+        return this.#settle(this.#take(id), () => results.map((result) => (typeof result === "number" ? safe(result) : result)));
+      }
+      case Tag.Progress: {
+        const [done, total] = [batch.number(), batch.number()];
+        const onProgress = this.#ops.get(id)?.options?.onProgress;
+        return onProgress && queueMicrotask(() => onProgress(done, total));
       }
       case Tag.Error: {
         const code = batch.number();
         const text = batch.text();
         const op = this.#take(id);
-        if (code === KEY_NOT_FOUND && op?.isNullable) {
+        if (code === KEY_NOT_FOUND && op?.options?.isNullable) {
           return op.resolve(null);
         }
         return op?.reject(new KvError(JSON.parse(text)));
@@ -362,8 +402,7 @@ export class Connection implements NatsConnection {
       case Tag.WatchOpen:
         return this.#watches.get(id)?.opened();
       case Tag.WatchError: {
-        batch.number();
-        const error = new KvError(JSON.parse(batch.text()));
+        const error = this.#error(batch);
         const watching = this.#watches.get(id);
         this.#watches.delete(id);
         return watching?.opened(error);
@@ -390,6 +429,11 @@ export class Connection implements NatsConnection {
     }
   }
 
+  #error(batch: Batch): KvError {
+    batch.number(); // its code, which is in the text too
+    return new KvError(JSON.parse(batch.text()));
+  }
+
   #take(id: number): Op | undefined {
     const op = this.#ops.get(id);
     this.#ops.delete(id);
@@ -412,9 +456,11 @@ export class Connection implements NatsConnection {
     clearTimeout(this.#timer);
     this.#timerAt = deadline;
     const wait = Math.min(Math.max(Math.ceil(deadline - performance.now()), 0), LONGEST_TIMER_MS);
+    const due = Date.now() + wait; // a clock that goes on while the machine sleeps
     this.#timer = setTimeout(() => {
       this.#timerAt = Infinity;
-      this.#enter(() => this.#engine.handle_timeout(performance.now()));
+      const isLate = Date.now() - due > LATE_MS;
+      this.#enter(() => (isLate ? this.#engine.wake(performance.now()) : this.#engine.handle_timeout(performance.now())));
     }, wait);
   }
 
@@ -434,22 +480,38 @@ export class Connection implements NatsConnection {
   #dial(conn: number, address: Address): void {
     this.#hangUp(this.#conn);
     this.#conn = conn;
-    const closed = (why: string) => {
-      if (this.#conn === conn) {
-        this.#transport = undefined;
-      }
-      this.#enter(() => this.#engine.transport_closed(conn, why, performance.now()));
-    };
     try {
-      this.#transport = this.#platform.dial(address, {
-        opened: () => this.#enter(() => this.#engine.transport_open(conn, performance.now())),
-        received: (bytes) => this.#enter(() => this.#engine.receive(conn, bytes, performance.now())),
-        drained: () => this.#enter(() => {}),
-        closed,
-      });
+      const tell = (input: () => void) => () => this.#enter(input);
+      const listener = {
+        opened: tell(() => this.#engine.transport_open(conn, performance.now())),
+        secured: tell(() => this.#engine.transport_secured(conn, performance.now())),
+        received: (bytes: Uint8Array) => this.#enter(() => this.#engine.receive(conn, bytes, performance.now())),
+        drained: tell(() => {}),
+        closed: (why: string, isTls?: boolean) => this.#lost(conn, why, isTls),
+      };
+      this.#transport = this.#platform.dial(address, listener, this.#tls);
     } catch (error) {
-      queueMicrotask(() => closed(error instanceof Error ? error.message : String(error)));
+      queueMicrotask(() => this.#lost(conn, textOf(error), this.#tls !== undefined));
     }
+  }
+
+  #startTls(conn: number, name: string): void {
+    if (conn !== this.#conn) {
+      return;
+    }
+    try {
+      this.#transport?.startTls!(name);
+    } catch (error) {
+      this.#hangUp(conn);
+      this.#lost(conn, textOf(error), true);
+    }
+  }
+
+  #lost(conn: number, why: string, isTls = false): void {
+    if (this.#conn === conn) {
+      this.#transport = undefined;
+    }
+    this.#enter(() => this.#engine.transport_closed(conn, why, isTls, performance.now()));
   }
 
   #hangUp(conn: number): void {
@@ -468,11 +530,9 @@ export class Connection implements NatsConnection {
     const { state, error } = change;
     switch (state) {
       case State.Connecting:
-        return;
+        return this.#tell({ type: "connecting" });
       case State.Connected:
-        if (this.#wasConnected) {
-          this.#tell({ type: "reconnect", server: this.getServer() });
-        }
+        this.#tell({ type: this.#wasConnected ? "reconnect" : "connect", server: this.getServer() });
         this.#wasConnected = true;
         return;
       case State.Disconnected:
@@ -504,6 +564,10 @@ export class Connection implements NatsConnection {
   }
 
   #tell(status: Status): void {
+    const hear = this.#hear;
+    if (hear) {
+      queueMicrotask(() => hear(status));
+    }
     for (const listener of this.#listeners) {
       listener.push(status);
     }
@@ -521,6 +585,7 @@ export class Connection implements NatsConnection {
       return;
     }
     this.#isClosed = true;
+    this.#unfollow();
     this.#hangUp(this.#conn);
     clearTimeout(this.#timer);
     this.#timerAt = -Infinity; // never armed again
@@ -548,6 +613,15 @@ export class Connection implements NatsConnection {
     this.#end(error);
     return error;
   }
+}
+
+function entry(owner: Owner, fields: EntryFields): Entry {
+  safe(fields.revision);
+  return new Entry(owner, fields);
+}
+
+function textOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
 function timeoutOf(options: CallOptions | undefined, fallback: number | undefined): number | undefined {

@@ -1,9 +1,10 @@
 /** Options as users give them, in the JSON forms that core reads. */
 
 import { millis, nanos, text } from "./check.js";
+import { Codec } from "./codec.js";
 import { failure, invalid } from "./errors.js";
 import type { Platform } from "./transport/transport.js";
-import type { Authenticator, ConnectionOptions, Credentials, Duration, KvOptions, KvStatus } from "./types.js";
+import type { Authenticator, ConnectionOptions, Credentials, Duration, KvOpenOptions, KvOptions, KvStatus } from "./types.js";
 
 type Kind = "text" | "flag" | "count" | "duration";
 
@@ -30,7 +31,7 @@ const CONNECT: Record<string, Kind> = {
   pendingLimit: "count",
   watchLimit: "count",
 };
-const LATER = ["creds", "tls"];
+const LATER = ["creds"];
 /** Options of `@nats-io/nats-core` that have no meaning here, and do no harm. */
 const IGNORED = new Set(["debug", "verbose", "pedantic", "noEcho", "noAsyncTraces", "reconnectJitter", "reconnectJitterTLS"]);
 const CONNECT_MS = 5000;
@@ -39,8 +40,11 @@ const NANOS_PER_MILLI = 1_000_000;
 
 /** Core's options, and how long `connect` may wait: every server has its own deadline, this one is only above them. */
 export async function engineOptions(options: ConnectionOptions, platform: Platform): Promise<{ json: string; patience: number }> {
-  const { signal: _signal, onWarning: _onWarning, servers, authenticator, ...rest } = options;
+  const { signal: _signal, onWarning: _onWarning, onStatus: _onStatus, servers, authenticator, tls, ...rest } = options;
   const config: Record<string, unknown> = {};
+  if (tls != null && typeof tls !== "object") {
+    throw invalid('connect option "tls" must be an object such as { caFile: "ca.pem" }');
+  }
   for (const [name, value] of Object.entries({ ...rest, ...(authenticator && (await login(authenticator))) })) {
     if (value != null && !IGNORED.has(name)) {
       config[name] = connectOption(name, value);
@@ -50,8 +54,8 @@ export async function engineOptions(options: ConnectionOptions, platform: Platfo
   if (!Array.isArray(given) || !given.every((server) => typeof server === "string")) {
     throw invalid('connect option "servers" must be a URL or a list of URLs');
   }
-  const all = await platform.servers(given);
-  config["servers"] = all;
+  const all = await platform.servers(given, tls ?? undefined);
+  Object.assign(config, { servers: all, tls: tls != null, tlsFirst: tls?.handshakeFirst === true });
   const one = (config["timeout"] as number | undefined) ?? CONNECT_MS;
   const patience = options.waitOnFirstConnect ? CENTURY_MS : one * ((all?.length ?? 1) + 1);
   return { json: JSON.stringify(config), patience };
@@ -93,7 +97,7 @@ function connectOption(name: string, value: unknown): unknown {
       }
       return value;
     default:
-      throw invalid(`${what} is not known; these are: servers, authenticator, ${Object.keys(CONNECT).join(", ")}, signal, onWarning`);
+      throw invalid(`${what} is not known; these are: servers, authenticator, tls, ${Object.keys(CONNECT).join(", ")}, signal, onWarning, onStatus`);
   }
 }
 
@@ -103,23 +107,64 @@ function wholeMillis(ms: number | undefined): number | undefined {
 }
 
 /** Options of the handle, not of the bucket. */
-const HANDLE = new Set(["timeout", "signal", "bindOnly"]);
-const RENAMED: Record<string, string> = { maxValueSize: "max_value_size", replicas: "num_replicas", markerTTL: "limit_marker_ttl" };
+const HANDLE = new Set(["timeout", "signal", "bindOnly", "check", "keyPolicy", "leaderReads", "readOnly", "reservedKeys", "onDrift"]);
+const RENAMED: Record<string, string> = {
+  maxValueSize: "max_value_size",
+  replicas: "num_replicas",
+  markerTTL: "limit_marker_ttl",
+  codec: "key_codec",
+};
 
 /** SPEC.md's JSON of a bucket. Names that are not known go through as they are, and core refuses them by name. */
 export function bucketConfig(bucket: string, options: Partial<KvOptions> | undefined): string {
   const config: Record<string, unknown> = { bucket };
   for (const [name, value] of Object.entries(options ?? {})) {
-    if (HANDLE.has(name) || value == null || (name === "allow_direct" && value === true)) {
+    const isOwnCodec = name === "codec" && typeof value === "object";
+    if (HANDLE.has(name) || isOwnCodec || value == null || (name === "allow_direct" && value === true)) {
       continue;
-    }
-    if (name === "codec") {
-      throw failure("UNSUPPORTED", "codecs are not supported yet");
     }
     const isDuration = name === "ttl" || name === "markerTTL";
     config[RENAMED[name] ?? name] = isDuration ? nanos(name, value as Duration) : value;
   }
   return JSON.stringify(config);
+}
+
+const POLICIES = ["", "strict", "permissive", "base64", "path", "escape"];
+const ON_DRIFT = ["error", "ignore", "update"];
+
+/** What a handle does to keys, reads and writes; `flags` as `src/verb.rs` reads them. */
+export class Handle {
+  readonly flags: number;
+  readonly keyPolicy: string | undefined;
+  readonly codec: Codec | undefined;
+
+  constructor(options: KvOpenOptions | undefined) {
+    const { codec, keyPolicy, onDrift = "error" } = options ?? {};
+    if (codec && typeof codec === "object") {
+      this.codec = new Codec(codec);
+    }
+    const policy = choice("keyPolicy", keyPolicy ?? "", POLICIES.slice(0, 3));
+    const named = choice("codec", typeof codec === "object" ? "" : (codec ?? ""), ["", ...POLICIES.slice(3)]);
+    if (named && policy) {
+      throw invalid(`codec "${named}" says which keys there are; keyPolicy has to be left out`);
+    }
+    // What a program encodes itself, core must not: it takes what comes as it is, by the strict rule unless it is told otherwise.
+    this.keyPolicy = named || policy || (this.codec && "strict");
+    const flag = (name: "leaderReads" | "readOnly" | "reservedKeys") => Number(options?.[name] ?? false);
+    this.flags =
+      flag("leaderReads") |
+      (flag("readOnly") << 1) |
+      (flag("reservedKeys") << 2) |
+      (POLICIES.indexOf(this.keyPolicy ?? "") << 3) |
+      (ON_DRIFT.indexOf(choice("onDrift", onDrift, ON_DRIFT)) << 6);
+  }
+}
+
+function choice(name: string, value: string, of: string[]): string {
+  if (!of.includes(value)) {
+    throw invalid(`${name}: ${JSON.stringify(value)} is not known; these are: ${of.filter(Boolean).join(", ")}`);
+  }
+  return value;
 }
 
 /** A status as core gives it: see `BucketStatus::to_json` in core. */
@@ -134,6 +179,8 @@ interface StatusJson {
   metadata?: Record<string, string>;
   replicas: number;
   storage: "file" | "memory";
+  key_policy: KvStatus["keyPolicy"];
+  read_only: string | null;
   config: Pick<KvStatus, "description" | "placement" | "republish" | "mirror" | "sources"> & {
     max_bytes?: number;
     max_bucket_size?: number;
@@ -157,6 +204,8 @@ export function bucketStatus(json: StatusJson): KvStatus {
     ttl: json.ttl / NANOS_PER_MILLI,
     markerTTL: json.limit_marker_ttl / NANOS_PER_MILLI,
     storage: json.storage,
+    keyPolicy: json.key_policy,
+    ...(json.read_only && { readOnlyReason: json.read_only }),
     compression: json.compressed,
     metadata: json.metadata ?? {},
     ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined && value !== null)),

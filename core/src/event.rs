@@ -6,7 +6,8 @@ use core::time::Duration;
 use crate::{
     error::Error,
     kv::{config::BucketStatus, entry::Entry},
-    session::pool::Server,
+    proto::nkey::Seed,
+    session::{auth::Reason, pool::Server},
 };
 
 /// Names one transport, from `Action::Connect` on. Inputs with an older one are ignored.
@@ -21,7 +22,7 @@ pub struct OpId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WatchId(pub u64);
 
-/// Names one bucket with its prefixes, flags and history as last known; the same however often it is opened.
+/// Names one bucket with its prefixes, flags and history as last known; the same however often it is opened with equal options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BucketId(pub u32);
 
@@ -37,6 +38,23 @@ pub enum TlsMode {
 /// What the binding has to do to its world.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
+    /// Say who we are, with `Client::credentials`, within `connect_timeout`. Comes before `Connect`, for the same transport; a
+    /// `Disconnect` of it takes the question back.
+    Credentials {
+        /// The transport that they are for.
+        conn: ConnId,
+        /// Why they are asked for.
+        reason: Reason,
+    },
+    /// Sign the bytes of `nonce`, and answer with `Client::signature`.
+    Sign {
+        /// The transport.
+        conn: ConnId,
+        /// What to sign.
+        nonce: String,
+        /// What to sign with; None: the binding knows.
+        seed: Option<Seed>,
+    },
     /// Dial; answer with `transport_open` or `transport_closed`. Any earlier transport is to be dropped.
     Connect {
         /// The new transport's name.
@@ -96,6 +114,15 @@ pub enum Event {
     },
     /// `watch_next` has something; comes again only after it gave None.
     WatchReady(WatchId),
+    /// How much of purge_deletes or clear is done. At most about a hundred come for one operation.
+    Progress {
+        /// Which.
+        op: OpId,
+        /// Keys dealt with.
+        done: u64,
+        /// Of how many.
+        total: u64,
+    },
     /// The connection changed.
     State(State),
     /// Worth a log line.
@@ -145,20 +172,43 @@ pub enum Outcome {
     Entry(Entry),
     /// history, entries.
     Entries(Vec<Entry>),
+    /// get_many: the live entries that were found, sorted by key. `as_of`: the revision of the bucket at which they all are the newest;
+    /// None where several requests saw several moments.
+    Many {
+        /// The entries.
+        entries: Vec<Entry>,
+        /// The moment.
+        as_of: Option<u64>,
+    },
+    /// put_many: in the order given.
+    Written(Vec<Result<u64, Error>>),
+    /// count: live keys.
+    Count(u64),
     /// keys, bucket_names: sorted, each once.
     Names(Vec<String>),
     /// open, create_bucket, update_bucket, create_or_update_bucket.
-    Opened(BucketId, Box<BucketStatus>),
+    Opened(Box<Opened>),
     /// status.
     Status(Box<BucketStatus>),
     /// bucket_list.
     Statuses(Vec<BucketStatus>),
-    /// purge_deletes: markers removed.
+    /// purge_deletes: markers removed. clear: keys purged.
     Purged(u64),
     /// flush: the round trip.
     RoundTrip(Duration),
     /// execute: SPEC.md's reply, also for errors of the operation.
     Json(String),
+}
+
+/// A bucket that was opened, created or updated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// Its handle.
+    pub bucket: BucketId,
+    /// What it is and holds.
+    pub status: BucketStatus,
+    /// What differs, or differed before the update, from what `create_bucket` asked for: a text a field. Else empty.
+    pub drift: Vec<String>,
 }
 
 /// What a watch hands out.
@@ -191,7 +241,19 @@ pub struct WatchOptions {
     pub timeout: Option<Duration>,
 }
 
-/// What `create_bucket` compares with an existing bucket.crate::Client::create_bucket).
+/// What `create_bucket` does when the bucket exists and differs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDrift {
+    /// BUCKET_EXISTS, naming the fields.
+    #[default]
+    Error,
+    /// Opens it as it is, and tells the fields.
+    Ignore,
+    /// Changes it to what is asked for, and tells the fields.
+    Update,
+}
+
+/// What `create_bucket` compares with an existing bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compare {
     /// An existing bucket must equal the whole configuration, defaults included.

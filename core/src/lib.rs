@@ -24,11 +24,11 @@
 //! Here "the world" is a transcript; with a socket in its place this is a client.
 //!
 //! ```
-//! use natskv_core::{Action, Client, Config, ConnId, Event, Instant, Outcome};
+//! use natskv_core::{Action, Client, Config, ConnId, Event, HandleOptions, Instant, Outcome};
 //!
 //! let mut now = Instant::from_nanos(0);
 //! let mut client = Client::new(Config::default(), [7; 32], now)?;
-//! let bucket = client.bind("settings")?;
+//! let bucket = client.bind("settings", &HandleOptions::default())?;
 //! let get = client.get(bucket, "color", None, None, now)?; // kept until there is a connection
 //!
 //! let mut sent = Vec::new();
@@ -94,9 +94,9 @@
 //! | 5 | `js::*` | API answers, acknowledgements, direct get, the ordered consumer |
 //! | 4 | `mux`, `timers` | requests and replies over one inbox; deadlines |
 //! | 3 | `session` | one connection at a time, and when to make the next |
-//! | 2 | `config`, `session::pool` | what a client can be told; the servers |
+//! | 2 | `config`, `session::{auth, pool}` | what a client can be told; who it says it is; the servers |
 //! | 1 | `proto::*` | the codec |
-//! | 0 | `time`, `rng`, `error`, `event`, `slab` | words that all use |
+//! | 0 | `time`, `rng`, `error`, `event`, `secret`, `slab` | words that all use |
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -113,6 +113,7 @@ mod kv;
 mod mux;
 mod proto;
 mod rng;
+mod secret;
 mod session;
 mod slab;
 mod time;
@@ -123,13 +124,19 @@ pub use client::Client;
 pub use config::Config;
 pub use error::{Error, ErrorCode};
 pub use event::{
-    Action, BucketId, Compare, ConnId, Event, Lost, Notice, OpId, Outcome, State, Stats, TlsMode, WatchId, WatchItem,
-    WatchOptions,
+    Action, BucketId, Compare, ConnId, Event, Lost, Notice, OnDrift, OpId, Opened, Outcome, State, Stats, TlsMode,
+    WatchId, WatchItem, WatchOptions,
 };
 pub use kv::{
+    bucket::HandleOptions,
     config::{BucketConfig, BucketStatus, Placement, Republish, Storage, StreamSource},
     entry::{Entry, Operation},
+    policy::KeyPolicy,
 };
-pub use proto::info::ServerInfo;
-pub use session::pool::{Scheme, Server};
-pub use time::Instant;
+pub use proto::{info::ServerInfo, nkey::Seed};
+pub use secret::Secret;
+pub use session::{
+    auth::{Credentials, Reason, Signature},
+    pool::{Scheme, Server},
+};
+pub use time::{Instant, to_rfc3339};

@@ -56,6 +56,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) headers: &'a [(&'a str, &'a str)],
     pub(crate) payload: &'a [u8],
     pub(crate) on_loss: OnLoss,
+    /// More than one answer comes; its owner knows the last one, and forgets the request.
+    pub(crate) is_many: bool,
 }
 
 /// What becomes of a request that was sent when the connection broke.
@@ -75,6 +77,7 @@ struct Request {
     owner: Owner,
     frame: Vec<u8>,
     on_loss: OnLoss,
+    is_many: bool,
     /// It was sent on a connection that broke, and again on another.
     is_resent: bool,
     /// Order of submission, kept when requests that waited are written.
@@ -174,6 +177,7 @@ impl Net {
             owner,
             frame: Vec::new(),
             on_loss,
+            is_many: ask.is_many,
             is_resent: false,
             order,
             place: Place::Held,
@@ -211,6 +215,11 @@ impl Net {
             format!("{} bytes of requests already wait for a connection (pending_limit)", self.waiting_bytes)
         };
         Err(Error::new(ErrorCode::BufferFull, text))
+    }
+
+    /// The JetStream API level of the connected server; 0 before 2.12.
+    pub(crate) fn api_level(&self) -> u64 {
+        self.session.info.as_ref().map_or(0, |info| info.api_level)
     }
 
     /// Keeps an answered request, to send it again or to read its frame.
@@ -306,7 +315,9 @@ impl Net {
     pub(crate) fn on_message<'a>(&mut self, message: &Message<'a>) -> Option<(u64, Owner, Answer<'a>)> {
         let id = parse_u64(message.subject.strip_prefix(self.inbox.as_bytes())?)?;
         let request = self.requests.get_mut(id).filter(|request| matches!(request.place, Place::Written(_)))?;
-        request.place = Place::Answered;
+        if !request.is_many {
+            request.place = Place::Answered;
+        }
         let answer = match message.headers.status() {
             Some(503) if message.payload.is_empty() => Answer::NoResponders,
             _ => Answer::Reply { headers: message.headers, payload: message.payload },

@@ -3,6 +3,7 @@
 //! Nothing here is a second implementation; each item is, or calls, what the floors of core use. `tests/vectors` runs against it.
 
 use alloc::{
+    borrow::Cow,
     format,
     string::{String, ToString},
     vec::Vec,
@@ -13,21 +14,26 @@ use serde_json::{Map, Value};
 
 use crate::{
     config::Config,
-    error::Error,
+    error::{Error, ErrorCode},
     js::{api, direct::DirectMeta, puback},
     kv::{
-        bucket::{Bucket, DEFAULT_API},
+        bucket::{Bucket, DEFAULT_API, HandleOptions},
         config::BucketConfig,
         entry::{Entry, Operation},
-        key, purge_deletes, ttl,
+        key,
+        policy::KeyPolicy,
+        purge_deletes, ttl,
     },
     proto::{
         encode,
-        info::{ConnectOptions, Credentials, ServerInfo, connect_json},
+        info::{ConnectOptions, ServerInfo, connect_json},
         parser::{Frame, Parser},
         subject,
     },
-    session::pool,
+    session::{
+        auth::{Login, Signing},
+        pool,
+    },
 };
 pub use crate::{
     js::{
@@ -37,14 +43,38 @@ pub use crate::{
         status::{Context, Meaning, meaning},
         tracker::{Policy, Tracker, Verdict},
     },
-    proto::{headers::Headers, server_error::ServerError},
+    proto::{
+        creds::Creds,
+        headers::Headers,
+        nkey::{KeyKind, Seed, encode_public},
+        server_error::ServerError,
+    },
 };
+
+fn bound(bucket: &str, api_prefix: &str) -> Bucket {
+    Bucket::bound(bucket, api_prefix, HandleOptions::default())
+}
 
 // ── names
 
 /// A key that may be written.
 pub fn check_key(key: &str) -> Result<(), Error> {
-    key::check_writable(key)
+    bound("b", DEFAULT_API).writable(key).map(|_| ())
+}
+
+/// The key as a policy stores it.
+pub fn encode_key(policy: KeyPolicy, key: &str) -> Result<String, Error> {
+    policy.encode(key).map(Cow::into_owned)
+}
+
+/// The filter as a policy sends it.
+pub fn encode_filter(policy: KeyPolicy, filter: &str) -> Result<String, Error> {
+    policy.encode_filter(filter).map(Cow::into_owned)
+}
+
+/// The key of what is stored; as it stands where it does not follow the policy's codec.
+pub fn decode_key(policy: KeyPolicy, stored: &str) -> String {
+    policy.decode(stored).into_owned()
 }
 
 /// A bucket's name.
@@ -54,12 +84,12 @@ pub fn check_bucket(name: &str) -> Result<(), Error> {
 
 /// A filter of a watch or list.
 pub fn check_filter(filter: &str) -> Result<(), Error> {
-    key::check_filter(filter)
+    KeyPolicy::Strict.encode_filter(filter).map(|_| ())
 }
 
 /// Filters without repetitions and without those that another covers; and whether two of the rest match a common key.
 pub fn reduce_filters(filters: &[&str]) -> Result<(Vec<String>, bool), Error> {
-    let reduced = key::reduce(filters)?;
+    let reduced = bound("b", DEFAULT_API).reduced(filters)?;
     let is_crossing = |(at, a): (usize, &String)| reduced[at + 1..].iter().any(|b| subject::overlaps(a, b));
     let crossing = reduced.iter().enumerate().any(is_crossing);
     Ok((reduced, crossing))
@@ -74,7 +104,7 @@ pub struct Subjects(Bucket);
 impl Subjects {
     /// Of a bucket reached through an API prefix (default `$JS.API`); for a mirror, with its stream's `mirror` object.
     pub fn new(bucket: &str, api_prefix: Option<&str>, mirror: Option<&Map<String, Value>>) -> Self {
-        let mut opened = Bucket::bound(bucket, api_prefix.unwrap_or(DEFAULT_API));
+        let mut opened = bound(bucket, api_prefix.unwrap_or(DEFAULT_API));
         if let Some(mirror) = mirror {
             opened.mirrors(mirror);
         }
@@ -211,16 +241,23 @@ pub fn parse(chunks: &[&[u8]]) -> Vec<Parsed> {
     parsed
 }
 
+/// WebSocket frames: one of data for a server, and a server's as they come.
+#[cfg(feature = "websocket")]
+pub use crate::proto::websocket::{Decoder as WebDecoder, Piece as WebPiece, encode_data as web_frame};
+
 /// The JSON of CONNECT, for an INFO and what the user configured. `url` may carry credentials, which win.
 pub fn connect(info_json: &str, config: &Config, url: Option<&str>) -> Result<Value, Error> {
     let info = ServerInfo::parse(info_json.as_bytes())?;
-    let credentials = match url.map(pool::parse_url).transpose()? {
-        Some((_, credentials)) if credentials != Credentials::None => credentials,
-        _ => pool::of_config(config)?,
+    let login = match url.map(pool::parse_url).transpose()? {
+        Some((_, login)) if login != Login::Nobody => login,
+        _ => Login::of_config(config)?,
+    };
+    let Signing::Done(signature) = login.sign(info.nonce.as_deref())? else {
+        return Err(Error::new(ErrorCode::Unsupported, "only a client can have its binding sign"));
     };
     let options =
         ConnectOptions { name: config.name.as_deref(), lang: config.lang, is_tls: config.tls, echo: config.echo };
-    Ok(connect_json(&options, &credentials, &info))
+    Ok(connect_json(&options, &login.fields(signature.as_ref())?, &info))
 }
 
 // ── JetStream
@@ -253,14 +290,13 @@ pub fn operation(headers: &Headers<'_>) -> Operation {
 
 /// The entry that a message of a bucket stands for.
 pub fn entry(headers: &Headers<'_>, value: &[u8]) -> Entry {
-    Entry::new(b"", headers, value, 0, 0, 0)
+    Entry::new("", "", headers, value, 0, 0, 0)
 }
 
 /// The entry that the answer to a direct get carries; None when it has no metadata.
 pub fn direct_entry(bucket: &str, headers: &Headers<'_>, value: &[u8]) -> Option<Entry> {
     let meta = DirectMeta::of(headers)?;
-    let bucket = Bucket::bound(bucket, DEFAULT_API);
-    Some(Entry::new(bucket.key_of(meta.subject), &meta.stored, value, meta.sequence, meta.created_ns, 0))
+    Some(bound(bucket, DEFAULT_API).gotten(&meta, value))
 }
 
 /// `seq` of the STREAM.PURGE that purge_deletes sends for a marker at `revision`.

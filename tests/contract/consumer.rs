@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use natskv_core::{BucketId, Config, ErrorCode, Event, Notice, OpId, Outcome, WatchId, WatchItem, WatchOptions};
+use natskv_core::{
+    BucketId, Config, ErrorCode, Event, HandleOptions, Notice, OpId, Outcome, WatchId, WatchItem, WatchOptions,
+};
 use natskv_kit::rig::Rig;
 
 /// A watch with its server played by the test.
@@ -28,9 +30,10 @@ impl Scene {
     fn with(config: Config, options: WatchOptions) -> Self {
         let mut rig = Rig::new(config);
         rig.establish();
-        let open = rig.call(|c, now| c.open("b", None, now)).expect("open");
+        let open = rig.call(|c, now| c.open("b", &HandleOptions::default(), None, now)).expect("open");
         rig.answer("STREAM.INFO", &info(CREATED, 0));
-        let Ok(Outcome::Opened(bucket, _)) = rig.result(open).clone() else { panic!("not opened") };
+        let Ok(Outcome::Opened(opened)) = rig.result(open).clone() else { panic!("not opened") };
+        let bucket = opened.bucket;
         rig.sent();
         let watch = rig.call(|c, now| c.watch(bucket, &[], options, now)).expect("watch");
         let mut scene = Self { rig, watch, sid: 0 };
@@ -268,7 +271,7 @@ fn a_reader_too_slow_gets_the_newest_of_all_later() {
 #[test]
 fn crossing_filters_that_a_server_refuses_become_one_wide_filter() {
     let mut rig = Rig::connected();
-    let bucket = rig.client.bind("b").expect("bind");
+    let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
     let watch = rig.call(|c, now| c.watch(bucket, &["u.a.*", "u.*.b"], WatchOptions::default(), now)).expect("watch");
     rig.answer("CONSUMER.CREATE", "{\"error\":{\"code\":400,\"err_code\":10138,\"description\":\"overlap\"}}");
     let sent = rig.written.clone();
@@ -288,7 +291,7 @@ fn reading(
     start: fn(&mut natskv_core::Client, BucketId, natskv_core::Instant) -> Result<OpId, natskv_core::Error>,
 ) -> (Scene, OpId) {
     let mut rig = Rig::connected();
-    let bucket = rig.client.bind("b").expect("bind");
+    let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
     let op = rig.call(|c, now| start(c, bucket, now)).expect("read");
     let mut scene = Scene { rig, watch: WatchId(0), sid: 0 };
     scene.find_sid();
@@ -338,15 +341,17 @@ fn a_read_that_hears_nothing_times_out_and_one_that_hears_goes_on() {
 
 #[test]
 fn the_history_of_no_key_is_not_found() {
-    let (mut scene, op) = reading(|c, b, now| c.history(b, "k", None, now));
-    scene.created(0, 0);
-    assert_eq!(scene.rig.result(op).as_ref().expect_err("none").code, ErrorCode::KeyNotFound);
+    let mut rig = Rig::connected();
+    let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
+    let op = rig.call(|c, now| c.history(bucket, "k", None, now)).expect("history");
+    rig.answer_status("DIRECT.GET", "404 Message Not Found");
+    assert_eq!(rig.result(op).as_ref().expect_err("none").code, ErrorCode::KeyNotFound);
 }
 
 #[test]
 fn purge_deletes_never_reaches_beyond_the_marker() {
     let mut rig = Rig::connected();
-    let bucket = rig.client.bind("b").expect("bind");
+    let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
     let op = rig.call(|c, now| c.purge_deletes(bucket, Duration::from_secs(60), None, now)).expect("purge_deletes");
     rig.answer("STREAM.INFO", "{\"config\":{\"max_msgs_per_subject\":5},\"ts\":\"2026-11-23T03:37:33Z\"}");
     let mut scene = Scene { rig, watch: WatchId(0), sid: 0 };
@@ -409,7 +414,7 @@ fn drain_ends_a_watch_once() {
 #[test]
 fn purge_deletes_leaves_a_key_alone_that_reads_as_a_wildcard() {
     let mut rig = Rig::connected();
-    let bucket = rig.client.bind("b").expect("bind");
+    let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
     let op = rig.call(|c, now| c.purge_deletes(bucket, Duration::ZERO, None, now)).expect("purge_deletes");
     rig.answer("STREAM.INFO", "{\"config\":{\"max_msgs_per_subject\":5},\"ts\":\"2026-11-23T03:37:33Z\"}");
     let mut scene = Scene { rig, watch: WatchId(0), sid: 0 };
@@ -494,7 +499,7 @@ fn a_watch_has_few_timers_however_often_it_is_made_anew() {
 #[test]
 fn a_watch_that_cannot_be_asked_for_leaves_no_subscription() {
     let mut rig = Rig::connected();
-    let bucket = rig.client.bind("b").expect("bind");
+    let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
     rig.sent();
     let error = rig.call(|c, now| c.watch(bucket, &[&"k".repeat(4090)], WatchOptions::default(), now));
     assert_eq!(error.expect_err("too long").code, ErrorCode::TooLarge);
@@ -545,7 +550,7 @@ fn a_read_whose_flow_control_is_not_allowed_fails_instead_of_stalling() {
 #[test]
 fn a_watch_of_a_bucket_bound_without_asking_notices_that_it_was_made_anew() {
     let mut rig = Rig::connected();
-    let bucket = rig.client.bind("b").expect("bind");
+    let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
     let watch = rig.call(|c, now| c.watch(bucket, &[], WatchOptions::default(), now)).expect("watch");
     let mut scene = Scene { rig, watch, sid: 0 };
     scene.find_sid();
@@ -563,7 +568,7 @@ fn a_watch_of_a_bucket_bound_without_asking_notices_that_it_was_made_anew() {
 #[test]
 fn purge_deletes_waits_for_an_election() {
     let mut rig = Rig::connected();
-    let bucket = rig.client.bind("b").expect("bind");
+    let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
     let op = rig.call(|c, now| c.purge_deletes(bucket, Duration::ZERO, None, now)).expect("purge_deletes");
     rig.answer_status("STREAM.INFO", "503");
     rig.sent();
@@ -601,7 +606,7 @@ fn purge_deletes_waits_for_an_election() {
 #[test]
 fn a_purge_that_is_not_answered_times_out_whatever_its_consumer_says() {
     let mut rig = Rig::connected();
-    let bucket = rig.client.bind("b").expect("bind");
+    let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
     let timeout = Some(Duration::from_secs(10));
     let op = rig.call(|c, now| c.purge_deletes(bucket, Duration::ZERO, timeout, now)).expect("purge_deletes");
     rig.answer("STREAM.INFO", "{\"config\":{\"max_msgs_per_subject\":5},\"ts\":\"2026-11-23T03:37:33Z\"}");

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use natskv_core::{
-    BucketConfig, BucketId, Client, Compare, Config, ConnId, Error, ErrorCode, Event, Instant, Lost, OpId, State,
-    WatchId, WatchOptions,
+    BucketConfig, BucketId, Client, Compare, Config, ConnId, Error, ErrorCode, Event, HandleOptions, Instant, Lost,
+    OnDrift, OpId, State, WatchId, WatchOptions,
 };
 use natskv_kit::rig::{INFO, Rig};
 
@@ -14,14 +14,18 @@ type Input = fn(&mut Client, ConnId, Instant);
 const COMMANDS: &[(&str, Command)] = &[
     ("ready", |c, _, now| c.ready(None, now)),
     ("flush", |c, _, now| c.flush(None, now)),
-    ("open", |c, _, now| c.open("b", None, now)),
-    ("create_bucket", |c, _, now| c.create_bucket(&BucketConfig::new("b"), Compare::All, None, now)),
+    ("open", |c, _, now| c.open("b", &HandleOptions::default(), None, now)),
+    ("create_bucket", |c, _, now| {
+        c.create_bucket(&BucketConfig::new("b"), &HandleOptions::default(), Compare::All, OnDrift::Error, None, now)
+    }),
     ("create_bucket with markers", |c, _, now| {
         let config = BucketConfig { limit_marker_ttl: Some(Duration::from_secs(1)), ..BucketConfig::new("b") };
-        c.create_bucket(&config, Compare::Given, None, now)
+        c.create_bucket(&config, &HandleOptions::default(), Compare::Given, OnDrift::Error, None, now)
     }),
-    ("update_bucket", |c, _, now| c.update_bucket(&BucketConfig::new("b"), None, now)),
-    ("create_or_update_bucket", |c, _, now| c.create_or_update_bucket(&BucketConfig::new("b"), None, now)),
+    ("update_bucket", |c, _, now| c.update_bucket(&BucketConfig::new("b"), &HandleOptions::default(), None, now)),
+    ("create_or_update_bucket", |c, _, now| {
+        c.create_or_update_bucket(&BucketConfig::new("b"), &HandleOptions::default(), None, now)
+    }),
     ("delete_bucket", |c, _, now| c.delete_bucket("b", None, now)),
     ("bucket_names", |c, _, now| c.bucket_names(None, now)),
     ("bucket_list", |c, _, now| c.bucket_list(None, now)),
@@ -29,14 +33,23 @@ const COMMANDS: &[(&str, Command)] = &[
     ("get", |c, b, now| c.get(b, "k", None, None, now)),
     ("get at", |c, b, now| c.get(b, "k", Some(3), None, now)),
     ("entry", |c, b, now| c.entry(b, "k", None, now)),
-    ("put", |c, b, now| c.put(b, "k", b"v", None, now)),
+    ("put", |c, b, now| c.put(b, "k", b"v", None, None, now)),
     ("create", |c, b, now| c.create(b, "k", b"v", None, None, now)),
     ("create with ttl", |c, b, now| c.create(b, "k", b"v", Some(Duration::from_secs(1)), None, now)),
-    ("update", |c, b, now| c.update(b, "k", b"v", 1, None, now)),
+    ("update", |c, b, now| c.update(b, "k", b"v", 1, None, None, now)),
     ("delete", |c, b, now| c.delete(b, "k", Some(1), None, now)),
     ("purge", |c, b, now| c.purge(b, "k", None, Some(Duration::from_secs(1)), None, now)),
     ("history", |c, b, now| c.history(b, "k", None, now)),
     ("keys", |c, b, now| c.keys(b, &["a.>", "b"], None, now)),
+    ("put with ttl", |c, b, now| c.put(b, "k", b"v", Some(Duration::from_secs(1)), None, now)),
+    ("touch", |c, b, now| c.touch(b, "k", Duration::from_secs(1), None, now)),
+    ("get_many", |c, b, now| c.get_many(b, &["a", "b.*"], None, now)),
+    ("get_many of nothing", |c, b, now| c.get_many(b, &[], None, now)),
+    ("put_many", |c, b, now| c.put_many(b, &[("a", b"1"), ("b", b"2")], None, now)),
+    ("put_many of nothing", |c, b, now| c.put_many(b, &[], None, now)),
+    ("entries", |c, b, now| c.entries(b, &["a.>"], None, now)),
+    ("count", |c, b, now| c.count(b, &[], None, now)),
+    ("clear", |c, b, now| c.clear(b, "a", None, now)),
     ("purge_deletes", |c, b, now| c.purge_deletes(b, Duration::ZERO, None, now)),
     ("execute", |c, b, now| c.execute(b, "{\"operation\":\"GET\",\"key\":\"k\"}", None, now)),
     ("execute nonsense", |c, b, now| c.execute(b, "[]", None, now)),
@@ -56,6 +69,8 @@ const INPUTS: &[(&str, Input)] = &[
     ("handle_timeout", |c, _, now| c.handle_timeout(now)),
     ("cancel of nothing", |c, _, now| c.cancel(OpId(12345), now)),
     ("watch_stop of nothing", |c, _, now| c.watch_stop(WatchId(9), now)),
+    ("sleep", |c, _, now| c.sleep(now)),
+    ("wake", |c, _, now| c.wake(now)),
     ("drain", |c, _, now| c.drain(now)),
     ("close", |c, _, now| c.close(now)),
 ];
@@ -83,6 +98,7 @@ fn states() -> Vec<(&'static str, Rig)> {
         rig.lose();
         rig.pass(Duration::from_millis(1));
     });
+    add("asleep", Rig::connected(), |rig| rig.call(|c, now| c.sleep(now)));
     add("draining", Rig::connected(), |rig| {
         rig.call(|c, now| c.flush(None, now)).expect("flush");
         rig.call(|c, now| c.drain(now));
@@ -96,7 +112,7 @@ fn states() -> Vec<(&'static str, Rig)> {
 fn every_command_ends_once_in_every_state() {
     for (name, command) in COMMANDS {
         for (state, mut rig) in states() {
-            let bucket = rig.client.bind("b").expect("bind");
+            let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
             let before = rig.events.iter().filter(|event| matches!(event, Event::Done { .. })).count();
             let accepted = rig.call(|c, now| command(c, bucket, now));
             match (&accepted, state) {
@@ -138,7 +154,7 @@ fn every_input_is_harmless_in_every_state() {
 #[test]
 fn a_watch_can_be_started_and_stopped_in_every_state() {
     for (state, mut rig) in states() {
-        let bucket = rig.client.bind("b").expect("bind");
+        let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
         let watch = rig.call(|c, now| c.watch(bucket, &["a.*"], WatchOptions::default(), now));
         assert_eq!(watch.is_err(), matches!(state, "closed" | "failed" | "draining"), "while {state}");
         if let Ok(watch) = watch {
@@ -153,7 +169,7 @@ fn a_watch_can_be_started_and_stopped_in_every_state() {
 #[test]
 fn an_unopened_watch_tells_its_end_once() {
     for (state, mut rig) in states() {
-        let bucket = rig.client.bind("b").expect("bind");
+        let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
         let Ok(watch) = rig.call(|c, now| c.watch(bucket, &[], WatchOptions::default(), now)) else { continue };
         rig.pass(Duration::from_secs(60));
         rig.call(|c, now| c.close(now));
@@ -166,7 +182,7 @@ fn an_unopened_watch_tells_its_end_once() {
 #[test]
 fn after_closed_nothing_comes_out() {
     let mut rig = Rig::connected();
-    let bucket = rig.client.bind("b").expect("bind");
+    let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
     rig.call(|c, now| c.watch(bucket, &[], WatchOptions::default(), now)).expect("watch");
     rig.call(|c, now| c.close(now));
     assert!(rig.written.contains("CONSUMER.DELETE"), "the watch's consumer is ended on the way out: {:?}", rig.written);
@@ -210,7 +226,7 @@ fn garbage_never_panics_and_never_loses_a_done() {
     ];
     for round in 0..300 {
         let mut rig = Rig::connected();
-        let bucket = rig.client.bind("b").expect("bind");
+        let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
         let ops: Vec<OpId> =
             COMMANDS.iter().filter_map(|(_, command)| rig.call(|c, now| command(c, bucket, now)).ok()).collect();
         for _ in 0..40 {

@@ -1,7 +1,9 @@
 //! The contract of core's crate documentation, rule by rule, without a server.
 
+mod auth;
 mod consumer;
 mod every_call;
+mod many;
 mod operations;
 mod session;
 mod transcript;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use natskv_core::{BucketId, Config, ErrorCode, Outcome};
+use natskv_core::{BucketId, Config, ErrorCode, HandleOptions, OnDrift, Outcome};
 use natskv_kit::rig::Rig;
 
 fn with_bucket(mut rig: Rig) -> (Rig, BucketId) {
-    let bucket = rig.client.bind("b").expect("bind");
+    let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
     (rig, bucket)
 }
 
@@ -14,7 +14,7 @@ fn with_bucket(mut rig: Rig) -> (Rig, BucketId) {
 fn what_is_not_sent_yet_survives_and_keeps_its_order() {
     let (mut rig, b) = with_bucket(Rig::new(Config::default()));
     let ops: Vec<_> = (0..5)
-        .map(|i| rig.call(|c, now| c.put(b, "k", format!("v{i}").as_bytes(), None, now)).expect("kept"))
+        .map(|i| rig.call(|c, now| c.put(b, "k", format!("v{i}").as_bytes(), None, None, now)).expect("kept"))
         .collect();
     rig.establish();
     let sent = rig.written.clone();
@@ -28,7 +28,7 @@ fn what_is_not_sent_yet_survives_and_keeps_its_order() {
 #[test]
 fn a_write_cut_off_says_that_it_may_be_stored_and_a_read_is_sent_again() {
     let (mut rig, b) = with_bucket(Rig::connected());
-    let put = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+    let put = rig.call(|c, now| c.put(b, "k", b"v", None, None, now)).expect("put");
     let get = rig.call(|c, now| c.get(b, "k", None, None, now)).expect("get");
     rig.pass(Duration::from_secs(1));
     rig.lose();
@@ -46,13 +46,13 @@ fn a_write_cut_off_says_that_it_may_be_stored_and_a_read_is_sent_again() {
 #[test]
 fn a_deadline_tells_whether_the_write_was_sent() {
     let (mut rig, b) = with_bucket(Rig::new(Config { retry_first_connect: true, ..Config::default() }));
-    let unsent = rig.call(|c, now| c.put(b, "k", b"v", Some(Duration::from_secs(1)), now)).expect("put");
+    let unsent = rig.call(|c, now| c.put(b, "k", b"v", None, Some(Duration::from_secs(1)), now)).expect("put");
     rig.pass(Duration::from_secs(2));
     let error = rig.result(unsent).as_ref().expect_err("late");
     assert_eq!((error.code, error.maybe_applied), (ErrorCode::Timeout, false));
     rig.establish();
     assert!(!rig.written.contains("PUB $KV.b.k"), "nor is it sent later");
-    let sent = rig.call(|c, now| c.put(b, "k", b"v", Some(Duration::from_secs(1)), now)).expect("put");
+    let sent = rig.call(|c, now| c.put(b, "k", b"v", None, Some(Duration::from_secs(1)), now)).expect("put");
     rig.pass(Duration::from_secs(2));
     let error = rig.result(sent).as_ref().expect_err("late");
     assert_eq!((error.code, error.maybe_applied), (ErrorCode::Timeout, true));
@@ -63,7 +63,7 @@ fn a_deadline_tells_whether_the_write_was_sent() {
 #[test]
 fn cancel_ends_an_operation_once() {
     let (mut rig, b) = with_bucket(Rig::connected());
-    let op = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+    let op = rig.call(|c, now| c.put(b, "k", b"v", None, None, now)).expect("put");
     rig.call(|c, now| c.cancel(op, now));
     rig.call(|c, now| c.cancel(op, now));
     let error = rig.result(op).as_ref().expect_err("cancelled");
@@ -74,7 +74,7 @@ fn cancel_ends_an_operation_once() {
 fn waiting_requests_are_bounded() {
     let config = Config { pending_limit: 1000, max_operations: 100, ..Config::default() };
     let (mut rig, b) = with_bucket(Rig::new(config));
-    let error = rig.call(|c, now| c.put(b, "k", &[0; 2000], None, now)).expect_err("too much");
+    let error = rig.call(|c, now| c.put(b, "k", &[0; 2000], None, None, now)).expect_err("too much");
     assert_eq!(error.code, ErrorCode::BufferFull);
     rig.establish();
     let accepted = (0..200).filter(|_| rig.call(|c, now| c.get(b, "k", None, None, now)).is_ok()).count();
@@ -92,9 +92,9 @@ fn message_id(rig: &Rig, subject: &str) -> String {
 fn a_write_with_an_id_is_sent_again_and_its_outcome_found_out() {
     let (mut rig, b) = with_bucket(Rig::new(Config { retry_writes: true, ..Config::default() }));
     rig.establish();
-    let put = rig.call(|c, now| c.put(b, "p", b"v", None, now)).expect("put");
-    let update = rig.call(|c, now| c.update(b, "u", b"v", 4, None, now)).expect("update");
-    let lost = rig.call(|c, now| c.update(b, "l", b"v", 4, None, now)).expect("update");
+    let put = rig.call(|c, now| c.put(b, "p", b"v", None, None, now)).expect("put");
+    let update = rig.call(|c, now| c.update(b, "u", b"v", 4, None, None, now)).expect("update");
+    let lost = rig.call(|c, now| c.update(b, "l", b"v", 4, None, None, now)).expect("update");
     let create = rig.call(|c, now| c.create(b, "c", b"v", None, None, now)).expect("create");
     let ids = ["$KV.b.u", "$KV.b.c"].map(|subject| message_id(&rig, subject));
     rig.pass(Duration::from_secs(2));
@@ -149,7 +149,11 @@ fn base64(bytes: &[u8]) -> String {
 fn a_bucket_made_right_after_its_deletion_is_tried_again() {
     let mut rig = Rig::connected();
     let config = natskv_core::BucketConfig::new("b");
-    let op = rig.call(|c, now| c.create_bucket(&config, natskv_core::Compare::All, None, now)).expect("create");
+    let op = rig
+        .call(|c, now| {
+            c.create_bucket(&config, &HandleOptions::default(), natskv_core::Compare::All, OnDrift::Error, None, now)
+        })
+        .expect("create");
     let busy = "{\"error\":{\"code\":500,\"err_code\":10049,\"description\":\"error creating store for stream\"}}";
     rig.answer("STREAM.CREATE.KV_b", busy);
     rig.sent();
@@ -163,10 +167,10 @@ fn bytes_that_the_transport_does_not_take_are_bounded() {
     let (mut rig, b) = with_bucket(Rig::new(Config { unsent_limit: 10_000, ..Config::default() }));
     rig.establish();
     let now = rig.now;
-    let accepted = (0..20).take_while(|_| rig.client.put(b, "k", &[b'x'; 1000], None, now).is_ok()).count();
+    let accepted = (0..20).take_while(|_| rig.client.put(b, "k", &[b'x'; 1000], None, None, now).is_ok()).count();
     assert_eq!(accepted, 9);
     rig.pump();
-    assert!(rig.client.put(b, "k", &[b'x'; 1000], None, now).is_ok(), "there is room again");
+    assert!(rig.client.put(b, "k", &[b'x'; 1000], None, None, now).is_ok(), "there is room again");
 }
 
 #[test]
@@ -174,17 +178,17 @@ fn what_a_server_would_refuse_is_refused_before_it_is_sent() {
     let (mut rig, b) = with_bucket(Rig::connected());
     rig.sent();
     let mib = vec![b'x'; 1 << 20];
-    assert!(rig.call(|c, now| c.put(b, "k", &mib, None, now)).is_ok(), "exactly max_payload");
+    assert!(rig.call(|c, now| c.put(b, "k", &mib, None, None, now)).is_ok(), "exactly max_payload");
     let line = rig.sent();
     assert!(line.starts_with("PUB $KV.b.k "));
     let codes = [
         rig.call(|c, now| c.create(b, "k", &mib, None, None, now)),
-        rig.call(|c, now| c.put(b, "k", &[&mib[..], b"x"].concat(), None, now)),
-        rig.call(|c, now| c.put(b, &"k".repeat(4100), b"", None, now)),
-        rig.call(|c, now| c.put(b, "a..b", b"", None, now)),
-        rig.call(|c, now| c.put(b, "a\r\nPUB x 0", b"", None, now)),
-        rig.call(|c, now| c.put(b, "_kv.x", b"", None, now)),
-        rig.call(|c, now| c.update(b, "k", b"", 0, None, now)),
+        rig.call(|c, now| c.put(b, "k", &[&mib[..], b"x"].concat(), None, None, now)),
+        rig.call(|c, now| c.put(b, &"k".repeat(4100), b"", None, None, now)),
+        rig.call(|c, now| c.put(b, "a..b", b"", None, None, now)),
+        rig.call(|c, now| c.put(b, "a\r\nPUB x 0", b"", None, None, now)),
+        rig.call(|c, now| c.put(b, "_kv.x", b"", None, None, now)),
+        rig.call(|c, now| c.update(b, "k", b"", 0, None, None, now)),
         rig.call(|c, now| c.get(b, "*", None, None, now)),
     ]
     .map(|result| result.expect_err("refused").code);
@@ -196,7 +200,7 @@ fn what_a_server_would_refuse_is_refused_before_it_is_sent() {
 #[test]
 fn a_503_on_a_write_is_an_election_until_the_stream_is_known_to_be_gone() {
     let (mut rig, b) = with_bucket(Rig::connected());
-    let op = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+    let op = rig.call(|c, now| c.put(b, "k", b"v", None, None, now)).expect("put");
     rig.answer_status("PUB $KV.b.k", "503");
     rig.answer("STREAM.INFO.KV_b", "{\"config\":{\"max_msgs_per_subject\":1,\"allow_direct\":true}}");
     assert!(!rig.is_done(op));
@@ -205,7 +209,7 @@ fn a_503_on_a_write_is_an_election_until_the_stream_is_known_to_be_gone() {
     rig.answer("PUB $KV.b.k", "{\"stream\":\"KV_b\", \"seq\":9}");
     assert_eq!(rig.result(op), &Ok(Outcome::Revision(9)));
 
-    let op = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+    let op = rig.call(|c, now| c.put(b, "k", b"v", None, None, now)).expect("put");
     rig.answer_status("PUB $KV.b.k", "503");
     rig.answer(
         "STREAM.INFO.KV_b",
@@ -217,7 +221,7 @@ fn a_503_on_a_write_is_an_election_until_the_stream_is_known_to_be_gone() {
 #[test]
 fn an_acknowledgement_of_another_stream_is_none() {
     let (mut rig, b) = with_bucket(Rig::connected());
-    let op = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+    let op = rig.call(|c, now| c.put(b, "k", b"v", None, None, now)).expect("put");
     rig.answer("PUB $KV.b.k", "{\"stream\":\"KV_other\",\"seq\":9}");
     assert_eq!(rig.result(op).as_ref().expect_err("foreign").code, ErrorCode::Protocol);
 }
@@ -252,8 +256,8 @@ fn create_takes_the_place_of_a_marker_and_counts_its_rounds() {
 #[test]
 fn a_denied_subject_fails_its_requests_at_once() {
     let (mut rig, b) = with_bucket(Rig::connected());
-    let put = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
-    let other = rig.call(|c, now| c.put(b, "other", b"v", None, now)).expect("put");
+    let put = rig.call(|c, now| c.put(b, "k", b"v", None, None, now)).expect("put");
+    let other = rig.call(|c, now| c.put(b, "other", b"v", None, None, now)).expect("put");
     rig.receive("-ERR 'Permissions Violation for Publish to \"$KV.b.k\"'\r\n");
     let error = rig.result(put).as_ref().expect_err("denied");
     assert_eq!((error.code, error.maybe_applied), (ErrorCode::Permission, false));
@@ -280,9 +284,9 @@ fn a_bound_bucket_learns_that_direct_get_is_off() {
 #[test]
 fn drain_finishes_and_then_closes() {
     let (mut rig, b) = with_bucket(Rig::connected());
-    let op = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+    let op = rig.call(|c, now| c.put(b, "k", b"v", None, None, now)).expect("put");
     rig.call(|c, now| c.drain(now));
-    assert_eq!(rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect_err("draining").code, ErrorCode::Closed);
+    assert_eq!(rig.call(|c, now| c.put(b, "k", b"v", None, None, now)).expect_err("draining").code, ErrorCode::Closed);
     rig.answer("PUB $KV.b.k", "{\"stream\":\"KV_b\",\"seq\":1}");
     assert_eq!(rig.result(op), &Ok(Outcome::Revision(1)));
     assert_eq!(rig.client.state(), &natskv_core::State::Closed(None));
@@ -292,9 +296,9 @@ fn drain_finishes_and_then_closes() {
 fn a_write_that_is_still_to_go_out_may_be_applied() {
     let (mut rig, b) = with_bucket(Rig::connected());
     rig.sent();
-    let cancelled = rig.client.put(b, "k", b"1", None, rig.now).expect("put");
+    let cancelled = rig.client.put(b, "k", b"1", None, None, rig.now).expect("put");
     rig.client.cancel(cancelled, rig.now);
-    let closed = rig.client.put(b, "k", b"2", None, rig.now).expect("put");
+    let closed = rig.client.put(b, "k", b"2", None, None, rig.now).expect("put");
     rig.client.close(rig.now);
     rig.pump();
     assert_eq!(rig.sent().matches("PUB $KV.b.k ").count(), 2);
@@ -308,7 +312,7 @@ fn an_inbox_that_is_not_allowed_fails_all_and_says_what_to_set() {
     let (mut rig, b) = with_bucket(Rig::connected());
     let inbox = rig.written.lines().find_map(|line| line.strip_prefix("SUB ")?.strip_suffix(" 1")).expect("inbox");
     let denied = format!("-ERR 'Permissions Violation for Subscription to \"{inbox}\"'\r\n");
-    let put = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+    let put = rig.call(|c, now| c.put(b, "k", b"v", None, None, now)).expect("put");
     let get = rig.call(|c, now| c.get(b, "k", None, None, now)).expect("get");
     rig.receive(denied);
     for (op, is_write) in [(put, true), (get, false)] {
@@ -316,17 +320,17 @@ fn an_inbox_that_is_not_allowed_fails_all_and_says_what_to_set() {
         assert_eq!((error.code, error.maybe_applied), (ErrorCode::Permission, is_write));
         assert!(error.message.contains("inbox_prefix"), "{error}");
     }
-    let error = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect_err("no reply can come");
+    let error = rig.call(|c, now| c.put(b, "k", b"v", None, None, now)).expect_err("no reply can come");
     assert_eq!(error.code, ErrorCode::Permission);
 }
 
 #[test]
 fn what_waited_is_measured_by_the_server_that_gets_it() {
     let (mut rig, b) = with_bucket(Rig::new(Config::default()));
-    let small = rig.call(|c, now| c.put(b, "k", b"small", None, now)).expect("put");
-    let large = rig.call(|c, now| c.put(b, "k", &[b'x'; 600], None, now)).expect("put");
+    let small = rig.call(|c, now| c.put(b, "k", b"small", None, None, now)).expect("put");
+    let large = rig.call(|c, now| c.put(b, "k", &[b'x'; 600], None, None, now)).expect("put");
     let mib = vec![b'x'; 2 << 20];
-    rig.call(|c, now| c.put(b, "k", &mib, None, now)).expect("nobody has said yet what is too large");
+    rig.call(|c, now| c.put(b, "k", &mib, None, None, now)).expect("nobody has said yet what is too large");
     rig.open();
     rig.receive("INFO {\"headers\":true,\"max_payload\":500} \r\nPONG\r\n");
     assert!(rig.written.contains("small") && !rig.written.contains("xxx"), "the connection goes on");
@@ -339,7 +343,7 @@ fn what_waited_is_measured_by_the_server_that_gets_it() {
 #[test]
 fn an_election_is_waited_out_without_the_right_to_ask_for_the_stream() {
     let (mut rig, b) = with_bucket(Rig::connected());
-    let put = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+    let put = rig.call(|c, now| c.put(b, "k", b"v", None, None, now)).expect("put");
     rig.answer_status("PUB $KV.b.k", "503");
     rig.receive("-ERR 'Permissions Violation for Publish to \"$JS.API.STREAM.INFO.KV_b\"'\r\n");
     assert!(!rig.is_done(put));
@@ -353,7 +357,7 @@ fn an_election_is_waited_out_without_the_right_to_ask_for_the_stream() {
 fn changes_of_buckets_are_not_repeated_behind_the_callers_back() {
     let mut rig = Rig::connected();
     let delete = rig.call(|c, now| c.delete_bucket("b", None, now)).expect("delete");
-    let open = rig.call(|c, now| c.open("b", None, now)).expect("open");
+    let open = rig.call(|c, now| c.open("b", &HandleOptions::default(), None, now)).expect("open");
     rig.pass(Duration::from_secs(1));
     rig.lose();
     let error = rig.result(delete).as_ref().expect_err("cut off");
@@ -370,7 +374,7 @@ fn drain_closes_when_the_last_operation_ends_however_it_ends() {
         [|rig, op| rig.call(|c, now| c.cancel(op, now)), |rig, _| rig.lose()];
     for end in end_by {
         let (mut rig, b) = with_bucket(Rig::connected());
-        let op = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+        let op = rig.call(|c, now| c.put(b, "k", b"v", None, None, now)).expect("put");
         rig.call(|c, now| c.drain(now));
         rig.pass(Duration::from_secs(2));
         end(&mut rig, op);
@@ -379,14 +383,33 @@ fn drain_closes_when_the_last_operation_ends_however_it_ends() {
 }
 
 #[test]
+fn a_drain_that_takes_too_long_says_so() {
+    let (mut rig, b) = with_bucket(Rig::connected());
+    let op = rig.call(|c, now| c.put(b, "k", b"v", None, Some(Duration::from_secs(60)), now)).expect("put");
+    assert!(rig.call(|c, now| c.drain_within(Duration::ZERO, now)).is_err());
+    rig.call(|c, now| c.drain_within(Duration::from_secs(40), now)).expect("drain");
+    rig.call(|c, now| c.drain(now)); // the first one holds
+    rig.pass(Duration::from_secs(39));
+    assert!(!rig.is_done(op));
+    rig.pass(Duration::from_secs(1));
+    let ended = rig.result(op).as_ref().expect_err("cut off").clone();
+    assert_eq!((ended.code, ended.maybe_applied), (ErrorCode::Timeout, true));
+    assert!(
+        matches!(rig.client.state(), natskv_core::State::Closed(Some(error)) if error.code == ErrorCode::Timeout),
+        "{:?}",
+        rig.client.state()
+    );
+}
+
+#[test]
 fn a_bucket_has_one_handle_however_often_it_is_opened() {
     let mut rig = Rig::connected();
-    let bound = rig.client.bind("b").expect("bind");
-    let op = rig.call(|c, now| c.open("b", None, now)).expect("open");
+    let bound = rig.client.bind("b", &HandleOptions::default()).expect("bind");
+    let op = rig.call(|c, now| c.open("b", &HandleOptions::default(), None, now)).expect("open");
     rig.answer("STREAM.INFO", "{\"config\":{\"max_msgs_per_subject\":1,\"allow_direct\":false}}");
-    assert!(matches!(rig.result(op), Ok(Outcome::Opened(opened, _)) if *opened == bound));
-    assert_eq!(rig.client.bind("b"), Ok(bound));
-    assert_ne!(rig.client.bind("c"), Ok(bound));
+    assert!(matches!(rig.result(op), Ok(Outcome::Opened(opened)) if opened.bucket == bound));
+    assert_eq!(rig.client.bind("b", &HandleOptions::default()), Ok(bound));
+    assert_ne!(rig.client.bind("c", &HandleOptions::default()), Ok(bound));
     rig.call(|c, now| c.get(bound, "k", None, None, now)).expect("get");
     assert!(rig.sent().contains("STREAM.MSG.GET.KV_b"), "binding again forgets nothing");
 }
@@ -395,10 +418,11 @@ fn a_bucket_has_one_handle_however_often_it_is_opened() {
 fn a_mirror_within_a_domain_writes_through_the_domain() {
     let mut rig = Rig::new(Config { domain: Some("HUB".into()), ..Config::default() });
     rig.establish();
-    let op = rig.call(|c, now| c.open("m", None, now)).expect("open");
+    let op = rig.call(|c, now| c.open("m", &HandleOptions::default(), None, now)).expect("open");
     rig.answer("STREAM.INFO.KV_m", "{\"config\":{\"max_msgs_per_subject\":1,\"mirror\":{\"name\":\"KV_b\"}}}");
-    let Ok(Outcome::Opened(bucket, _)) = rig.result(op).clone() else { panic!("not opened") };
-    rig.call(|c, now| c.put(bucket, "k", b"v", None, now)).expect("put");
+    let Ok(Outcome::Opened(opened)) = rig.result(op).clone() else { panic!("not opened") };
+    let bucket = opened.bucket;
+    rig.call(|c, now| c.put(bucket, "k", b"v", None, None, now)).expect("put");
     assert!(rig.sent().contains("PUB $JS.HUB.API.$KV.b.k "));
 }
 
@@ -408,7 +432,7 @@ fn a_write_sent_twice_and_then_to_nobody_may_be_applied() {
     let mut rig = Rig::new(config);
     rig.establish();
     let (mut rig, b) = with_bucket(rig);
-    let put = rig.call(|c, now| c.put(b, "k", b"v", Some(Duration::from_secs(60)), now)).expect("put");
+    let put = rig.call(|c, now| c.put(b, "k", b"v", None, Some(Duration::from_secs(60)), now)).expect("put");
     let create = rig.call(|c, now| c.create(b, "new", b"v", None, Some(Duration::from_secs(60)), now)).expect("create");
     rig.pass(Duration::from_secs(1));
     rig.lose();
@@ -431,7 +455,7 @@ fn a_write_sent_twice_and_then_to_nobody_may_be_applied() {
 #[test]
 fn a_timeout_says_what_was_not_answered() {
     let (mut rig, b) = with_bucket(Rig::connected());
-    let put = rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+    let put = rig.call(|c, now| c.put(b, "k", b"v", None, None, now)).expect("put");
     rig.pass(Duration::from_secs(6));
     let error = rig.result(put).as_ref().expect_err("late");
     assert_eq!((error.code, &*error.message), (ErrorCode::Timeout, "timed out: no answer on \"$KV.b.k\""));
@@ -444,13 +468,17 @@ fn limit_markers_can_be_turned_off() {
         natskv_core::BucketConfig { limit_marker_ttl: Some(Duration::ZERO), ..natskv_core::BucketConfig::new("b") };
     let with_markers =
         "{\"config\":{\"max_msgs_per_subject\":1,\"allow_msg_ttl\":true,\"subject_delete_marker_ttl\":2000000000}}";
-    rig.call(|c, now| c.update_bucket(&config, None, now)).expect("update");
+    rig.call(|c, now| c.update_bucket(&config, &HandleOptions::default(), None, now)).expect("update");
     rig.answer("STREAM.INFO", with_markers);
     let sent = rig.sent();
     assert!(sent.contains("STREAM.UPDATE") && sent.contains("\"allow_msg_ttl\":true"), "{sent}");
     assert!(!sent.contains("subject_delete_marker_ttl"), "{sent}");
 
-    let op = rig.call(|c, now| c.create_bucket(&config, natskv_core::Compare::Given, None, now)).expect("create");
+    let op = rig
+        .call(|c, now| {
+            c.create_bucket(&config, &HandleOptions::default(), natskv_core::Compare::Given, OnDrift::Error, None, now)
+        })
+        .expect("create");
     rig.answer("STREAM.CREATE", "{\"error\":{\"code\":400,\"err_code\":10058,\"description\":\"in use\"}}");
     rig.answer("STREAM.INFO", with_markers);
     assert_eq!(rig.result(op).as_ref().expect_err("drift").code, ErrorCode::BucketExists);
@@ -471,6 +499,6 @@ fn two_spellings_of_one_field_are_told_as_such() {
 fn only_messages_count_as_messages() {
     let (mut rig, b) = with_bucket(Rig::connected());
     assert_eq!(rig.client.stats().out_msgs, 0, "the inbox's SUB is none");
-    rig.call(|c, now| c.put(b, "k", b"v", None, now)).expect("put");
+    rig.call(|c, now| c.put(b, "k", b"v", None, None, now)).expect("put");
     assert_eq!(rig.client.stats().out_msgs, 1);
 }

@@ -1,6 +1,6 @@
 //! One conversation, cut at every byte, means the same.
 
-use natskv_core::{Event, OpId, WatchId, WatchItem, WatchOptions};
+use natskv_core::{Event, HandleOptions, OpId, WatchId, WatchItem, WatchOptions};
 use natskv_kit::rig::Rig;
 
 /// What a client made of the conversation: its events, and what its watch handed out.
@@ -14,8 +14,8 @@ struct Told {
 /// the same each time.
 fn conversation() -> (Rig, WatchId, Vec<u8>) {
     let mut rig = Rig::connected();
-    let bucket = rig.client.bind("b").expect("bind");
-    let put: OpId = rig.call(|c, now| c.put(bucket, "k", b"v", None, now)).expect("put");
+    let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
+    let put: OpId = rig.call(|c, now| c.put(bucket, "k", b"v", None, None, now)).expect("put");
     let get = rig.call(|c, now| c.get(bucket, "a", None, None, now)).expect("get");
     let missing = rig.call(|c, now| c.get(bucket, "none", None, None, now)).expect("get");
     assert!(put != get && get != missing);

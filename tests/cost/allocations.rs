@@ -7,7 +7,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use natskv_core::{BucketId, Client, Event, Instant, Outcome, WatchItem, WatchOptions};
+use natskv_core::{BucketId, Client, Event, HandleOptions, Instant, Outcome, WatchItem, WatchOptions};
 use natskv_kit::rig::Rig;
 
 /// The system's allocator, counting.
@@ -50,7 +50,7 @@ struct Wire {
 impl Wire {
     fn new() -> Self {
         let mut rig = Rig::connected();
-        let bucket = rig.client.bind("b").expect("bind");
+        let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
         Self { rig, bucket, out: Vec::with_capacity(1 << 16), answer: Vec::with_capacity(1 << 16), in_core: 0 }
     }
 
@@ -96,7 +96,7 @@ impl Wire {
     fn put(&mut self) -> u64 {
         let value = [b'x'; 128];
         let start = |client: &mut Client, bucket, now| {
-            client.put(bucket, "bench.k000123", &value, None, now).expect("put");
+            client.put(bucket, "bench.k000123", &value, None, None, now).expect("put");
         };
         let ack = |reply: &[u8], out: &mut Vec<u8>| {
             out.extend_from_slice(b"MSG ");

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// The INFO of a server that a test plays.
 pub const INFO: &str =
-    "INFO {\"server_id\":\"S\",\"version\":\"2.15.1\",\"headers\":true,\"max_payload\":1048576} \r\n";
+    "INFO {\"server_id\":\"S\",\"version\":\"2.15.1\",\"headers\":true,\"api_lvl\":4,\"max_payload\":1048576} \r\n";
 
 /// A client and all that came out of it.
 #[derive(Debug)]
@@ -47,8 +47,13 @@ impl Rig {
 
     /// Answers the dialling, CONNECT and PING.
     pub fn establish(&mut self) {
+        self.establish_with(INFO);
+    }
+
+    /// The same with another INFO.
+    pub fn establish_with(&mut self, info: &str) {
         self.open();
-        self.receive(INFO);
+        self.receive(info);
         assert!(self.written.contains("CONNECT {"), "{:?}", self.written);
         self.written.clear();
         self.receive("PONG\r\n");

@@ -1,5 +1,6 @@
 //! What the vectors of each group mean: how their input is given to core, and how its answer is compared.
 
+mod keys;
 mod names;
 mod protocol;
 mod watching;
@@ -34,6 +35,9 @@ pub(crate) fn run(group: &str, input: &Value, kinds: &Kinds) -> Read {
         "proto_err" => protocol::server_error(input),
         "header_encode" => protocol::header_encode(input),
         "header_parse" => protocol::header_parse(input),
+        "ws_frame" => protocol::web_frame(input),
+        "nkey" => keys::nkey(input),
+        "creds" => keys::creds(input),
         "connect_json" => protocol::connect(input),
         "status" => status(input),
         "ack_subject" => ack_subject(input),
@@ -149,6 +153,16 @@ pub(crate) fn only(input: &Value, known: &[&str]) -> Result<(), String> {
 
 pub(crate) fn lossy(bytes: &[u8]) -> Value {
     String::from_utf8_lossy(bytes).into()
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(crate) fn unhex(text: &str) -> Result<Vec<u8>, String> {
+    let byte = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
+    let bytes: Option<Vec<u8>> = (0..text.len()).step_by(2).map(byte).collect();
+    bytes.ok_or_else(|| format!("{text:?} is not hex"))
 }
 
 /// An error as `compare` takes it: its number, and what the word for it names beside.
@@ -277,7 +291,7 @@ fn entry(input: &Value) -> Read {
     let payload = input["payload"].as_str().unwrap_or_default();
     let entry = wire::entry(&wire::Headers::parse(&block), payload.as_bytes());
     answer(json!({
-        "operation": entry.operation.name(), "marker_reason": entry.marker_reason().map(lossy), "ttl": entry.ttl().map(lossy),
+        "operation": entry.operation.name(), "marker_reason": entry.marker_reason().map(lossy), "ttl": entry.headers().filter(|(name, _)| *name == "Nats-TTL").last().map(|(_, ttl)| lossy(ttl)),
         "value_len": entry.length,
     }))
 }

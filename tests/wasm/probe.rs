@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use natskv_core::{BucketConfig, Client, Compare, Config, ConnId, Instant, Lost, OpId, WatchId, WatchOptions};
+use natskv_core::{
+    BucketConfig, Client, Compare, Config, ConnId, HandleOptions, Instant, Lost, OnDrift, OpId, WatchId, WatchOptions,
+};
 
 /// Every byte of `script` is one call; what it is called with comes from `script` too, so nothing can be foreseen.
 ///
@@ -23,7 +25,7 @@ fn drive(script: &[u8]) -> Result<usize, natskv_core::Error> {
     let servers = vec![text.clone()];
     let mut client = Client::new(Config { servers, ..Config::default() }, [script.len() as u8; 32], now)?;
     let config = BucketConfig::from_json(&text)?;
-    let bucket = client.bind(&text)?;
+    let bucket = client.bind(&text, &HandleOptions::default())?;
     let mut buffer = Vec::new();
     let mut seen = 0;
     for &call in script {
@@ -31,19 +33,19 @@ fn drive(script: &[u8]) -> Result<usize, natskv_core::Error> {
         let accepted = match call {
             0 => client.ready(None, now),
             1 => client.flush(None, now),
-            2 => client.open(&text, None, now),
-            3 => client.create_bucket(&config, Compare::All, None, now),
-            4 => client.update_bucket(&config, None, now),
-            5 => client.create_or_update_bucket(&config, None, now),
+            2 => client.open(&text, &HandleOptions::default(), None, now),
+            3 => client.create_bucket(&config, &HandleOptions::default(), Compare::All, OnDrift::Error, None, now),
+            4 => client.update_bucket(&config, &HandleOptions::default(), None, now),
+            5 => client.create_or_update_bucket(&config, &HandleOptions::default(), None, now),
             6 => client.delete_bucket(&text, None, now),
             7 => client.bucket_names(None, now),
             8 => client.bucket_list(None, now),
             9 => client.status(bucket, None, now),
             10 => client.get(bucket, &text, Some(id), None, now),
             11 => client.entry(bucket, &text, None, now),
-            12 => client.put(bucket, &text, script, None, now),
+            12 => client.put(bucket, &text, script, None, None, now),
             13 => client.create(bucket, &text, script, None, None, now),
-            14 => client.update(bucket, &text, script, id, None, now),
+            14 => client.update(bucket, &text, script, id, None, None, now),
             15 => client.delete(bucket, &text, Some(id), None, now),
             16 => client.purge(bucket, &text, Some(id), None, None, now),
             17 => client.history(bucket, &text, None, now),

@@ -32,6 +32,7 @@ pub(crate) fn c(lane: &mut Lane<'_>) {
         lane.check(&format!("natskv.h as {standard}"), header_alone(dev, standard));
     }
     lane.test("no function is missing in nulls.c", || nothing_is_missing(dev));
+    lane.test("every function says which threads may call it", || threads_are_told(dev));
     if !lane.build("libnatskv", || library(dev)) {
         return;
     }
@@ -49,6 +50,7 @@ pub(crate) fn c(lane: &mut Lane<'_>) {
     valgrind
         .env("NATSKV_SMALL", "1")
         .args(["--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite,possible"])
+        .arg("--suppressions=tests/real/c/valgrind.supp")
         .arg(&program);
     lane.tests("tests/real/c under valgrind", valgrind);
 }
@@ -193,17 +195,29 @@ fn header_alone(dev: &Dev, standard: &str) -> Command {
 fn nothing_is_missing(dev: &Dev) -> Result<()> {
     let header = fs::read_to_string(dev.root.join(HEADER))?;
     let tests = fs::read_to_string(dev.root.join("tests/real/c/nulls.c"))?;
-    let mut missing: Vec<&str> = Vec::new();
-    for line in header.lines().filter(|line| !line.starts_with([' ', '*', '/', '#']) && !line.starts_with("typedef")) {
-        let Some(start) = line.find("natskv_").filter(|_| line.contains('(')) else { continue };
-        let name = line[start..].split('(').next().unwrap_or_default();
-        let name = name.rsplit([' ', '*']).next().unwrap_or(name);
-        if !tests.contains(&format!("{name}(")) {
-            missing.push(name);
-        }
-    }
+    let missing: Vec<_> =
+        functions(&header).map(|(name, _)| name).filter(|name| !tests.contains(&format!("{name}("))).collect();
     ensure!(missing.is_empty(), "nulls.c does not call {}", missing.join(", "));
     Ok(())
+}
+
+fn threads_are_told(dev: &Dev) -> Result<()> {
+    let header = fs::read_to_string(dev.root.join(HEADER))?;
+    let silent: Vec<_> =
+        functions(&header).filter(|(_, manual)| !manual.contains("thread")).map(|(name, _)| name).collect();
+    ensure!(silent.is_empty(), "the manual says nothing of threads for {}", silent.join(", "));
+    Ok(())
+}
+
+/// The functions of the header, each with its manual.
+fn functions(header: &str) -> impl Iterator<Item = (&str, &str)> {
+    header.split("/**").skip(1).filter_map(|part| {
+        let (manual, code) = part.split_once("*/\n")?;
+        let line =
+            code.lines().next().filter(|line| !line.starts_with([' ', '#', '}']) && !line.starts_with("typedef"))?;
+        let name = line[line.find("natskv_")?..].split_once('(')?.0;
+        Some((name.rsplit([' ', '*']).next().unwrap_or(name), manual))
+    })
 }
 
 pub(crate) fn compiler(dev: &Dev, variable: &str, default: &str) -> Command {

@@ -89,6 +89,7 @@ impl Dev {
             .env("PATH", env::join_paths(paths).unwrap_or_default())
             .env("VIRTUAL_ENV", self.dev.join("venv"))
             .env("NATSKV_SERVER", self.server())
+            .env("NATSKV_PROOF_SERVER", self.root.join("target").join("debug").join("proof-server"))
             .env("NATSKV_API_LEVEL", self.release.level.to_string())
             .env("NATSKV_DEV", &self.dev)
             .env("PYTHONDONTWRITEBYTECODE", "1");

@@ -221,7 +221,7 @@ fn through_bindings(lane: &mut Lane<'_>) {
 }
 
 fn python(lane: &mut Lane<'_>) {
-    if has_python(lane) {
+    if has_python(lane) && has_proof_server(lane) {
         let mut pytest = lane.dev.command(lane.dev.venv("python"));
         pytest.args(PYTEST).args(["tests/real/python", "--ignore=tests/real/python/test_scenarios.py"]);
         lane.tests("pytest", pytest);
@@ -233,16 +233,21 @@ fn has_python(lane: &mut Lane<'_>) -> bool {
     lane.has(Need::Python, "natskv for Python") && lane.build("building natskv for Python", || build::python(dev))
 }
 
+fn has_proof_server(lane: &mut Lane<'_>) -> bool {
+    let dev = lane.dev;
+    lane.build("building proof-server", || build::proof_server(dev))
+}
+
 fn c(lane: &mut Lane<'_>) {
     let dev = lane.dev;
     lane.test("natskv.h is what the sources make", || build::header_is_fresh(dev));
-    if lane.has(Need::Server, "libnatskv") {
+    if lane.has(Need::Server, "libnatskv") && has_proof_server(lane) {
         c_suite::c(lane);
     }
 }
 
 fn web(lane: &mut Lane<'_>) {
-    if !has_web(lane) {
+    if !has_web(lane) || !has_proof_server(lane) {
         return;
     }
     lane.tests("the package", node_test(lane, "package", "promises"));

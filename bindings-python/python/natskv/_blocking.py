@@ -9,6 +9,7 @@ cannot be waited for together with a socket, has a thread of its own that ends w
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import selectors
 import socket
@@ -93,6 +94,7 @@ class Driver:
         self._end = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="natskv", daemon=True)
         self._keeper.start()
+        _common.drivers.add(self)
 
     def run(self, verb: Callable[..., int], *args: Any) -> Any:
         """Every operation: ask core, register who waits, then move bytes until its end has come."""
@@ -152,6 +154,8 @@ class Driver:
 
     def close(self) -> None:
         """Closes, and returns when socket and threads are gone."""
+        if self.engine.is_forked:
+            return
         self._refuse_callback()
         self.is_closing = True
         self.engine.close()
@@ -159,10 +163,42 @@ class Driver:
 
     def drain(self) -> None:
         """Drains, then the same."""
+        if self.engine.is_forked:
+            return
         self._refuse_callback()
         self.is_closing = True
         self.engine.drain()
         self._wait_closed()
+
+    def abandon(self) -> bool:
+        """Closes for a client that nobody can close any more, from its finalizer. False: it is closed already.
+
+        The keeper does it, since a finalizer may come in the middle of anything, unless it has been sent home.
+        """
+        if self.engine.state == "closed" or self.is_closing:
+            return False
+        self.is_closing = True
+        self.engine.close()
+        if self._keeper.is_alive():
+            self.wake()
+        else:
+            self._wait_closed()
+        return True
+
+    def retire(self) -> None:
+        """At the interpreter's end: sends the keeper home, so that it is not cut off in the middle of something.
+
+        Whoever still uses the client can: other threads may, until they are cut off themselves.
+        """
+        self._end.set()
+        self.wake()
+        self._keeper.join(_IDLE)  # longer, when another thread leads: then it sleeps, and may
+
+    def let_go(self) -> None:
+        """In a fork: closes what is inherited. Not through the selector, which is one with the parent's."""
+        for inherited in (self._socket, self._wake_read, self._wake_write, self._selector):
+            if inherited is not None:
+                inherited.close()
 
     def _wait_closed(self) -> None:
         waiter = Waiter()
@@ -173,6 +209,9 @@ class Driver:
         self.wake()
         if self._keeper is not threading.current_thread():
             self._keeper.join(_GRACE)
+        self._clear_up()
+
+    def _clear_up(self) -> None:
         with self._leader:
             self._hang_up()
             self._selector.close()
@@ -227,6 +266,8 @@ class Driver:
                 finally:
                     self._led_by = None
             self._promote()
+        if self._is_closed:
+            self._clear_up()
 
     def _is_busy(self) -> bool:
         """Somebody led a moment ago, and will most likely again."""
@@ -261,7 +302,7 @@ class Driver:
                 match action:
                     case ("connect", conn, host, port, tls_first, is_web):
                         self._conn = conn
-                        self._spawn(self._dial, conn, host, port, tls_first, is_web)
+                        self._spawn(conn, self._dial, host, port, tls_first, is_web)
                     case ("start_tls", conn, name):
                         self._start_tls(conn, name)
                     case ("disconnect", conn):
@@ -331,7 +372,7 @@ class Driver:
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
             return False
         except OSError as error:
-            self._on_lost(self._conn, error)
+            self._on_lost(self._conn, self._alert() or error)
             return False
         self._unsent = self._unsent[sent:]
         return True
@@ -352,6 +393,17 @@ class Driver:
             self.engine.receive(conn, self._buffer, length)
             if not isinstance(sock, ssl.SSLSocket) or not sock.pending():  # what TLS holds no selector sees
                 return
+
+    def _alert(self) -> ssl.SSLError | None:
+        """Why the other side ended TLS: it may have said so before what we write found no way any more."""
+        if isinstance(self._socket, ssl.SSLSocket):
+            try:
+                self._socket.recv(1)
+            except ssl.SSLError as error:
+                return error if error.reason and "ALERT" in error.reason else None
+            except OSError:
+                pass
+        return None
 
     def _listen(self, for_room: bool) -> None:
         if self._socket is not None:
@@ -380,8 +432,13 @@ class Driver:
 
     # ── dialling: on a thread of its own, which hands what came of it to the leader
 
-    def _spawn(self, work: Callable[..., None], *args: Any) -> None:
-        threading.Thread(target=work, args=args, name="natskv-dial", daemon=True).start()
+    def _spawn(self, conn: int, work: Callable[..., None], *args: Any) -> bool:
+        try:
+            threading.Thread(target=work, args=(conn, *args), name="natskv-dial", daemon=True).start()
+        except RuntimeError as error:  # no more threads; or the interpreter is at its end
+            self._on_lost(conn, error)
+            return False
+        return True
 
     def _hand_over(self, call: Callable[[], None]) -> None:
         self._calls.append(call)
@@ -405,10 +462,10 @@ class Driver:
             self._hand_over(partial(self._on_open, conn, sock, self.engine.transport_open))
 
     def _start_tls(self, conn: int, name: str) -> None:
-        sock, self._socket = self._socket, None
-        if sock is not None and conn == self._conn:
-            self._selector.unregister(sock)
-            self._spawn(self._shake_hands, conn, sock, name)
+        if self._socket is not None and conn == self._conn:
+            self._selector.unregister(self._socket)
+            if self._spawn(conn, self._shake_hands, self._socket, name):
+                self._socket = None
 
     def _shake_hands(self, conn: int, sock: socket.socket, name: str) -> None:
         try:
@@ -440,3 +497,10 @@ class Driver:
         if conn == self._conn:
             self._hang_up()
             self.engine.transport_closed(conn, *_common.lost(error))
+
+
+@atexit.register
+def _retire_all() -> None:
+    for driver in list(_common.drivers):
+        if isinstance(driver, Driver) and not driver.engine.is_forked:
+            driver.retire()

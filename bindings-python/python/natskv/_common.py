@@ -1,4 +1,4 @@
-"""What both APIs share: options of `connect`, words for lost transports, the log, and the feed of a watch."""
+"""What both APIs share: options of `connect`, words for lost transports, the log, forks, and the feed of a watch."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import os
 import socket
 import ssl
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from inspect import iscoroutinefunction
 from typing import Any, Protocol, TypedDict
 
 from . import _native
@@ -19,6 +21,7 @@ from .errors import KeyValueError
 from .types import StatusEvent
 
 logger = logging.getLogger("natskv")
+logger.addHandler(logging.NullHandler())  # without one, Python prints what nobody has asked to see
 
 Seconds = float | timedelta
 """A duration: seconds, or a timedelta."""
@@ -60,6 +63,9 @@ class Options(TypedDict, total=False):
     """Whether a lost connection is made anew. Default: True."""
     max_reconnects: int | None
     """Failed attempts in a row after which the client closes. Default: None, for ever."""
+    retry_first_connect: bool
+    """Whether `connect` returns at once and the first connection is retried like a lost one; calls wait for it as long
+    as their timeouts allow. Default: False, it raises when no server can be reached."""
     reconnect_wait: Seconds
     """Wait after the second failed attempt (the first is tried at once); doubles each time. Default: 0.1 s."""
     max_reconnect_wait: Seconds
@@ -78,7 +84,7 @@ class Options(TypedDict, total=False):
     """Whether writes carry a message id, so that one cut off by a disconnect is sent again and its outcome found out,
     instead of raising DisconnectedError with `maybe_applied`. Default: False."""
     on_status: Callable[[StatusEvent], object]
-    """Called with each change of the connection, and with what the log is told. Default: none."""
+    """A plain function, called with each change of the connection, and with what the log is told. Default: none."""
 
 
 class WatchOptions(TypedDict, total=False):
@@ -109,9 +115,14 @@ class Setup:
         self._context = tls if isinstance(tls, ssl.SSLContext) else None
         self.tls_hostname: str | None = core.pop("tls_hostname", None)
         self.on_status: Callable[[StatusEvent], object] | None = core.pop("on_status", None)
+        if self.on_status is not None and (not callable(self.on_status) or iscoroutinefunction(self.on_status)):
+            raise _native.error(
+                "INVALID_ARGUMENT", f"option on_status: a plain function is called, not {self.on_status!r}"
+            )
         self._was_connected = False
         self.engine = Engine(core, os.urandom(32), time.monotonic())
         self.connect_timeout = _native.nanoseconds(core.get("connect_timeout") or 5) / 1e9
+        self.waits = not core.get("retry_first_connect")
         self.ready_timeout = self.connect_timeout * max(1, len(urls)) + 1
 
     def tell(self, told: Iterable[tuple[str, KeyValueError | None, str]]) -> list[StatusEvent]:
@@ -130,13 +141,23 @@ class Setup:
         return self._context
 
 
+_TLS_HINTS = {
+    "CERTIFICATE_VERIFY_FAILED": "; `tls` takes an ssl.SSLContext that trusts the server's CA, `tls_hostname` its name",
+    "WRONG_VERSION_NUMBER": "; this server speaks first, without TLS, and wants no `tls_first`",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "; the server asks for a client certificate (SSLContext.load_cert_chain)",
+    "SSLV3_ALERT_BAD_CERTIFICATE": "; the server refuses the client certificate, or misses one",
+    "TLSV1_ALERT_UNKNOWN_CA": "; the server does not trust the CA of the client certificate",
+    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "; the client certificate has expired",
+}
+
+
 def lost(error: BaseException | None) -> tuple[str, str]:
     """Core's word for why a transport is gone, and the reason in words."""
     match error:
         case None:
             return "eof", ""
         case ssl.SSLError():
-            return "tls", str(error)
+            return "tls", f"{error}{_TLS_HINTS.get(error.reason or '', '')}"
         case ConnectionRefusedError():
             return "refused", str(error)
         case ConnectionResetError() | BrokenPipeError():
@@ -156,8 +177,14 @@ def filters(keys: str | Sequence[str]) -> list[str]:
     return [keys] if isinstance(keys, str) else list(keys)
 
 
+def described(engine: Engine) -> str:
+    """A client's connection, for its repr: without credentials, and without the lock of an engine in a fork."""
+    state = engine.state
+    return state if state == "closed" else f"{engine.connected_url} {state}"
+
+
 class Driver(Protocol):
-    """What a feed needs of the two drivers."""
+    """What is common to the two drivers."""
 
     engine: Engine
     is_closing: bool
@@ -165,6 +192,28 @@ class Driver(Protocol):
 
     def pump(self) -> None:
         """Drains the engine."""
+
+    def let_go(self) -> None:
+        """In a fork: makes the parent's connection unreachable from here."""
+
+
+drivers: weakref.WeakSet[Driver] = weakref.WeakSet()
+"""All that live in this process."""
+
+
+def _after_fork() -> None:
+    """In the child: clients of the parent refuse to be used, and let go of its sockets.
+
+    A byte read from them here is one that the parent never sees; and while they are open here, no server sees the
+    parent close them.
+    """
+    _native.after_fork()
+    for driver in list(drivers):
+        driver.let_go()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class Feed:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
@@ -38,9 +39,11 @@ class Driver:
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._is_scheduled = False
+        _common.drivers.add(self)
 
     async def run(self, verb: Callable[..., int], *args: Any) -> Any:
         """Every operation: ask core, register who waits, schedule the pump, wait. Cancelled with its caller."""
+        self.check_loop()
         future = self._loop.create_future()
         op = verb(future, *args)
         self.poke()
@@ -51,6 +54,15 @@ class Driver:
             self.poke()
             raise
 
+    def check_loop(self) -> None:
+        """Refuses to wait anywhere but on the client's own loop: on another one nobody would be woken."""
+        if asyncio._get_running_loop() is self._loop:
+            return
+        self.engine.check_process()
+        if self._loop.is_closed():
+            raise _native.error("CLOSED", "the event loop that this client was made on is closed; connect anew")
+        raise _native.error("INVALID_ARGUMENT", "this client belongs to another event loop; connect once on each")
+
     def future(self) -> asyncio.Future[None]:
         """A future of this loop."""
         return self._loop.create_future()
@@ -59,7 +71,7 @@ class Driver:
         """Has the engine drained at the end of this tick, or at once when much is waiting."""
         if self.engine.pending_transmit() > _CORK:
             self.pump()
-        elif not self._is_scheduled:
+        elif not self._is_scheduled and not self._loop.is_closed():
             self._is_scheduled = True
             self._loop.call_soon(self.pump)
 
@@ -105,6 +117,9 @@ class Driver:
 
     async def close(self) -> None:
         """Closes, and returns when the transport is gone and no task or timer is left."""
+        if self._is_cut_off():
+            return
+        self.check_loop()
         self.is_closing = True
         self.engine.close()
         self.pump()
@@ -112,15 +127,41 @@ class Driver:
 
     async def drain(self) -> None:
         """Drains, then the same."""
+        if self._is_cut_off():
+            return
+        self.check_loop()
         self.is_closing = True
         self.engine.drain()
         self.pump()
         await self._ended()
 
+    def abandon(self) -> bool:
+        """Closes for a client that nobody can close any more, from its finalizer. False: it is closed already."""
+        if self.engine.state == "closed" or self.is_closing:
+            return False
+        self.is_closing = True
+        self.engine.close()
+        self.poke_threadsafe()
+        return True
+
+    def let_go(self) -> None:
+        """In a fork: the transport is the parent's loop's to close, so its socket is exchanged for one to nowhere."""
+        sock = None if self._protocol is None else self._protocol.transport.get_extra_info("socket")
+        if sock is not None and sock.fileno() >= 0:
+            with contextlib.suppress(OSError), open(os.devnull, "r+b", buffering=0) as nowhere:
+                os.dup2(nowhere.fileno(), sock.fileno(), inheritable=False)
+
+    def _is_cut_off(self) -> bool:
+        """Whether nothing is left here that an end could be waited for: in a fork, and when the loop is closed."""
+        if self.engine.is_forked:
+            return True
+        if self._loop.is_closed():
+            self.is_closing = True
+            self.engine.close()
+        return self._loop.is_closed()
+
     async def _ended(self) -> None:
         await asyncio.shield(self._closed)  # the engine's own deadline ends it
-        if self._timer is not None:
-            self._timer.cancel()
         self._give_up()
         if self._protocol is not None:
             await asyncio.wait([self._protocol.lost], timeout=_GRACE)
@@ -143,6 +184,7 @@ class Driver:
     def on_lost(self, conn: int, error: BaseException | None) -> None:
         """The transport is gone, or could not be made."""
         if conn == self._conn:
+            self._conn = 0
             self._transport = None
             self.engine.transport_closed(conn, *_common.lost(error))
             self.pump()
@@ -176,6 +218,8 @@ class Driver:
             transport = await self._loop.start_tls(protocol.transport, protocol, context, server_hostname=name)
             if transport is None:
                 raise ConnectionResetError("closed during the TLS handshake")
+            for _ in range(2):  # a refused client certificate: the alert is read before a write finds no connection
+                await asyncio.sleep(0)
         except Exception as error:
             protocol.transport.abort()
             self.on_lost(conn, error)
@@ -219,10 +263,13 @@ class Driver:
 
     def _arm(self, deadline: float | None) -> None:
         """Sets the timer when there is none or it is too late; one that is early does no harm."""
-        if deadline is None or (self._timer is not None and self._due <= deadline):
-            return
         if self._timer is not None:
+            if deadline is not None and self._due <= deadline:
+                return
             self._timer.cancel()
+            self._timer = None
+        if deadline is None:
+            return
         self._due = deadline
         self._timer = self._loop.call_later(max(0.0, deadline - time.monotonic()), self.on_time)
 

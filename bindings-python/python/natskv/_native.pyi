@@ -6,13 +6,24 @@ from typing import Any, Literal, final
 from .errors import KeyValueError
 from .types import KeyValueOp
 
-__all__ = ["Bucket", "Engine", "KeyValueEntry", "__version__", "check_config", "error", "error_codes", "nanoseconds"]
+__all__ = [
+    "Bucket",
+    "Engine",
+    "KeyValueEntry",
+    "__version__",
+    "after_fork",
+    "check_config",
+    "error",
+    "error_codes",
+    "nanoseconds",
+]
 
 __version__: str
 
 _Time = float | timedelta | None
 _Value = bytes | bytearray | memoryview | str
 
+def after_fork() -> None: ...
 def check_config(config: str) -> None: ...
 def error(code: str, message: str) -> KeyValueError: ...
 def error_codes() -> list[tuple[int, str]]: ...
@@ -58,6 +69,9 @@ class Bucket:
 @final
 class Engine:
     def __new__(cls, options: dict[str, Any], entropy: bytes, start: float) -> Engine: ...
+    def check_process(self) -> None: ...
+    @property
+    def is_forked(self) -> bool: ...
     def ready(self, waiter: object, timeout: _Time) -> int: ...
     def flush(self, waiter: object, timeout: _Time) -> int: ...
     def bind(self, bucket: str) -> Bucket: ...

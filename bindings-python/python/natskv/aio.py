@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import builtins
 import json
+import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Generic, NoReturn, Self, TypeVar, Unpack
 
 from . import types
-from ._common import Feed, Options, Seconds, Setup, Value, WatchOptions, filters
+from ._common import Feed, Options, Seconds, Setup, Value, WatchOptions, described, filters
 from ._loop import Driver
 from ._native import Bucket, KeyValueEntry
 from .types import KeyValueConfig, KeyValueStatus, Stats
@@ -32,8 +33,8 @@ def connect(servers: str | Sequence[str] = "nats://127.0.0.1:4222", **options: U
         servers: One URL or several: `nats://` or `tls://`, host and port, with `user:password@` or `token@` if need be.
         **options: All are optional; `natskv.Options` describes each: `name`, `user`, `password`, `token`, `tls`,
             `tls_hostname`, `tls_first`, `connect_timeout`, `request_timeout`, `ping_interval`, `max_pings_out`,
-            `reconnect`, `max_reconnects`, `reconnect_wait`, `max_reconnect_wait`, `randomize_servers`, `inbox_prefix`,
-            `domain`, `api_prefix`, `pending_limit`, `retry_writes`, `on_status`.
+            `reconnect`, `max_reconnects`, `retry_first_connect`, `reconnect_wait`, `max_reconnect_wait`,
+            `randomize_servers`, `inbox_prefix`, `domain`, `api_prefix`, `pending_limit`, `retry_writes`, `on_status`.
 
     Raises:
         NatsConnectionError: No server could be reached; AuthenticationError and TlsError say so.
@@ -68,7 +69,10 @@ class Connecting:
         setup = Setup(self._servers, self._options)
         driver = Driver(setup)
         try:
-            await driver.run(driver.engine.ready, setup.ready_timeout)
+            if setup.waits:
+                await driver.run(driver.engine.ready, setup.ready_timeout)
+            else:
+                driver.poke()
         except BaseException:
             await driver.close()
             raise
@@ -89,6 +93,14 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    def __repr__(self) -> str:
+        return f"<Client {described(self._engine)}>"
+
+    def __del__(self) -> None:
+        unclosed = f"{self!r} was never closed"
+        if self._driver.abandon():
+            warnings.warn(unclosed, ResourceWarning, source=self, stacklevel=1)
 
     # ── buckets
 
@@ -112,7 +124,7 @@ class Client:
             InvalidArgumentError: A field is unknown, of a wrong type or out of range. Nothing was sent.
         """
         bucket, _ = await self._driver.run(self._engine.create_bucket, types.spec(config, fields), timeout)
-        return KeyValue(self._driver, bucket)
+        return KeyValue(self, bucket)
 
     async def update_key_value(
         self,
@@ -133,7 +145,7 @@ class Client:
             ServerError: The server refuses the change.
         """
         bucket, _ = await self._driver.run(self._engine.update_bucket, types.spec(config, fields), timeout)
-        return KeyValue(self._driver, bucket)
+        return KeyValue(self, bucket)
 
     async def create_or_update_key_value(
         self,
@@ -151,7 +163,7 @@ class Client:
         """
         verb = self._engine.create_or_update_bucket
         bucket, _ = await self._driver.run(verb, types.spec(config, fields), timeout)
-        return KeyValue(self._driver, bucket)
+        return KeyValue(self, bucket)
 
     async def key_value(self, bucket: str, *, check: bool = True, timeout: Seconds | None = None) -> KeyValue:
         """Opens a bucket.
@@ -167,9 +179,9 @@ class Client:
             InvalidBucketNameError: The name has other characters than letters, digits, `_` and `-`.
         """
         if not check:
-            return KeyValue(self._driver, self._engine.bind(bucket))
+            return KeyValue(self, self._engine.bind(bucket))
         opened, _ = await self._driver.run(self._engine.open, bucket, timeout)
-        return KeyValue(self._driver, opened)
+        return KeyValue(self, opened)
 
     async def delete_key_value(self, bucket: str, *, timeout: Seconds | None = None) -> None:
         """Deletes a bucket with all that is in it.
@@ -240,9 +252,10 @@ class KeyValue:
     A cancelled verb is forgotten at once; a write may have been stored all the same.
     """
 
-    def __init__(self, driver: Driver, bucket: Bucket) -> None:
-        self._driver = driver
-        self._engine = driver.engine
+    def __init__(self, client: Client, bucket: Bucket) -> None:
+        self._client = client  # which ends when nobody has it any more
+        self._driver = client._driver
+        self._engine = client._engine
         self._bucket = bucket
 
     def __repr__(self) -> str:
@@ -448,7 +461,7 @@ class KeyValue:
             BucketNotFoundError: When awaited, entered or iterated, and when the bucket is deleted later.
         """
         options = (include_history, ignore_deletes, meta_only, updates_only, resume_from_revision, timeout)
-        return KeyWatcher(self._driver, self._bucket, filters(keys), options)
+        return KeyWatcher(self._client, self._bucket, filters(keys), options)
 
     def watch_filtered(self, keys: Sequence[str], **options: Unpack[WatchOptions]) -> KeyWatcher:
         """`watch` with several filters; takes its options."""
@@ -526,8 +539,9 @@ class KeyWatcher:
     for it goes with it. A cancelled wait loses no entry.
     """
 
-    def __init__(self, driver: Driver, bucket: Bucket, keys: builtins.list[str], options: tuple[Any, ...]) -> None:
-        self._driver = driver
+    def __init__(self, client: Client, bucket: Bucket, keys: builtins.list[str], options: tuple[Any, ...]) -> None:
+        self._client = client
+        self._driver = client._driver
         self._bucket = bucket
         self._keys = keys
         self._options = options
@@ -589,7 +603,7 @@ class KeyWatcher:
     def stop(self) -> Awaitable[None]:
         """Ends the watch; who iterates it reaches the end. Does not wait, awaited or not, and may be called twice."""
         self._is_stopped = True
-        if self._feed is not None and self._opened is not None:
+        if self._feed is not None and self._opened is not None and not self._driver.engine.is_forked:
             self._feed.stop()
             if not self._opened.done():
                 self._opened.set_result(None)
@@ -605,6 +619,7 @@ class KeyWatcher:
     async def _open(self) -> Feed | None:
         """Starts the watch, once; None when it was stopped before."""
         if self._feed is None and not self._is_stopped:
+            self._driver.check_loop()
             opened = self._opened = self._driver.future()
             verb = self._driver.engine.watch
             watch = verb(opened, self._ready, self._bucket, self._keys, *self._options)
@@ -619,6 +634,7 @@ class KeyWatcher:
 
     async def _more(self) -> None:
         """Waits until core has something. It tells only after it was asked in vain, which was just now."""
+        self._driver.check_loop()
         self._ready.clear()
         await self._ready.wait()
 

@@ -19,6 +19,7 @@ import contextlib
 import json
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
@@ -27,7 +28,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from . import _native, types
 from ._blocking import Driver, Waiter
-from ._common import Feed, Options, Seconds, Setup, Value, WatchOptions, filters
+from ._common import Feed, Options, Seconds, Setup, Value, WatchOptions, described, filters
 from ._native import Bucket, KeyValueEntry, __version__
 from .errors import (
     AuthenticationError,
@@ -130,8 +131,8 @@ def connect(servers: str | Sequence[str] = "nats://127.0.0.1:4222", **options: U
         servers: One URL or several: `nats://` or `tls://`, host and port, with `user:password@` or `token@` if need be.
         **options: All are optional; `natskv.Options` describes each: `name`, `user`, `password`, `token`, `tls`,
             `tls_hostname`, `tls_first`, `connect_timeout`, `request_timeout`, `ping_interval`, `max_pings_out`,
-            `reconnect`, `max_reconnects`, `reconnect_wait`, `max_reconnect_wait`, `randomize_servers`, `inbox_prefix`,
-            `domain`, `api_prefix`, `pending_limit`, `retry_writes`, `on_status`.
+            `reconnect`, `max_reconnects`, `retry_first_connect`, `reconnect_wait`, `max_reconnect_wait`,
+            `randomize_servers`, `inbox_prefix`, `domain`, `api_prefix`, `pending_limit`, `retry_writes`, `on_status`.
 
     Raises:
         NatsConnectionError: No server could be reached; AuthenticationError and TlsError say so.
@@ -141,7 +142,10 @@ def connect(servers: str | Sequence[str] = "nats://127.0.0.1:4222", **options: U
     setup = Setup(servers, options)
     driver = Driver(setup)
     try:
-        driver.run(driver.engine.ready, setup.ready_timeout)
+        if setup.waits:
+            driver.run(driver.engine.ready, setup.ready_timeout)
+        else:
+            driver.pump()
     except BaseException:
         driver.close()
         raise
@@ -162,6 +166,14 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def __repr__(self) -> str:
+        return f"<Client {described(self._engine)}>"
+
+    def __del__(self) -> None:
+        unclosed = f"{self!r} was never closed"
+        if self._driver.abandon():
+            warnings.warn(unclosed, ResourceWarning, source=self, stacklevel=1)
 
     # ── buckets
 
@@ -185,7 +197,7 @@ class Client:
             InvalidArgumentError: A field is unknown, of a wrong type or out of range. Nothing was sent.
         """
         bucket, _ = self._driver.run(self._engine.create_bucket, types.spec(config, fields), timeout)
-        return KeyValue(self._driver, bucket)
+        return KeyValue(self, bucket)
 
     def update_key_value(
         self,
@@ -206,7 +218,7 @@ class Client:
             ServerError: The server refuses the change.
         """
         bucket, _ = self._driver.run(self._engine.update_bucket, types.spec(config, fields), timeout)
-        return KeyValue(self._driver, bucket)
+        return KeyValue(self, bucket)
 
     def create_or_update_key_value(
         self,
@@ -224,7 +236,7 @@ class Client:
         """
         verb = self._engine.create_or_update_bucket
         bucket, _ = self._driver.run(verb, types.spec(config, fields), timeout)
-        return KeyValue(self._driver, bucket)
+        return KeyValue(self, bucket)
 
     def key_value(self, bucket: str, *, check: bool = True, timeout: Seconds | None = None) -> KeyValue:
         """Opens a bucket.
@@ -240,9 +252,9 @@ class Client:
             InvalidBucketNameError: The name has other characters than letters, digits, `_` and `-`.
         """
         if not check:
-            return KeyValue(self._driver, self._engine.bind(bucket))
+            return KeyValue(self, self._engine.bind(bucket))
         opened, _ = self._driver.run(self._engine.open, bucket, timeout)
-        return KeyValue(self._driver, opened)
+        return KeyValue(self, opened)
 
     def delete_key_value(self, bucket: str, *, timeout: Seconds | None = None) -> None:
         """Deletes a bucket with all that is in it.
@@ -309,9 +321,10 @@ class KeyValue:
     A verb interrupted by Ctrl-C is forgotten at once; a write may have been stored all the same.
     """
 
-    def __init__(self, driver: Driver, bucket: Bucket) -> None:
-        self._driver = driver
-        self._engine = driver.engine
+    def __init__(self, client: Client, bucket: Bucket) -> None:
+        self._client = client  # which ends when nobody has it any more
+        self._driver = client._driver
+        self._engine = client._engine
         self._bucket = bucket
 
     def __repr__(self) -> str:
@@ -511,7 +524,7 @@ class KeyValue:
             BucketNotFoundError: There is no such bucket; raised by the iteration when it is deleted later.
         """
         options = (include_history, ignore_deletes, meta_only, updates_only, resume_from_revision, timeout)
-        return KeyWatcher(self._driver, self._bucket, filters(keys), options)
+        return KeyWatcher(self._client, self._bucket, filters(keys), options)
 
     def watch_filtered(self, keys: Sequence[str], **options: Unpack[WatchOptions]) -> KeyWatcher:
         """`watch` with several filters; takes its options."""
@@ -553,8 +566,9 @@ class KeyWatcher:
     goes with it. Several threads may take from one watch: each entry goes to one of them.
     """
 
-    def __init__(self, driver: Driver, bucket: Bucket, keys: builtins.list[str], options: tuple[Any, ...]) -> None:
-        self._driver = driver
+    def __init__(self, client: Client, bucket: Bucket, keys: builtins.list[str], options: tuple[Any, ...]) -> None:
+        self._client = client
+        driver = self._driver = client._driver
         self._lock = threading.RLock()  # on_status may be called under it, and may ask this watch
         self._ready = _Ready()
         self._feed: Feed | None = None
@@ -615,6 +629,7 @@ class KeyWatcher:
 
     def at_eod(self) -> bool:
         """Whether all initial values were handed out: true with the last of them, and always true after."""
+        self._driver.engine.check_process()
         with self._lock:
             return self._feed is not None and self._feed.is_caught_up()
 
@@ -625,6 +640,8 @@ class KeyWatcher:
 
     def stop(self) -> None:
         """Ends the watch; who iterates it reaches the end. Does not wait, and may be called twice."""
+        if self._driver.engine.is_forked:  # the lock may be held by a thread that is not there
+            return
         with self._lock:
             if self._feed is not None:
                 self._feed.stop()
@@ -639,6 +656,7 @@ class KeyWatcher:
 
     def _take(self, take: Callable[[Feed], KeyValueEntry | None], seconds: float | None) -> KeyValueEntry | None:
         """What `take` gives, once it gives something; None at the end, after `seconds`, and when values are over."""
+        self._driver.engine.check_process()
         until = None if seconds is None else time.monotonic() + seconds
         feed = self._feed
         while feed is not None:

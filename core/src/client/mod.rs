@@ -16,30 +16,36 @@ use crate::{
     config::Config,
     error::{Error, ErrorCode},
     event::{
-        Action, BucketId, Compare, ConnId, Event, Lost, OpId, Outcome, State, Stats, WatchId, WatchItem, WatchOptions,
+        Action, BucketId, Compare, ConnId, Event, Lost, OnDrift, OpId, Outcome, State, Stats, WatchId, WatchItem,
+        WatchOptions,
     },
     kv::{
         admin::Task,
-        bucket::{Bucket, DEFAULT_API},
+        bucket::{Bucket, DEFAULT_API, HandleOptions},
+        clear::Clear,
         command::Operation,
         config::BucketConfig,
         create::Create,
-        get::Get,
+        get::Wants,
+        get_many::GetMany,
+        history::History,
         key,
         list::What,
         op::{Limits, Listener, Op, Subscription, Verb, subscribe},
         purge_deletes::PurgeDeletes,
+        put_many::PutMany,
+        touch::Touch,
+        ttl,
         watch::{self, Watch},
-        write::{Kind, What as Written},
+        write::{Kind, What as Written, about},
     },
     mux::{Bounds, Net},
-    proto::{
-        info::ServerInfo,
-        parser::{Frame, Parser},
-        subject,
-    },
+    proto::{info::ServerInfo, subject},
     rng::Rng,
-    session::{Change, Session},
+    session::{
+        Read, Session,
+        auth::{Credentials, Signature},
+    },
     slab::Slab,
     time::Instant,
     timers::Timer,
@@ -47,6 +53,9 @@ use crate::{
 
 /// Durations beyond this are mistakes of unit.
 const MAX_TIMEOUT: Duration = Duration::from_secs(100 * 366 * 86_400);
+
+/// Consumers of one watch.
+const MAX_MEMBERS: usize = 64;
 
 /// The whole client. One owner; bindings put it behind a Mutex or RefCell. The contract is in the crate's documentation.
 #[derive(Debug)]
@@ -78,6 +87,8 @@ impl Client {
             inactive_threshold: config.inactive_threshold,
             request_timeout: config.request_timeout,
             max_filters: config.max_filters.max(1),
+            max_in_flight: config.max_in_flight.max(1),
+            seen_keys: config.seen_keys,
             retry_writes: config.retry_writes,
         };
         let (max_operations, watch_limit) = (config.max_operations.min(Slab::<Op>::MAX / 4), config.watch_limit);
@@ -135,55 +146,69 @@ impl Client {
     }
 
     /// A handle without asking the server: a plain bucket is assumed, its history unknown, unless the bucket was opened before.
-    /// A mirror has to be opened by asking, since its keys stand under its origin's name.
-    pub fn bind(&mut self, bucket: &str) -> Result<BucketId, Error> {
+    /// A mirror has to be opened by asking, since its keys stand under its origin's name; so has a bucket whose keys have a codec,
+    /// unless `handle` names it.
+    pub fn bind(&mut self, bucket: &str, handle: &HandleOptions) -> Result<BucketId, Error> {
         key::check_bucket(bucket)?;
-        let known = self.buckets.iter().position(|known| known.name == bucket);
+        let known = self.buckets.iter().position(|known| known.name == bucket && known.options == *handle);
         let index = known.unwrap_or_else(|| {
-            self.buckets.push(Bucket::bound(bucket, &self.net.api_prefix));
+            self.buckets.push(Bucket::bound(bucket, &self.net.api_prefix, *handle));
             self.buckets.len() - 1
         });
         Ok(BucketId(index as u32))
     }
 
-    /// Done (Opened), or BUCKET_NOT_FOUND, NOT_A_BUCKET.
-    pub fn open(&mut self, bucket: &str, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
+    /// Done (Opened), or BUCKET_NOT_FOUND, NOT_A_BUCKET; UNSUPPORTED where its metadata names a codec that is not known.
+    pub fn open(
+        &mut self,
+        bucket: &str,
+        handle: &HandleOptions,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
         key::check_bucket(bucket)?;
-        self.admin(bucket, Task::Open, timeout, now)
+        self.admin(bucket, Task::Open { handle: *handle }, timeout, now)
     }
 
-    /// Done (Opened). An existing bucket that is equal (by `compare`) is opened; BUCKET_EXISTS names the fields that differ.
+    /// Done (Opened). An existing bucket that is equal (by `compare`) is opened; what happens to one that differs says `on_drift`.
     pub fn create_bucket(
         &mut self,
         config: &BucketConfig,
+        handle: &HandleOptions,
         compare: Compare,
+        on_drift: OnDrift,
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<OpId, Error> {
         config.check()?;
-        self.admin(&config.bucket, Task::Create { config: config.clone(), compare }, timeout, now)
+        let task = Task::Create { config: config.clone(), handle: *handle, compare, on_drift };
+        self.admin(&config.bucket, task, timeout, now)
     }
 
     /// Changes the fields that are given. Done (Opened), or BUCKET_NOT_FOUND.
     pub fn update_bucket(
         &mut self,
         config: &BucketConfig,
+        handle: &HandleOptions,
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<OpId, Error> {
         config.check()?;
-        self.admin(&config.bucket, Task::Update { config: config.clone(), creates: false }, timeout, now)
+        let task = Task::Update { config: config.clone(), handle: *handle, creates: false };
+        self.admin(&config.bucket, task, timeout, now)
     }
 
     /// Updates, or creates where there is none. Done (Opened).
     pub fn create_or_update_bucket(
         &mut self,
         config: &BucketConfig,
+        handle: &HandleOptions,
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<OpId, Error> {
         config.check()?;
-        self.admin(&config.bucket, Task::Update { config: config.clone(), creates: true }, timeout, now)
+        let task = Task::Update { config: config.clone(), handle: *handle, creates: true };
+        self.admin(&config.bucket, task, timeout, now)
     }
 
     /// Done (Unit), or BUCKET_NOT_FOUND.
@@ -204,8 +229,9 @@ impl Client {
 
     /// Done (Status).
     pub fn status(&mut self, bucket: BucketId, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
-        let name = self.bucket(bucket)?.name.clone();
-        self.admin(&name, Task::Status, timeout, now)
+        let Bucket { name, options, keys, .. } = self.bucket(bucket)?;
+        let (name, handle) = (name.clone(), HandleOptions { keys: Some(*keys), ..*options });
+        self.admin(&name, Task::Status { handle }, timeout, now)
     }
 
     /// The live value, or the one at `revision`. Done (Entry), or KEY_NOT_FOUND (also for markers).
@@ -217,10 +243,8 @@ impl Client {
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<OpId, Error> {
-        key::check_key(key)?;
         check_revision(revision)?;
-        let index = self.index(bucket)?;
-        self.start(timeout, now, |cx| Get::start(cx, index, key, revision, false).map(Verb::Get))
+        self.read(bucket, key, Wants { revision, ..Wants::default() }, timeout, now)
     }
 
     /// The newest entry, marker or not. Done (Entry), or KEY_NOT_FOUND.
@@ -231,21 +255,58 @@ impl Client {
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<OpId, Error> {
-        key::check_key(key)?;
-        let index = self.index(bucket)?;
-        self.start(timeout, now, |cx| Get::start(cx, index, key, None, true).map(Verb::Get))
+        self.read(bucket, key, Wants { markers: true, ..Wants::default() }, timeout, now)
     }
 
-    /// Done (Revision).
+    /// Done (Revision). `ttl`: at least 1 s, in buckets with `limit_marker_ttl` that keep one revision a key.
     pub fn put(
         &mut self,
         bucket: BucketId,
         key: &str,
         value: &[u8],
+        ttl: Option<Duration>,
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<OpId, Error> {
-        self.write(bucket, Written { kind: Kind::Put, key, value, expected: None, ttl: None }, timeout, now)
+        self.write(bucket, Written { kind: Kind::Put, key, value, expected: None, ttl }, timeout, now)
+    }
+
+    /// Many puts, so many in flight that the server is busy. Done (Written): a result for each, in the order given. Bad arguments fail
+    /// the whole call, and nothing is sent. `timeout` is the longest silence: what was not sent by then fails with TIMEOUT.
+    pub fn put_many(
+        &mut self,
+        bucket: BucketId,
+        items: &[(&str, &[u8])],
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
+        let index = self.index(bucket)?;
+        let opened = self.bucket(bucket)?;
+        let mut many = PutMany::new(index);
+        for (key, value) in items {
+            let key = opened.writable(key)?;
+            opened.check_size(value.len()).map_err(|error| about(&key, error))?;
+            many.add(&key, value);
+        }
+        let op = self.start_long(timeout, now, |_| Ok(Verb::PutMany(Box::new(many))))?;
+        if items.is_empty() {
+            self.finish(op.0, Ok(Outcome::Written(Vec::new())));
+        }
+        Ok(op)
+    }
+
+    /// The same value again, which now lives for `ttl` (at least 1 s, where `put` takes one). Done (Revision), or KEY_NOT_FOUND.
+    pub fn touch(
+        &mut self,
+        bucket: BucketId,
+        key: &str,
+        ttl: Duration,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
+        ttl::header(ttl)?;
+        let touch = Touch::new(self.index(bucket)?, &self.bucket(bucket)?.writable(key)?, ttl);
+        self.start_long(timeout, now, |_| Ok(Verb::Touch(Box::new(touch))))
     }
 
     /// Done (Revision), or KEY_EXISTS. `ttl`: at least 1 s, in buckets with `limit_marker_ttl`.
@@ -258,25 +319,27 @@ impl Client {
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<OpId, Error> {
-        key::check_writable(key)?;
+        let key = self.bucket(bucket)?.writable(key)?;
         let index = self.index(bucket)?;
-        self.start(timeout, now, |cx| Create::start(cx, index, key, value, ttl).map(Verb::Create))
+        self.start(timeout, now, |cx| Create::start(cx, index, &key, value, ttl).map(Verb::Create))
     }
 
-    /// Done (Revision), or WRONG_REVISION.
+    /// Done (Revision), or WRONG_REVISION. `ttl` as for `put`.
+    #[expect(clippy::too_many_arguments, reason = "a call spelt out, as its siblings are")]
     pub fn update(
         &mut self,
         bucket: BucketId,
         key: &str,
         value: &[u8],
         revision: u64,
+        ttl: Option<Duration>,
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<OpId, Error> {
         if revision == 0 {
             return Err(Error::argument("revision: 0 is no revision; use create for a key that must not exist"));
         }
-        self.write(bucket, Written { kind: Kind::Put, key, value, expected: Some(revision), ttl: None }, timeout, now)
+        self.write(bucket, Written { kind: Kind::Put, key, value, expected: Some(revision), ttl }, timeout, now)
     }
 
     /// Done (Revision of the marker), or WRONG_REVISION when `expected` is given.
@@ -314,8 +377,70 @@ impl Client {
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<OpId, Error> {
-        key::check_key(key)?;
-        self.list(bucket, What::History(key.into()), &[key], timeout, now)
+        let key = self.bucket(bucket)?.readable(key)?;
+        let index = self.index(bucket)?;
+        self.start_long(timeout, now, |cx| Ok(Verb::History(Box::new(History::start(cx, index, &key)?))))
+    }
+
+    /// The live values of these keys; filters may stand among them. Keys without a value are left out. Done (Many). `timeout` is the
+    /// longest silence.
+    pub fn get_many(
+        &mut self,
+        bucket: BucketId,
+        keys: &[&str],
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
+        let filters = self.bucket(bucket)?.reduced(keys)?;
+        let index = self.index(bucket)?;
+        if keys.is_empty() {
+            let op = self.start(timeout, now, |_| Ok(Verb::Ready))?;
+            self.finish(op.0, Ok(Outcome::Many { entries: Vec::new(), as_of: None }));
+            return Ok(op);
+        }
+        self.start_long(timeout, now, |cx| Ok(Verb::GetMany(Box::new(GetMany::start(cx, index, filters)?))))
+    }
+
+    /// The newest entry of each live key that matches any filter (none given: all), in the order of revisions. Done (Entries).
+    /// `timeout` is the longest silence.
+    pub fn entries(
+        &mut self,
+        bucket: BucketId,
+        filters: &[&str],
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
+        self.list(bucket, What::Current, filters, timeout, now)
+    }
+
+    /// How many live keys match any filter (none given: all). Done (Count). `timeout` is the longest silence.
+    pub fn count(
+        &mut self,
+        bucket: BucketId,
+        filters: &[&str],
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
+        self.list(bucket, What::Count, filters, timeout, now)
+    }
+
+    /// Purges the key `prefix` and all keys under it (`prefix.>`); with wildcards it is a filter. Each key is purged only if nobody
+    /// wrote it since it was listed. Markers stay, until `purge_deletes`. Done (Purged). `timeout` is the longest silence.
+    pub fn clear(
+        &mut self,
+        bucket: BucketId,
+        prefix: &str,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
+        let opened = self.bucket(bucket)?;
+        opened.check_writable()?;
+        let mut keys = opened.reduced(&[prefix])?;
+        if !subject::is_filter(&keys[0]) {
+            keys.push(format!("{}.>", keys[0]));
+        }
+        let index = self.index(bucket)?;
+        self.start_long(timeout, now, |cx| Ok(Verb::Clear(Box::new(Clear::start(cx, index, &keys)?))))
     }
 
     /// Live keys that match any filter (none given: all), sorted. Done (Names). `timeout` is the longest silence.
@@ -339,10 +464,10 @@ impl Client {
         now: Instant,
     ) -> Result<OpId, Error> {
         let index = self.index(bucket)?;
-        let op = self
-            .start(timeout, now, |cx| Ok(Verb::PurgeDeletes(Box::new(PurgeDeletes::start(cx, index, older_than)?))))?;
-        self.set_silence(op, timeout);
-        Ok(op)
+        self.bucket(bucket)?.check_writable()?;
+        self.start_long(timeout, now, |cx| {
+            Ok(Verb::PurgeDeletes(Box::new(PurgeDeletes::start(cx, index, older_than)?)))
+        })
     }
 
     /// SPEC.md's JSON operation. Done (Json), whose text is the reply, also where the operation failed or its object is wrong.
@@ -379,15 +504,27 @@ impl Client {
         now: Instant,
     ) -> Result<OpId, Error> {
         match operation {
-            Operation::Put { key, value } => self.put(bucket, key, value, timeout, now),
+            Operation::Put { key, value, ttl } => self.put(bucket, key, value, *ttl, timeout, now),
             Operation::Get { key, revision } => self.get(bucket, key, *revision, timeout, now),
             Operation::Create { key, value, ttl } => self.create(bucket, key, value, *ttl, timeout, now),
-            Operation::Update { key, value, revision } => self.update(bucket, key, value, *revision, timeout, now),
+            Operation::Update { key, value, revision, ttl } => {
+                self.update(bucket, key, value, *revision, *ttl, timeout, now)
+            }
+            Operation::Touch { key, ttl } => self.touch(bucket, key, *ttl, timeout, now),
+            Operation::GetMany { keys } => self.get_many(bucket, &strs(keys), timeout, now),
+            Operation::PutMany { items } => {
+                let items: Vec<_> = items.iter().map(|(key, value)| (key.as_str(), value.as_slice())).collect();
+                self.put_many(bucket, &items, timeout, now)
+            }
+            Operation::Entries { filters } => self.entries(bucket, &strs(filters), timeout, now),
+            Operation::Count { filters } => self.count(bucket, &strs(filters), timeout, now),
+            Operation::Clear { prefix } => self.clear(bucket, prefix, timeout, now),
+            Operation::PurgeDeletes { older_than } => self.purge_deletes(bucket, *older_than, timeout, now),
             Operation::Delete { key, revision } => self.delete(bucket, key, *revision, timeout, now),
             Operation::Purge { key, revision, ttl } => self.purge(bucket, key, *revision, *ttl, timeout, now),
             Operation::History { key, .. } => self.history(bucket, key, timeout, now),
             Operation::List { filters } => self.keys(bucket, &strs(filters), timeout, now),
-            Operation::Watch { filters } => self.list(bucket, What::Current, &strs(filters), timeout, now),
+            Operation::Watch { filters } => self.entries(bucket, &strs(filters), timeout, now),
         }
     }
 
@@ -410,30 +547,39 @@ impl Client {
         self.advance(now);
         self.check_open()?;
         let policy = watch::policy(&options)?;
-        let keys = key::reduce(filters)?;
+        let keys = self.bucket(bucket)?.reduced(filters)?;
         let index = self.index(bucket)?;
         let timeout = check_timeout(options.timeout)?.unwrap_or(self.limits.request_timeout);
         if self.watches.len() >= self.max_operations {
             return Err(too_many(self.max_operations));
         }
-        let mut plan = self.buckets[index].plan(&keys, &self.limits);
-        plan.policy = policy;
-        plan.is_headers_only = options.meta_only;
+        let members = keys.len().div_ceil(self.limits.max_filters);
+        if members > MAX_MEMBERS {
+            let most = MAX_MEMBERS * self.limits.max_filters;
+            return Err(Error::argument(format!("watch: {} filters, at most {most} are watched at once", keys.len())));
+        }
         let id = self.watches.insert(Watch::new(index, &options, self.watch_limit, self.now + timeout));
-        match subscribe(&mut self.consumers, &mut self.net, plan, Listener::Watch(id), self.now) {
-            Ok(consumer) => {
-                if let Some(watch) = self.watches.get_mut(id) {
-                    watch.consumer = consumer;
+        for keys in keys.chunks(self.limits.max_filters) {
+            let mut plan = self.buckets[index].plan(keys, &self.limits);
+            plan.policy = policy;
+            plan.is_headers_only = options.meta_only;
+            let filters = plan.filters.clone();
+            match subscribe(&mut self.consumers, &mut self.net, plan, Listener::Watch(id), self.now) {
+                Ok(consumer) => {
+                    if let Some(watch) = self.watches.get_mut(id) {
+                        watch.add(consumer, filters);
+                    }
+                    self.net.timers.arm(self.now + timeout, Timer::Consumer(consumer));
+                    self.index_sid(consumer, 0);
                 }
-                self.net.timers.arm(self.now + timeout, Timer::Consumer(consumer));
-                self.index_sid(consumer, 0);
-                Ok(WatchId(id))
-            }
-            Err(error) => {
-                self.watches.remove(id);
-                Err(error)
+                Err(error) => {
+                    self.stop_members(id);
+                    self.watches.remove(id);
+                    return Err(error);
+                }
             }
         }
+        Ok(WatchId(id))
     }
 
     /// The next item, if one is there. Taking items is what lets the server send more.
@@ -445,18 +591,29 @@ impl Client {
     /// Ends the watch and its consumer on the server. Unknown ids are ignored.
     pub fn watch_stop(&mut self, watch: WatchId, now: Instant) {
         self.advance(now);
-        if let Some(watch) = self.watches.remove(watch.0) {
-            self.stop_consumer(watch.consumer);
-        }
+        self.stop_members(watch.0);
+        self.watches.remove(watch.0);
     }
 
-    /// No new operations; finishes those in flight, ends the watches, then closes. Longest for `Config::drain_timeout`.
+    /// No new operations; finishes those in flight, ends the watches, then closes. Longest for `Config::drain_timeout`: what is not
+    /// finished by then fails with TIMEOUT, which is also the error of `State::Closed`.
     pub fn drain(&mut self, now: Instant) {
+        self.begin_drain(self.drain_timeout, now);
+    }
+
+    /// The same, with a time of its own.
+    pub fn drain_within(&mut self, timeout: Duration, now: Instant) -> Result<(), Error> {
+        check_timeout(Some(timeout))?;
+        self.begin_drain(timeout, now);
+        Ok(())
+    }
+
+    fn begin_drain(&mut self, timeout: Duration, now: Instant) {
         self.advance(now);
         if self.drain_deadline.is_some() || matches!(self.state, State::Closed(_)) {
             return;
         }
-        self.drain_deadline = Some(self.now + self.drain_timeout);
+        self.drain_deadline = Some(self.now + timeout);
         self.set_state(State::Draining);
         self.end_watches(&Error::from_code(ErrorCode::Closed));
         self.close_if_drained();
@@ -468,13 +625,30 @@ impl Client {
         self.end(None);
     }
 
+    /// Gives the connection up and makes no other until [`Client::wake`]: for a page that is about to be frozen. The server then
+    /// removes our consumers by their inactive threshold, instead of holding them for a client that answers nothing.
+    pub fn sleep(&mut self, now: Instant) {
+        self.advance(now);
+        let change = self.net.session.sleep(&mut self.net.rng, self.now);
+        self.apply(change);
+        self.close_if_drained();
+    }
+
+    /// Says that time may have been lost or the network be another one (a page thawed, a laptop opened, online again): a wait between
+    /// attempts to connect ends now, and a connection that does not answer within `Config::connect_timeout` counts as lost.
+    pub fn wake(&mut self, now: Instant) {
+        self.advance(now);
+        self.net.session.wake(self.now);
+        self.handle_timeout(self.now);
+    }
+
     // ── inputs: an older ConnId is ignored
 
     /// The transport asked for is open.
     pub fn transport_open(&mut self, conn: ConnId, now: Instant) {
         self.advance(now);
         if self.net.session.is_current(conn) {
-            self.net.session.on_open();
+            self.net.session.on_open(&mut self.net.rng);
         }
     }
 
@@ -482,7 +656,26 @@ impl Client {
     pub fn transport_secured(&mut self, conn: ConnId, now: Instant) {
         self.advance(now);
         if self.net.session.is_current(conn) {
-            self.net.session.on_secured();
+            let change = self.net.session.on_secured(&mut self.net.rng, self.now);
+            self.apply(change);
+        }
+    }
+
+    /// The answer to `Action::Credentials`. An error ends this attempt to connect, not the client.
+    pub fn credentials(&mut self, conn: ConnId, given: Result<Credentials, Error>, now: Instant) {
+        self.advance(now);
+        if self.net.session.is_current(conn) {
+            let change = self.net.session.on_credentials(given, &mut self.net.rng, self.now);
+            self.apply(change);
+        }
+    }
+
+    /// The answer to `Action::Sign`. An error ends this attempt to connect, not the client.
+    pub fn signature(&mut self, conn: ConnId, given: Result<Signature, Error>, now: Instant) {
+        self.advance(now);
+        if self.net.session.is_current(conn) {
+            let change = self.net.session.on_signature(given, &mut self.net.rng, self.now);
+            self.apply(change);
         }
     }
 
@@ -492,32 +685,14 @@ impl Client {
         if !self.net.session.is_current(conn) {
             return;
         }
-        self.net.session.on_bytes(bytes.len(), self.now);
-        // The parser's frames borrow it; an input may replace the connection, and its parser with it.
-        let mut parser = core::mem::replace(&mut self.net.session.parser, Parser::new(0));
-        let mut frames = parser.frames(bytes);
-        while let Some(frame) = frames.next() {
-            let change = match frame {
-                Ok(Frame::Message(message)) => {
-                    self.on_message(&message);
-                    Change::Nothing
-                }
-                Ok(Frame::Info(json)) => self.net.session.on_info(json, &mut self.net.rng, self.now),
-                Ok(Frame::Ping) => {
-                    self.net.session.on_ping();
-                    Change::Nothing
-                }
-                Ok(Frame::Pong) => self.net.session.on_pong(self.now),
-                Ok(Frame::Ok) => Change::Nothing,
-                Ok(Frame::Err(text)) => self.net.session.on_err(text, &mut self.net.rng, self.now),
-                Err(error) => self.net.session.abandon(error, &mut self.net.rng, self.now),
-            };
-            self.apply(change);
-            if !self.net.session.is_current(conn) {
-                return self.close_if_drained();
+        let mut rest = bytes;
+        while self.net.session.is_current(conn) {
+            match self.net.session.read(&mut rest, &mut self.net.rng, self.now) {
+                Read::Nothing => break,
+                Read::Nats(nats) => self.on_nats(conn, nats),
+                Read::Lost(change) => self.apply(change),
             }
         }
-        self.net.session.parser = parser;
         self.close_if_drained();
     }
 
@@ -543,7 +718,7 @@ impl Client {
             }
         }
         if self.drain_deadline.is_some_and(|deadline| deadline <= self.now) {
-            self.end(None);
+            self.end(Some(Error::new(ErrorCode::Timeout, "drain: what was in flight did not end in the time allowed")));
         }
         self.close_if_drained();
         self.sweep();
@@ -553,7 +728,7 @@ impl Client {
 
     /// Bytes to write, swapped into `buf` (whose old content is dropped and whose capacity is reused).
     pub fn poll_transmit(&mut self, buf: &mut Vec<u8>) -> Option<ConnId> {
-        self.net.session.poll_transmit(buf)
+        self.net.session.poll_transmit(buf, &mut self.net.rng)
     }
 
     /// How many bytes `poll_transmit` would give: bindings that cork writes flush at once beyond 64 KiB.
@@ -611,6 +786,9 @@ impl Client {
 
 /// Checks what can be wrong with a configuration; returns the API prefix.
 fn check(config: &Config) -> Result<String, Error> {
+    if config.websocket_in_core && !cfg!(feature = "websocket") {
+        return Err(Error::new(ErrorCode::Unsupported, "websocket_in_core: this core is built without WebSocket"));
+    }
     let named = |name: &str, error: Error| Error { message: format!("{name}: {}", error.message).into(), ..error };
     subject::check_publish(&config.inbox_prefix).map_err(|error| named("inbox_prefix", error))?;
     if config.watch_heartbeat < Duration::from_millis(100) {

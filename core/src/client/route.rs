@@ -1,24 +1,29 @@
 //! Inside the client: who an answer, a message, a timer or a change of the connection is for, and what follows from it.
 
-use alloc::{borrow::Cow, boxed::Box, format, vec::Vec};
+use alloc::{borrow::Cow, boxed::Box, format, string::String, vec::Vec};
 use core::time::Duration;
 
 use super::{Client, check_timeout, too_many};
 use crate::{
     error::{Error, ErrorCode},
-    event::{BucketId, Event, Notice, OpId, Outcome, State, WatchId},
-    js::ordered::Step,
+    event::{BucketId, ConnId, Event, Notice, OpId, Outcome, State, WatchId},
+    js::ordered::{Ordered, Step},
     kv::{
         admin::{Admin, Task},
         bucket::Bucket,
-        command, key,
+        command,
+        get::{Get, Wants},
         list::{List, What},
-        op::{Cx, Listener, Op, Progress, Slots, Subscription, Verb},
+        op::{Cx, Listener, Op, Progress, Single, Slots, Subscription, Verb},
         watch::{Told, Watch},
         write::{What as Written, Write},
     },
     mux::{Answer, INBOX_SID, Net, Owner},
-    proto::{headers::parse_u64, parser::Message, server_error::ServerError},
+    proto::{
+        headers::parse_u64,
+        parser::{Frame, Message, Parser},
+        server_error::ServerError,
+    },
     session::Change,
     time::Instant,
     timers::Timer,
@@ -42,9 +47,22 @@ impl Client {
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<OpId, Error> {
-        key::check_writable(what.key)?;
+        let key = self.bucket(bucket)?.writable(what.key)?;
         let index = self.index(bucket)?;
-        self.start(timeout, now, |cx| Write::start(cx, index, what).map(Verb::Write))
+        self.start(timeout, now, |cx| Write::start(cx, index, Written { key: &key, ..what }).map(Verb::Write))
+    }
+
+    pub(super) fn read(
+        &mut self,
+        bucket: BucketId,
+        key: &str,
+        wants: Wants,
+        timeout: Option<Duration>,
+        now: Instant,
+    ) -> Result<OpId, Error> {
+        let key = self.bucket(bucket)?.readable(key)?;
+        let index = self.index(bucket)?;
+        self.start(timeout, now, |cx| Get::start(cx, index, &key, wants).map(Verb::Get))
     }
 
     pub(super) fn list(
@@ -55,13 +73,26 @@ impl Client {
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<OpId, Error> {
-        let keys = key::reduce(filters)?;
+        let keys = self.bucket(bucket)?.reduced(filters)?;
         let index = self.index(bucket)?;
-        let op = self.start(timeout, now, |cx| Ok(Verb::List(Box::new(List::start(cx, index, what, &keys)?))))?;
-        self.set_silence(op, timeout);
-        if let Some(consumer) = self.op_mut(op.0).map(|op| op.slots.consumer) {
+        self.start_long(timeout, now, |cx| Ok(Verb::List(Box::new(List::start(cx, index, what, &keys)?))))
+    }
+
+    /// An operation of many answers: its timeout is the longest silence.
+    pub(super) fn start_long(
+        &mut self,
+        timeout: Option<Duration>,
+        now: Instant,
+        begin: impl FnOnce(&mut Cx<'_>) -> Result<Verb, Error>,
+    ) -> Result<OpId, Error> {
+        let op = self.start(timeout, now, begin)?;
+        let silence = timeout.unwrap_or(self.limits.request_timeout);
+        if let Some(op) = self.op_mut(op.0) {
+            op.silence = Some(silence);
+            let consumer = op.slots.consumer;
             self.index_sid(consumer, 0);
         }
+        self.feed(op.0);
         Ok(op)
     }
 
@@ -84,12 +115,21 @@ impl Client {
     ) -> Result<OpId, Error> {
         self.advance(now);
         self.check_open()?;
-        if self.net.timers.is_crowded() {
-            self.sweep();
-        }
         let timeout = check_timeout(timeout)?.unwrap_or(self.limits.request_timeout);
         if self.ops.len() >= self.max_operations {
             return Err(too_many(self.max_operations));
+        }
+        self.begin(timeout, None, begin).map(OpId)
+    }
+
+    fn begin(
+        &mut self,
+        timeout: Duration,
+        parent: Option<(u64, usize)>,
+        begin: impl FnOnce(&mut Cx<'_>) -> Result<Verb, Error>,
+    ) -> Result<u64, Error> {
+        if self.net.timers.is_crowded() {
+            self.sweep();
         }
         let id = self.ops.insert(None);
         let mut slots = Slots::default();
@@ -99,9 +139,19 @@ impl Client {
                 let deadline = self.now + timeout;
                 self.net.timers.arm(deadline, Timer::Op(id));
                 if let Some(slot) = self.ops.get_mut(id) {
-                    *slot = Some(Op { verb, slots, deadline, retry_at: None, silence: None, reply_form: None });
+                    *slot = Some(Op {
+                        verb,
+                        slots,
+                        deadline,
+                        retry_at: None,
+                        silence: None,
+                        reply_form: None,
+                        parent,
+                        children: 0,
+                        told: 0,
+                    });
                 }
-                Ok(OpId(id))
+                Ok(id)
             }
             Err(error) => {
                 self.ops.remove(id);
@@ -127,10 +177,48 @@ impl Client {
         self.ops.get_mut(id)?.as_mut()
     }
 
-    pub(super) fn set_silence(&mut self, op: OpId, timeout: Option<Duration>) {
-        let silence = timeout.unwrap_or(self.limits.request_timeout);
-        if let Some(op) = self.op_mut(op.0) {
-            op.silence = Some(silence);
+    /// Starts the children that an operation has for now, as many as may be in flight.
+    pub(super) fn feed(&mut self, id: u64) {
+        let Some(mut op) = self.ops.get_mut(id).and_then(Option::take) else { return };
+        let bucket = op.verb.bucket().unwrap_or_default();
+        let timeout = op.silence.unwrap_or(self.limits.request_timeout);
+        let mut progress = Progress::Pending;
+        while op.children < self.limits.max_in_flight
+            && matches!(progress, Progress::Pending)
+            && let Some(child) = op.verb.next_child()
+        {
+            let index = child.index;
+            let started = self.begin(timeout, Some((id, index)), |cx| match child.what {
+                Single::Get { key, by_leader } => {
+                    let wants = Wants { leader: by_leader, markers: true, revision: None };
+                    Get::start(cx, bucket, key, wants).map(Verb::Get)
+                }
+                Single::Write(what) => Write::start(cx, bucket, what).map(Verb::Write),
+            });
+            match started {
+                Ok(_) => op.children += 1,
+                Err(error) if error.code == ErrorCode::BufferFull && op.children > 0 => {
+                    op.verb.return_child();
+                    break;
+                }
+                Err(error) => progress = op.verb.on_child(&mut self.cx(&mut op.slots, id), index, Err(error)),
+            }
+        }
+        if let Some(slot) = self.ops.get_mut(id) {
+            *slot = Some(op);
+        }
+        if let Progress::Done(result) = progress {
+            self.finish(id, result);
+        }
+    }
+
+    fn tell_progress(&mut self, id: u64) {
+        let Some(op) = self.op_mut(id) else { return };
+        if let Some((done, total)) = op.verb.done_of()
+            && (done >= op.told + total.div_ceil(100).max(1) || (done == total && op.told < total))
+        {
+            op.told = done;
+            self.events.push_back(Event::Progress { op: OpId(id), done, total });
         }
     }
 
@@ -150,11 +238,17 @@ impl Client {
             op.retry_at = Some(self.now + wait);
             self.net.timers.arm(self.now + wait, Timer::Op(id));
         }
+        let may_have_children = op.silence.is_some();
         if let Some(slot) = self.ops.get_mut(id) {
             *slot = Some(op);
         }
-        if let Progress::Done(result) = progress {
-            self.finish(id, result);
+        if may_have_children {
+            self.tell_progress(id);
+        }
+        match progress {
+            Progress::Done(result) => self.finish(id, result),
+            _ if may_have_children => self.feed(id),
+            _ => {}
         }
     }
 
@@ -162,6 +256,15 @@ impl Client {
     pub(super) fn finish(&mut self, id: u64, result: Result<Outcome, Error>) {
         let Some(Some(op)) = self.ops.remove(id) else { return };
         self.release(&op.slots);
+        if op.children > 0 {
+            self.drop_children(id);
+        }
+        if let Some((parent, index)) = op.parent {
+            if let Some(parent) = self.op_mut(parent) {
+                parent.children -= 1;
+            }
+            return self.drive(parent, |verb, cx| verb.on_child(cx, index, result));
+        }
         let result = match (&op.reply_form, &op.verb) {
             (Some(form), verb) => Ok(Outcome::Json(command::reply(self.name_of(verb), form, result))),
             (None, _) => result,
@@ -170,14 +273,18 @@ impl Client {
     }
 
     pub(super) fn name_of(&self, verb: &Verb) -> &str {
-        let index = match verb {
-            Verb::Get(get) => get.bucket(),
-            Verb::Write(write) => write.bucket(),
-            Verb::Create(create) => create.bucket(),
-            Verb::List(list) => list.bucket(),
-            Verb::Ready | Verb::Flush { .. } | Verb::Admin(_) | Verb::PurgeDeletes(_) => return "",
-        };
-        &self.buckets[index].name
+        verb.bucket().map_or("", |index| &self.buckets[index].name)
+    }
+
+    /// Children whose parent is over end without a word.
+    fn drop_children(&mut self, parent: u64) {
+        for id in self.ops.keys() {
+            if self.op_mut(id).is_some_and(|op| op.parent.is_some_and(|(of, _)| of == parent))
+                && let Some(Some(child)) = self.ops.remove(id)
+            {
+                self.release(&child.slots);
+            }
+        }
     }
 
     /// Frees what an operation holds.
@@ -189,13 +296,20 @@ impl Client {
     }
 
     pub(super) fn is_exposed(&self, id: u64) -> bool {
-        let op = self.ops.get(id).and_then(Option::as_ref);
-        op.is_some_and(|op| [op.slots.current, op.slots.held].iter().any(|request| self.net.is_exposed_write(*request)))
+        let is_exposed =
+            |op: &Op| [op.slots.current, op.slots.held].iter().any(|request| self.net.is_exposed_write(*request));
+        let Some(Some(op)) = self.ops.get(id) else { return false };
+        let mut children = self.ops.iter().filter_map(|(_, child)| child.as_ref());
+        let is_exposed_child = |child: &Op| child.parent.is_some_and(|(of, _)| of == id) && is_exposed(child);
+        is_exposed(op) || (op.children > 0 && children.any(is_exposed_child))
     }
 
     pub(super) fn on_op_timer(&mut self, id: u64) {
         let now = self.now;
         let Some(op) = self.op_mut(id) else { return };
+        if op.children > 0 && op.deadline <= now {
+            op.deadline = now + op.silence.unwrap_or_default(); // they have deadlines of their own
+        }
         if op.deadline <= now {
             let request = op.slots.current;
             let is_write = self.is_exposed(id);
@@ -218,6 +332,36 @@ impl Client {
     }
 
     // ── messages
+
+    /// Bytes of NATS from the current connection.
+    pub(super) fn on_nats(&mut self, conn: ConnId, bytes: &[u8]) {
+        // The parser's frames borrow it; an input may replace the connection, and its parser with it.
+        let mut parser = core::mem::replace(&mut self.net.session.parser, Parser::new(0));
+        let mut frames = parser.frames(bytes);
+        while let Some(frame) = frames.next() {
+            let change = match frame {
+                Ok(Frame::Message(message)) => {
+                    self.on_message(&message);
+                    Change::Nothing
+                }
+                Ok(Frame::Info(json)) => self.net.session.on_info(json, &mut self.net.rng, self.now),
+                Ok(Frame::Ping) => {
+                    self.net.session.on_ping();
+                    Change::Nothing
+                }
+                Ok(Frame::Pong) => self.net.session.on_pong(self.now),
+                Ok(Frame::Ok) => Change::Nothing,
+                Ok(Frame::Err(text)) => self.net.session.on_err(text, &mut self.net.rng, self.now),
+                Err(error) => self.net.session.abandon(error, &mut self.net.rng, self.now),
+            };
+            self.apply(change);
+            // What comes in the clear behind the INFO that starts TLS is nobody's word.
+            if !self.net.session.is_current(conn) || self.net.session.is_securing() {
+                return;
+            }
+        }
+        self.net.session.parser = parser;
+    }
 
     pub(super) fn on_message(&mut self, message: &Message<'_>) {
         self.net.session.stats.in_msgs += 1;
@@ -273,16 +417,58 @@ impl Client {
                 let is_over = matches!(step, Step::Failed(_));
                 let is_opened = matches!(step, Step::Opened { .. });
                 let bucket = &self.buckets[watch.bucket];
-                let told = watch.on_step(bucket, step, message, &mut subscription.ordered, &mut self.net, self.now);
+                let told = watch.on_step(bucket, step, message, &subscription.ordered, &mut self.net);
                 if is_opened {
                     subscription.ordered.learn(&mut self.net);
                 }
                 self.index_sid(id, old_sid);
+                match &told {
+                    Told::Overflow => self.rewind(watch_id),
+                    Told::Reset => self.reset_others(watch_id, id),
+                    _ => {}
+                }
                 self.tell(watch_id, told);
                 if is_over {
-                    self.stop_consumer(id);
+                    self.stop_members(watch_id);
                 }
             }
+        }
+    }
+
+    /// A watch drops what is unread: each consumer of it goes on where the application is.
+    fn rewind(&mut self, watch: u64) {
+        let Some(resume) = self.watches.get_mut(watch).map(Watch::overflow) else { return };
+        for (consumer, revision, is_caught_up) in resume {
+            self.change_consumer(consumer, |ordered, net, now| ordered.rewind(revision, is_caught_up, net, now));
+        }
+    }
+
+    /// One consumer found that the bucket was made anew: those beside it start anew too, without finding it out again.
+    fn reset_others(&mut self, watch: u64, finder: u64) {
+        let created = match self.consumers.get(finder) {
+            Some(Some(subscription)) => subscription.ordered.stream_created().map(String::from),
+            _ => None,
+        };
+        for consumer in self.members(watch).into_iter().filter(|consumer| *consumer != finder) {
+            self.change_consumer(consumer, |ordered, net, now| ordered.reset(created.clone(), net, now));
+        }
+    }
+
+    fn change_consumer(&mut self, id: u64, change: impl FnOnce(&mut Ordered, &mut Net, Instant)) {
+        let Some(Some(subscription)) = self.consumers.get_mut(id) else { return };
+        let old_sid = subscription.ordered.sid();
+        change(&mut subscription.ordered, &mut self.net, self.now);
+        self.index_sid(id, old_sid);
+    }
+
+    fn members(&self, watch: u64) -> Vec<u64> {
+        let members = self.watches.get(watch).map(|watch| &watch.members);
+        members.into_iter().flatten().map(|member| member.consumer).collect()
+    }
+
+    pub(super) fn stop_members(&mut self, watch: u64) {
+        for consumer in self.members(watch) {
+            self.stop_consumer(consumer);
         }
     }
 
@@ -297,9 +483,8 @@ impl Client {
             }
             Told::OpenFailed(error) => {
                 self.events.push_back(Event::WatchOpen { watch, result: Err(error) });
-                if let Some(watch) = self.watches.remove(id) {
-                    self.stop_consumer(watch.consumer);
-                }
+                self.stop_members(id);
+                self.watches.remove(id);
             }
             Told::Resumed(why) => self.notice(id, Notice::WatchResumed(watch, why)),
             Told::Overflow => self.notice(id, Notice::WatchOverflow(watch)),
@@ -395,7 +580,12 @@ impl Client {
                 | Verb::Create(_)
                 | Verb::Admin(_)
                 | Verb::List(_)
-                | Verb::PurgeDeletes(_) => {}
+                | Verb::History(_)
+                | Verb::PurgeDeletes(_)
+                | Verb::GetMany(_)
+                | Verb::PutMany(_)
+                | Verb::Clear(_)
+                | Verb::Touch(_) => {}
             }
         }
     }
@@ -456,9 +646,12 @@ impl Client {
             return;
         }
         let reason = error.clone().unwrap_or_else(|| Error::from_code(ErrorCode::Closed));
+        // Parents take their children with them.
         for id in self.ops.keys() {
-            let exposed = self.is_exposed(id);
-            self.finish(id, Err(reason.clone().maybe_applied(exposed)));
+            if self.op_mut(id).is_some_and(|op| op.parent.is_none()) {
+                let exposed = self.is_exposed(id);
+                self.finish(id, Err(reason.clone().maybe_applied(exposed)));
+            }
         }
         self.end_watches(&reason);
         self.net.session.close();
@@ -471,10 +664,9 @@ impl Client {
     pub(super) fn end_watches(&mut self, error: &Error) {
         for id in self.watches.keys() {
             let Some(watch) = self.watches.get_mut(id) else { continue };
-            let consumer = core::mem::take(&mut watch.consumer);
             let told = watch.end(error.clone());
+            self.stop_members(id);
             self.tell(id, told);
-            self.stop_consumer(consumer);
         }
     }
 

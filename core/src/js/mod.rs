@@ -4,5 +4,6 @@ pub(crate) mod api;
 pub(crate) mod direct;
 pub(crate) mod ordered;
 pub(crate) mod puback;
+pub(crate) mod series;
 pub(crate) mod status;
 pub(crate) mod tracker;

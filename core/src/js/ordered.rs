@@ -31,6 +31,9 @@ use crate::{
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LAST_WAIT: Duration = Duration::from_secs(10);
 
+/// The API level from which on pending messages are counted rightly for every set of filters.
+const COUNTS_RIGHTLY: u64 = 2;
+
 /// How long the question after a reconnect may stay open: a server that has just started leaves it unanswered now and then
 /// (seen on 2.15.1), and the watch would be deaf for a whole request timeout.
 const PROBE_PATIENCE: Duration = Duration::from_secs(1);
@@ -88,7 +91,6 @@ pub(crate) struct Plan {
     pub(crate) heartbeat: Duration,
     pub(crate) inactive_threshold: Duration,
     pub(crate) request_timeout: Duration,
-    pub(crate) max_filters: usize,
 }
 
 #[derive(Debug)]
@@ -100,7 +102,8 @@ pub(crate) struct Ordered {
     sid: u64,
     inbox: String,
     name: String,
-    /// One subject that covers the plan's filters, where the server cannot take them all: what is too much is left out here.
+    /// One subject that covers the plan's filters, where the server does not take filters that cross (before 2.14) or counts wrongly
+    /// with them (before 2.12): what is too much is left out here.
     widened: Option<Vec<String>>,
     failures: u32,
     is_open: bool,
@@ -119,7 +122,6 @@ impl Ordered {
     /// Subscribes and asks for the consumer, now or when there is a connection.
     pub(crate) fn start(id: u64, plan: Plan, net: &mut Net, now: Instant) -> Result<Self, Error> {
         let tracker = Tracker::new(plan.policy, plan.has_single_revisions);
-        let widened = (plan.filters.len() > plan.max_filters).then(|| covering(&plan.filters));
         let mut ordered = Self {
             id,
             plan,
@@ -128,7 +130,7 @@ impl Ordered {
             sid: 0,
             inbox: String::new(),
             name: String::new(),
-            widened,
+            widened: None,
             failures: 0,
             is_open: false,
             is_in_doubt: false,
@@ -141,6 +143,11 @@ impl Ordered {
             ordered.create(net, now)?;
         }
         Ok(ordered)
+    }
+
+    /// The consumer's number here.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 
     pub(crate) fn sid(&self) -> u64 {
@@ -169,6 +176,23 @@ impl Ordered {
         self.state = State::Offline;
     }
 
+    /// Another consumer of the same watch found that the bucket was made anew, at `created`: so this one starts anew too.
+    pub(crate) fn reset(&mut self, created: Option<String>, net: &mut Net, now: Instant) {
+        self.tracker.reset();
+        self.plan.stream_created = created;
+        self.replace(net, now);
+    }
+
+    /// `created` of the stream it is known to be of.
+    pub(crate) fn stream_created(&self) -> Option<&str> {
+        self.plan.stream_created.as_deref()
+    }
+
+    /// Whether it is asked for this subject.
+    pub(crate) fn covers(&self, subject: &str) -> bool {
+        self.plan.filters.iter().any(|filter| subject::covers(filter, subject))
+    }
+
     /// Unread messages were dropped by the owner: go on behind `position`, the last one handed out.
     pub(crate) fn rewind(&mut self, position: u64, is_caught_up: bool, net: &mut Net, now: Instant) {
         self.tracker.rewind(position, is_caught_up);
@@ -182,8 +206,7 @@ impl Ordered {
 
     /// Whether a delivered subject is one that was asked for, where the consumer's filter is wider.
     pub(crate) fn is_wanted(&self, subject: &[u8]) -> bool {
-        let is_match = |subject| self.plan.filters.iter().any(|filter| subject::covers(filter, subject));
-        self.widened.is_none() || core::str::from_utf8(subject).is_ok_and(is_match)
+        self.widened.is_none() || core::str::from_utf8(subject).is_ok_and(|subject| self.covers(subject))
     }
 
     /// What the consumer filters by.
@@ -384,9 +407,12 @@ impl Ordered {
         (self.sid, self.inbox) = net.new_inbox();
         self.name = format!("natskv{}", net.rng.token(10));
         self.tracker.restart();
+        if self.widened.is_none() && net.api_level() < COUNTS_RIGHTLY && is_miscounted(&self.plan.filters) {
+            self.widened = Some(covering(&self.plan.filters));
+        }
         net.subscribe(&self.inbox, self.sid);
         let body = self.create_request().to_string();
-        let ask = Ask { payload: body.as_bytes(), on_loss: OnLoss::Fail, headers: &[] };
+        let ask = Ask { payload: body.as_bytes(), on_loss: OnLoss::Fail, ..Ask::default() };
         let subject = create_subject(&self.plan.api_prefix, &self.plan.stream, &self.name, self.filters());
         let request =
             net.request(Owner::Consumer(self.id), &subject, ask).inspect_err(|_| net.unsubscribe(self.sid))?;
@@ -558,6 +584,18 @@ pub(crate) const fn delete_subject<'a>(api_prefix: &'a str, stream: &'a str, nam
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Whether servers before 2.12 lose count of what is pending, and so would end the initial values early: where one filter has `*` and
+/// another a literal in the same place (seen on 2.10.25 and 2.11.9, with `last_per_subject`).
+fn is_miscounted(filters: &[String]) -> bool {
+    let is_pair = |a: &str, b: &str| {
+        let mut places = a.split('.').zip(b.split('.')).skip_while(|(x, y)| x == y);
+        places.next().is_some_and(|(x, y)| (x == "*") != (y == "*"))
+    };
+    let mut with_wildcard =
+        filters.iter().enumerate().filter(|(_, filter)| filter.split('.').any(|token| token == "*"));
+    with_wildcard.any(|(at, a)| filters.iter().enumerate().any(|(other, b)| other != at && is_pair(a, b)))
 }
 
 /// One filter that matches all that `filters` match: their common first tokens, then `>`.

@@ -12,10 +12,10 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     error::{Error, ErrorCode},
-    event::{BucketId, Compare, Outcome},
+    event::{BucketId, Compare, OnDrift, Opened, Outcome},
     js::api::{self, ApiError, ApiFailure},
     kv::{
-        bucket::Bucket,
+        bucket::{Bucket, HandleOptions},
         config::{self, BucketConfig, BucketStatus},
         missing::Tries,
         op::{Cx, Progress},
@@ -26,10 +26,10 @@ use crate::{
 /// What is asked for, and what it needs.
 #[derive(Debug)]
 pub(crate) enum Task {
-    Open,
-    Status,
-    Create { config: BucketConfig, compare: Compare },
-    Update { config: BucketConfig, creates: bool },
+    Open { handle: HandleOptions },
+    Status { handle: HandleOptions },
+    Create { config: BucketConfig, handle: HandleOptions, compare: Compare, on_drift: OnDrift },
+    Update { config: BucketConfig, handle: HandleOptions, creates: bool },
     Delete,
     Names { found: BTreeMap<String, ()> },
     List { found: BTreeMap<String, BucketStatus> },
@@ -41,6 +41,8 @@ pub(crate) struct Admin {
     bucket: String,
     step: Step,
     tries: Tries,
+    /// In what an existing bucket differs from what was asked for.
+    drift: Vec<String>,
     /// Of paged lists: how many were received.
     offset: u64,
 }
@@ -67,13 +69,13 @@ enum Step {
 impl Admin {
     pub(crate) fn start(cx: &mut Cx<'_>, bucket: &str, task: Task) -> Result<Self, Error> {
         let step = match &task {
-            Task::Open | Task::Status | Task::Update { .. } => Step::Info,
+            Task::Open { .. } | Task::Status { .. } | Task::Update { .. } => Step::Info,
             Task::Create { config, .. } if has_limit_markers(config) => Step::Level,
             Task::Create { .. } => Step::Create,
             Task::Delete => Step::Delete,
             Task::Names { .. } | Task::List { .. } => Step::Page,
         };
-        let admin = Self { task, bucket: bucket.into(), step, tries: Tries::default(), offset: 0 };
+        let admin = Self { task, bucket: bucket.into(), step, tries: Tries::default(), drift: Vec::new(), offset: 0 };
         admin.send(cx)?;
         Ok(admin)
     }
@@ -103,11 +105,11 @@ impl Admin {
 
     fn go(&mut self, cx: &mut Cx<'_>, step: Step) -> Progress {
         self.step = step;
-        self.send(cx).map_or_else(Progress::from, |()| Progress::Pending)
+        self.send(cx).into()
     }
 
     pub(crate) fn on_retry(&self, cx: &mut Cx<'_>) -> Progress {
-        self.send(cx).map_or_else(Progress::from, |()| Progress::Pending)
+        self.send(cx).into()
     }
 
     pub(crate) fn on_answer(&mut self, cx: &mut Cx<'_>, answer: &Answer<'_>) -> Progress {
@@ -165,46 +167,72 @@ impl Admin {
 
     fn on_info(&mut self, cx: &mut Cx<'_>, info: &Map<String, Value>) -> Progress {
         match &self.task {
-            Task::Status => Progress::Done(Ok(Outcome::Status(Box::new(BucketStatus::of_info(&self.bucket, info))))),
-            Task::Update { config, .. } => {
+            Task::Status { handle } => match Bucket::opened(&self.bucket, &cx.net.api_prefix, *handle, info) {
+                Ok(bucket) => Progress::Done(Ok(Outcome::Status(Box::new(BucketStatus::of_info(&bucket, info))))),
+                Err(error) => error.into(),
+            },
+            Task::Update { config, handle, .. } => {
                 let Some(existing) = info.get("config").and_then(Value::as_object) else {
                     return Error::protocol("STREAM.INFO has no config").into();
                 };
-                if let Err(error) = Bucket::opened(&self.bucket, &cx.net.api_prefix, info) {
+                if let Err(error) = Bucket::opened(&self.bucket, &cx.net.api_prefix, *handle, info) {
                     return error.into(); // a stream that is no bucket stays as it is
                 }
-                let mut stream = config::for_update(existing);
-                config.apply(&mut stream);
+                let stream = updated(existing, config);
                 self.go(cx, Step::Update(stream))
             }
             _ => self.opened(cx, info),
         }
     }
 
-    fn on_existing(&self, cx: &mut Cx<'_>, info: &Map<String, Value>) -> Progress {
-        let Task::Create { config, compare } = &self.task else { return self.opened(cx, info) };
+    fn on_existing(&mut self, cx: &mut Cx<'_>, info: &Map<String, Value>) -> Progress {
+        let Task::Create { config, compare, on_drift, .. } = &self.task else { return self.opened(cx, info) };
         let existing = info.get("config").and_then(Value::as_object).cloned().unwrap_or_default();
         let differences = config.differences(&existing, *compare == Compare::Given);
-        if differences.is_empty() {
-            return self.opened(cx, info);
+        if !differences.is_empty() && *on_drift == OnDrift::Error {
+            let text =
+                format!("bucket {:?} exists with a different configuration: {}", self.bucket, differences.join(", "));
+            return Error::new(ErrorCode::BucketExists, text).into();
         }
-        let text =
-            format!("bucket {:?} exists with a different configuration: {}", self.bucket, differences.join(", "));
-        Error::new(ErrorCode::BucketExists, text).into()
+        if !differences.is_empty() && *on_drift == OnDrift::Update {
+            let stream = updated(&existing, config);
+            self.drift = differences;
+            return self.go(cx, Step::Update(stream));
+        }
+        self.drift = differences;
+        self.opened(cx, info)
     }
 
-    fn opened(&self, cx: &mut Cx<'_>, info: &Map<String, Value>) -> Progress {
-        let bucket = match Bucket::opened(&self.bucket, &cx.net.api_prefix, info) {
+    fn opened(&mut self, cx: &mut Cx<'_>, info: &Map<String, Value>) -> Progress {
+        let (config, handle) = match &self.task {
+            Task::Create { config, handle, .. } | Task::Update { config, handle, .. } => (Some(config), *handle),
+            Task::Open { handle } => (None, *handle),
+            Task::Status { .. } | Task::Delete | Task::Names { .. } | Task::List { .. } => {
+                (None, HandleOptions::default())
+            }
+        };
+        let bucket = match Bucket::opened(&self.bucket, &cx.net.api_prefix, handle, info) {
             Ok(bucket) => bucket,
             Err(error) => return error.into(),
         };
-        let (Task::Create { config, .. } | Task::Update { config, .. }) = &self.task else {
-            return done(cx, bucket, info);
-        };
-        if has_limit_markers(config) && bucket.allows_ttl != Some(true) {
+        if config.is_some_and(has_limit_markers)
+            && !matches!(self.step, Step::Compare)
+            && bucket.allows_ttl != Some(true)
+        {
             return limit_markers_unsupported().into(); // 2.10 drops the field without a word
         }
-        done(cx, bucket, info)
+        let status = BucketStatus::of_info(&bucket, info);
+        let is_same =
+            |known: &Bucket| known.name == bucket.name && known.options == bucket.options && known.keys == bucket.keys;
+        let index = cx.buckets.iter().position(is_same).unwrap_or(cx.buckets.len());
+        match cx.buckets.get_mut(index) {
+            // The handles of earlier opens see the same bucket.
+            Some(known) => *known = Bucket { seen: core::mem::take(&mut known.seen), ..bucket },
+            None => cx.buckets.push(bucket),
+        }
+        let drift = core::mem::take(&mut self.drift);
+        let opened = Opened { bucket: BucketId(index as u32), status, drift };
+        Progress::Done(Ok(Outcome::Opened(Box::new(opened))))
     }
 
     fn on_page(&mut self, cx: &mut Cx<'_>, fields: &Map<String, Value>) -> Progress {
@@ -215,13 +243,14 @@ impl Admin {
             Task::List { found } => found.extend(page.iter().filter_map(|stream| {
                 let info = stream.as_object()?;
                 let name = info.get("config")?.get("name")?.as_str()?.strip_prefix("KV_")?;
-                Some((name.to_string(), BucketStatus::of_info(name, info)))
+                let bucket = Bucket::bound(name, &cx.net.api_prefix, HandleOptions::default());
+                Some((name.to_string(), BucketStatus::of_info(&bucket, info)))
             })),
             Task::Names { found } => {
                 found
                     .extend(page.iter().filter_map(|name| Some((name.as_str()?.strip_prefix("KV_")?.to_string(), ()))));
             }
-            Task::Open | Task::Status | Task::Create { .. } | Task::Update { .. } | Task::Delete => {}
+            _ => {}
         }
         if !page.is_empty() && self.offset < total {
             return self.go(cx, Step::Page);
@@ -229,19 +258,16 @@ impl Admin {
         Progress::Done(Ok(match &mut self.task {
             Task::List { found } => Outcome::Statuses(core::mem::take(found).into_values().collect()),
             Task::Names { found } => Outcome::Names(core::mem::take(found).into_keys().collect()),
-            Task::Open | Task::Status | Task::Create { .. } | Task::Update { .. } | Task::Delete => Outcome::Unit,
+            _ => Outcome::Unit,
         }))
     }
 }
 
-fn done(cx: &mut Cx<'_>, bucket: Bucket, info: &Map<String, Value>) -> Progress {
-    let status = Box::new(BucketStatus::of_info(&bucket.name, info));
-    let index = cx.buckets.iter().position(|known| known.name == bucket.name).unwrap_or(cx.buckets.len());
-    match cx.buckets.get_mut(index) {
-        Some(known) => *known = bucket, // the handles of earlier opens see the same bucket
-        None => cx.buckets.push(bucket),
-    }
-    Progress::Done(Ok(Outcome::Opened(BucketId(index as u32), status)))
+/// An existing stream's configuration with the fields that are given.
+fn updated(existing: &Map<String, Value>, config: &BucketConfig) -> Map<String, Value> {
+    let mut stream = config::for_update(existing);
+    config.apply(&mut stream);
+    stream
 }
 
 fn has_limit_markers(config: &BucketConfig) -> bool {

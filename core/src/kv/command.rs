@@ -17,27 +17,47 @@ use crate::{
     time::to_rfc3339,
 };
 
+/// From what age on purge_deletes removes markers, unless it is told.
+const HALF_AN_HOUR: Duration = Duration::from_secs(30 * 60);
+
 /// An operation, its fields checked for form but not for the rules of keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
-    Put { key: String, value: Vec<u8> },
+    Put { key: String, value: Vec<u8>, ttl: Option<Duration> },
     Get { key: String, revision: Option<u64> },
     Create { key: String, value: Vec<u8>, ttl: Option<Duration> },
-    Update { key: String, value: Vec<u8>, revision: u64 },
+    Update { key: String, value: Vec<u8>, revision: u64, ttl: Option<Duration> },
     Delete { key: String, revision: Option<u64> },
     Purge { key: String, revision: Option<u64>, ttl: Option<Duration> },
     History { key: String, include_deleted: bool },
     List { filters: Vec<String> },
     Watch { filters: Vec<String> },
+    Touch { key: String, ttl: Duration },
+    GetMany { keys: Vec<String> },
+    PutMany { items: Vec<(String, Vec<u8>)> },
+    Entries { filters: Vec<String> },
+    Count { filters: Vec<String> },
+    Clear { prefix: String },
+    PurgeDeletes { older_than: Duration },
 }
 
 /// How the outcome is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ReplyForm {
-    Written { key: String },
+    Written {
+        key: String,
+    },
     Entry,
-    Entries { with_markers: bool },
+    Entries {
+        with_markers: bool,
+    },
     Keys,
+    /// put_many's keys.
+    Results {
+        keys: Vec<String>,
+    },
+    /// A number under this name.
+    Number(&'static str),
 }
 
 impl Operation {
@@ -49,27 +69,31 @@ impl Operation {
         let name = fields.string("operation")?.ok_or_else(|| Error::argument("operation: `operation` is missing"))?;
         let operation = match name.as_str() {
             "PUT" => match fields.unsigned("revision")? {
-                None => Self::Put { key: key(&mut fields)?, value: content(&mut fields)? },
-                Some(revision) => Self::Update { key: key(&mut fields)?, value: content(&mut fields)?, revision },
+                None => Self::Put { key: key(&mut fields)?, value: content(&mut fields)?, ttl: lifetime(&mut fields)? },
+                Some(revision) => Self::Update {
+                    key: key(&mut fields)?,
+                    value: content(&mut fields)?,
+                    revision,
+                    ttl: lifetime(&mut fields)?,
+                },
             },
             "GET" => Self::Get { key: key(&mut fields)?, revision: fields.unsigned("revision")? },
-            "CREATE" => Self::Create {
-                key: key(&mut fields)?,
-                value: content(&mut fields)?,
-                ttl: fields.nanos("ttl")?.filter(|ttl| !ttl.is_zero()),
-            },
+            "CREATE" => {
+                Self::Create { key: key(&mut fields)?, value: content(&mut fields)?, ttl: lifetime(&mut fields)? }
+            }
             "UPDATE" => Self::Update {
                 key: key(&mut fields)?,
                 value: content(&mut fields)?,
                 revision: fields
                     .unsigned("revision")?
                     .ok_or_else(|| Error::argument("operation: UPDATE needs `revision`"))?,
+                ttl: lifetime(&mut fields)?,
             },
             "DELETE" => Self::Delete { key: key(&mut fields)?, revision: fields.unsigned("revision")? },
             "PURGE" => Self::Purge {
                 key: key(&mut fields)?,
                 revision: fields.unsigned("revision")?,
-                ttl: fields.nanos("ttl")?.filter(|ttl| !ttl.is_zero()),
+                ttl: lifetime(&mut fields)?,
             },
             "HISTORY" => Self::History {
                 key: key(&mut fields)?,
@@ -77,8 +101,23 @@ impl Operation {
             },
             "LIST" => Self::List { filters: filters(&mut fields)? },
             "WATCH" => Self::Watch { filters: filters(&mut fields)? },
+            "TOUCH" => Self::Touch {
+                key: key(&mut fields)?,
+                ttl: lifetime(&mut fields)?.ok_or_else(|| Error::argument("operation: TOUCH needs `ttl`"))?,
+            },
+            "GET_MANY" => Self::GetMany { keys: fields.strings("keys")? },
+            "PUT_MANY" => Self::PutMany { items: contents(&mut fields)? },
+            "ENTRIES" => Self::Entries { filters: filters(&mut fields)? },
+            "COUNT" => Self::Count { filters: filters(&mut fields)? },
+            "CLEAR" => Self::Clear {
+                prefix: fields
+                    .string("prefix")?
+                    .ok_or_else(|| Error::argument("operation: CLEAR needs `prefix`; `>` is everything"))?,
+            },
+            "PURGE_DELETES" => Self::PurgeDeletes { older_than: fields.nanos("older_than")?.unwrap_or(HALF_AN_HOUR) },
             other => {
-                let known = "PUT, GET, CREATE, UPDATE, DELETE, PURGE, HISTORY, LIST, WATCH";
+                let known = "PUT, GET, CREATE, UPDATE, DELETE, PURGE, HISTORY, LIST, WATCH, TOUCH, GET_MANY, PUT_MANY, \
+                             ENTRIES, COUNT, CLEAR, PURGE_DELETES";
                 return Err(Error::argument(format!("operation: {other:?} is unknown; known are {known}")));
             }
         };
@@ -92,10 +131,16 @@ impl Operation {
             | Self::Create { key, .. }
             | Self::Update { key, .. }
             | Self::Delete { key, .. }
-            | Self::Purge { key, .. } => ReplyForm::Written { key: key.clone() },
+            | Self::Purge { key, .. }
+            | Self::Touch { key, .. } => ReplyForm::Written { key: key.clone() },
             Self::Get { .. } => ReplyForm::Entry,
             Self::History { include_deleted, .. } => ReplyForm::Entries { with_markers: *include_deleted },
-            Self::Watch { .. } => ReplyForm::Entries { with_markers: false },
+            Self::Watch { .. } | Self::Entries { .. } | Self::GetMany { .. } => {
+                ReplyForm::Entries { with_markers: false }
+            }
+            Self::PutMany { items } => ReplyForm::Results { keys: items.iter().map(|(key, _)| key.clone()).collect() },
+            Self::Count { .. } => ReplyForm::Number("count"),
+            Self::Clear { .. } | Self::PurgeDeletes { .. } => ReplyForm::Number("purged"),
             Self::List { .. } => ReplyForm::Keys,
         }
     }
@@ -123,6 +168,29 @@ fn content(fields: &mut Fields) -> Result<Vec<u8>, Error> {
         .map_err(|_| fields.wrong("value", &format!("{text:?} is not padded standard base64; `value_text` takes text")))
 }
 
+/// `values` (base64) and `values_text`, by key.
+fn contents(fields: &mut Fields) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    let mut items = Vec::new();
+    for (name, is_text) in [("values", false), ("values_text", true)] {
+        let Some(values) = fields.take(name) else { continue };
+        let Value::Object(values) = values else { return Err(fields.wrong(name, "not an object of key and value")) };
+        for (key, value) in values {
+            let text = value.as_str();
+            let bytes = if is_text { text.map(Vec::from) } else { text.and_then(|text| STANDARD.decode(text).ok()) };
+            let wrong = || {
+                fields.wrong(name, &format!("the value of {key:?} is not {}", if is_text { "text" } else { "base64" }))
+            };
+            items.push((key.clone(), bytes.ok_or_else(wrong)?));
+        }
+    }
+    Ok(items)
+}
+
+/// Zero is none.
+fn lifetime(fields: &mut Fields) -> Result<Option<Duration>, Error> {
+    Ok(fields.nanos("ttl")?.filter(|ttl| !ttl.is_zero()))
+}
+
 /// The reply's text.
 pub(crate) fn reply(bucket: &str, form: &ReplyForm, result: Result<Outcome, Error>) -> String {
     let value = match (form, result) {
@@ -134,6 +202,22 @@ pub(crate) fn reply(bucket: &str, form: &ReplyForm, result: Result<Outcome, Erro
         (ReplyForm::Entries { with_markers }, Ok(Outcome::Entries(entries))) => {
             let shown = entries.iter().filter(|entry| *with_markers || !entry.is_marker());
             json!({"bucket": bucket, "entries": shown.map(|entry| entry_value(bucket, entry)).collect::<Vec<_>>()})
+        }
+        (_, Ok(Outcome::Many { entries, as_of })) => {
+            let entries: Vec<Value> = entries.iter().map(|entry| entry_value(bucket, entry)).collect();
+            json!({"bucket": bucket, "entries": entries, "as_of": as_of})
+        }
+        (ReplyForm::Results { keys }, Ok(Outcome::Written(results))) => {
+            let mut revisions = json!({});
+            for (key, result) in keys.iter().zip(results) {
+                revisions[key] = result.map_or_else(|error| error.to_value(), Value::from);
+            }
+            json!({"bucket": bucket, "results": revisions})
+        }
+        (ReplyForm::Number(name), Ok(Outcome::Count(number) | Outcome::Purged(number))) => {
+            let mut reply = json!({"bucket": bucket});
+            reply[*name] = number.into();
+            reply
         }
         (_, Ok(Outcome::Names(keys))) => json!({"bucket": bucket, "keys": keys}),
         // `Operation::reply_form` goes with the verb that `dispatch` calls.

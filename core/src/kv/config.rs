@@ -15,7 +15,12 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     error::{Error, ErrorCode},
-    kv::{fields::Fields, key::check_bucket},
+    kv::{
+        bucket::Bucket,
+        fields::Fields,
+        key::check_bucket,
+        policy::{self, KeyPolicy},
+    },
 };
 
 /// Revisions that a key may keep: a rule of all clients (ADR-8); servers allow more.
@@ -115,6 +120,8 @@ pub struct BucketConfig {
     pub mirror: Option<StreamSource>,
     /// Buckets or streams whose messages flow into this one.
     pub sources: Option<Vec<StreamSource>>,
+    /// How keys are stored: `Base64`, `Path` or `Escape`, recorded in the metadata as `natskv.key_codec`. Default: as they are.
+    pub key_codec: Option<KeyPolicy>,
     /// Whether keys may carry a TTL, and how long the markers of expired keys live; at least 1 s, 0: no (server 2.11+). Default: no.
     pub limit_marker_ttl: Option<Duration>,
 }
@@ -129,7 +136,7 @@ impl BucketConfig {
     /// `max_bucket_size` or `max_bytes`, `storage` ("file" or "memory"), `num_replicas` or `replicas`, `compression` ("s2", "none" or
     /// a bool), `metadata`, `placement` {cluster, tags}, `republish` {src, dest, headers_only}, `mirror` {name, filter_subject,
     /// opt_start_seq, opt_start_time, subject_transforms [{src, dest}], external {api, deliver}}, `sources` [mirror's form],
-    /// `limit_marker_ttl` (ns). `null` is not given. An unknown field, a wrong type or a value out of range is an error that names
+    /// `limit_marker_ttl` (ns), `key_codec` ("base64", "path" or "escape"). `null` is not given. An unknown field, a wrong type or a value out of range is an error that names
     /// the field.
     pub fn from_json(json: &str) -> Result<Self, Error> {
         let value =
@@ -179,6 +186,10 @@ impl BucketConfig {
                 Some(other) => return Err(fields.wrong("sources", &format!("{other} is not a list"))),
             },
             limit_marker_ttl: fields.nanos("limit_marker_ttl")?,
+            key_codec: match fields.string("key_codec")? {
+                None => None,
+                Some(name) => Some(KeyPolicy::parse(&name)?),
+            },
         };
         fields.finish()?;
         Ok(config)
@@ -216,6 +227,7 @@ impl BucketConfig {
         put("mirror", self.mirror.as_ref().map(StreamSource::to_value));
         put("sources", self.sources.as_ref().map(|sources| sources.iter().map(StreamSource::to_value).collect()));
         put("limit_marker_ttl", self.limit_marker_ttl.filter(|ttl| !ttl.is_zero()).map(nanos_value));
+        put("key_codec", self.key_codec.map(|codec| codec.name().into()));
         Value::Object(fields)
     }
 
@@ -242,6 +254,15 @@ impl BucketConfig {
                 return Err(Error::argument(format!(
                     "metadata: {name:?}: names that begin with `_nats.` are the server's"
                 )));
+            }
+        }
+        let named = self.metadata.as_ref().and_then(|pairs| pairs.get(policy::METADATA)).map(String::as_str);
+        KeyPolicy::of_metadata(&self.bucket, named)?;
+        if let Some(codec) = self.key_codec {
+            let is_codec = KeyPolicy::parse_codec(codec.name()).is_some();
+            if !is_codec || named.is_some_and(|named| named != codec.name()) {
+                let text = format!("key_codec: {:?} is no codec, or not the one that metadata names", codec.name());
+                return Err(Error::argument(text));
             }
         }
         if self.mirror.is_some() && self.sources.as_ref().is_some_and(|sources| !sources.is_empty()) {
@@ -304,9 +325,6 @@ impl BucketConfig {
         if let Some(compression) = self.compression {
             put("compression", if compression { "s2" } else { "none" }.into());
         }
-        if let Some(metadata) = &self.metadata {
-            put("metadata", object(metadata.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())))));
-        }
         if let Some(placement) = &self.placement {
             put("placement", placement_value(placement));
         }
@@ -329,6 +347,14 @@ impl BucketConfig {
         }
         if self.limit_marker_ttl.is_some_and(|ttl| ttl.is_zero()) {
             stream.remove("subject_delete_marker_ttl"); // left out is none; `allow_msg_ttl` cannot be taken back
+        }
+        if let Some(metadata) = &self.metadata {
+            let pairs = metadata.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
+            stream.insert("metadata".into(), object(pairs));
+        }
+        if let Some(codec) = self.key_codec {
+            let metadata = stream.entry("metadata").or_insert_with(|| json!({}));
+            metadata[policy::METADATA] = codec.name().into();
         }
         self.set_duplicate_window(stream);
     }
@@ -384,6 +410,7 @@ impl BucketConfig {
                 .and_then(Value::as_array)
                 .map(|sources| sources.iter().map(StreamSource::of_stream).collect()),
             limit_marker_ttl: Some(duration("subject_delete_marker_ttl")),
+            key_codec: None,
         }
     }
 
@@ -413,10 +440,12 @@ impl BucketConfig {
             ("subject_delete_marker_ttl", "limit_marker_ttl"),
         ];
         let mut existing = existing.clone();
-        existing.insert(
-            "metadata".into(),
-            object(own_metadata(&existing).into_iter().map(|(name, value)| (name, Value::from(value)))),
-        );
+        let mut metadata = own_metadata(&existing);
+        if only_given && self.metadata.is_none() {
+            metadata.retain(|name, _| name == policy::METADATA); // of the pairs, only the codec may be asked for
+        }
+        let metadata = metadata.into_iter().map(|(name, value)| (name, Value::from(value)));
+        existing.insert("metadata".into(), object(metadata));
         let mut differing = Vec::new();
         for (stream_name, name) in COMPARED {
             let (wanted, found) = (wanted.get(*stream_name), existing.get(*stream_name));
@@ -553,6 +582,10 @@ pub struct BucketStatus {
     pub bytes: u64,
     /// How long markers of expired keys live; zero: no such markers.
     pub limit_marker_ttl: Duration,
+    /// The keys that the handle takes, and how they are stored.
+    pub keys: KeyPolicy,
+    /// Why the handle cannot write. None: it can.
+    pub read_only: Option<String>,
     /// The configuration, every field given.
     pub config: BucketConfig,
     /// The server's whole STREAM.INFO answer, as JSON text.
@@ -560,15 +593,17 @@ pub struct BucketStatus {
 }
 
 impl BucketStatus {
-    pub(crate) fn of_info(bucket: &str, info: &Map<String, Value>) -> Self {
+    pub(crate) fn of_info(bucket: &Bucket, info: &Map<String, Value>) -> Self {
         let empty = Map::new();
         let stream = info.get("config").and_then(Value::as_object).unwrap_or(&empty);
         let state = |name: &str| {
             info.get("state").and_then(|state| state.get(name)).and_then(Value::as_u64).unwrap_or_default()
         };
-        let config = BucketConfig::of_stream(bucket, stream);
+        let config = BucketConfig::of_stream(&bucket.name, stream);
         Self {
-            bucket: bucket.into(),
+            bucket: bucket.name.clone(),
+            keys: bucket.keys,
+            read_only: bucket.read_only.clone(),
             values: state("messages"),
             history: stream.get("max_msgs_per_subject").and_then(Value::as_i64).unwrap_or_default(),
             ttl: config.ttl.unwrap_or_default(),
@@ -580,7 +615,7 @@ impl BucketStatus {
     }
 
     /// `{bucket, values, history, ttl (ns), bytes, backing_store: "JetStream", compressed, limit_marker_ttl (ns), metadata, replicas,
-    /// storage, config: {SPEC.md's form}, stream_info: {…}}` as JSON text.
+    /// storage, key_policy, read_only (null, or why), config: {SPEC.md's form}, stream_info: {…}}` as JSON text.
     pub fn to_json(&self) -> String {
         let info: Value = serde_json::from_str(&self.stream_info).unwrap_or_default();
         let config = self.config.to_value();
@@ -596,6 +631,8 @@ impl BucketStatus {
             "metadata": config.get("metadata").cloned().unwrap_or_else(|| json!({})),
             "replicas": self.config.replicas.unwrap_or(1),
             "storage": self.config.storage.unwrap_or(Storage::File).name(),
+            "key_policy": self.keys.name(),
+            "read_only": self.read_only,
             "config": config,
             "stream_info": info,
         })

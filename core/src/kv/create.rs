@@ -4,7 +4,7 @@
 //! the marker's revision is read from the stream's leader (a direct get could miss it) and expected instead; with the same headers,
 //! TTL included. Whoever else wins meanwhile makes the next round, and the rounds are counted.
 
-use alloc::{format, string::String, vec::Vec};
+use alloc::{borrow::Cow, format, string::String, vec::Vec};
 use core::time::Duration;
 
 use serde_json::json;
@@ -19,7 +19,6 @@ use crate::{
         status::{Context, Meaning, meaning},
     },
     kv::{
-        bucket::Bucket,
         entry::Operation,
         missing::{self, Tries},
         op::{Cx, Progress},
@@ -91,7 +90,7 @@ impl Create {
             tries: Tries::default(),
         };
         create.prepare(cx, key, value, 0)?;
-        if create.ttl.is_some() && !write::gate(cx, bucket)? {
+        if create.ttl.is_some() && !write::gate(cx, bucket, false)? {
             create.step = Step::Gating;
             return Ok(create);
         }
@@ -107,7 +106,7 @@ impl Create {
         let bucket = &cx.buckets[self.bucket];
         bucket.check_size(block_len(&headers) + value.len())?;
         let on_loss = if self.id.is_some() { OnLoss::Trace } else { OnLoss::Fail };
-        let ask = Ask { headers: &headers, payload: value, on_loss };
+        let ask = Ask { headers: &headers, payload: value, on_loss, ..Ask::default() };
         cx.slots.held = cx.net.prepare(Owner::Op(cx.op), &bucket.write_subject(key), ask)?;
         Ok(())
     }
@@ -120,7 +119,7 @@ impl Create {
             (Step::Gating | Step::Publishing | Step::ReadingMarker { .. }, Answer::Failed(error)) => {
                 error.clone().into()
             }
-            (Step::Gating, answer) => match write::on_gate(cx, self.bucket, answer) {
+            (Step::Gating, answer) => match write::on_gate(cx, self.bucket, false, answer) {
                 Ok(()) => self.publish(cx),
                 Err(error) => error.into(),
             },
@@ -128,7 +127,7 @@ impl Create {
             (Step::Publishing, Answer::NoResponders) => {
                 cx.hold(request);
                 self.step = Step::Checking;
-                missing::ask(cx, self.bucket).map_or_else(Progress::from, |()| Progress::Pending)
+                missing::ask(cx, self.bucket).into()
             }
             (Step::Checking, answer) => match missing::judge(cx, self.bucket, answer) {
                 Err(error) => error.into(),
@@ -173,7 +172,7 @@ impl Create {
 
     fn on_ack(&mut self, cx: &mut Cx<'_>, request: u64, payload: &[u8]) -> Progress {
         let refused = match puback::parse(payload, &cx.buckets[self.bucket].ack_stream) {
-            Ok(Ok(seq)) => return Progress::Done(Ok(Outcome::Revision(seq))),
+            Ok(Ok(seq)) => return write::stored(cx, self.bucket, request, seq),
             Ok(Err(refused)) => refused,
             Err(error) => return error.maybe_applied(true).into(),
         };
@@ -182,7 +181,7 @@ impl Create {
             return self.later(cx, Some(refused.to_error()));
         }
         if !refused.is_wrong_sequence() {
-            return write::about(self.key(cx), refused.to_error()).into();
+            return write::about(&self.shown(cx), refused.to_error()).into();
         }
         self.rounds += 1;
         if self.rounds == MAX_ROUNDS {
@@ -193,11 +192,9 @@ impl Create {
 
     fn read_marker(&mut self, cx: &mut Cx<'_>, by_leader: bool) -> Progress {
         self.step = Step::ReadingMarker { by_leader };
-        let Bucket { api_prefix, stream, read_prefix, .. } = cx.buckets[self.bucket].clone();
-        let body = json!({"last_by_subj": format!("{read_prefix}{}", self.key(cx))});
+        let body = json!({"last_by_subj": cx.buckets[self.bucket].subject(self.key(cx))});
         let endpoint = if by_leader { ".STREAM.MSG.GET." } else { ".DIRECT.GET." };
-        cx.query(&api_prefix, endpoint, &stream, format!("{body}").as_bytes())
-            .map_or_else(Progress::from, |()| Progress::Pending)
+        cx.ask_stream(self.bucket, endpoint, format!("{body}").as_bytes()).into()
     }
 
     fn on_last(&mut self, cx: &mut Cx<'_>, last: Last) -> Progress {
@@ -221,13 +218,17 @@ impl Create {
     fn exists(&self, cx: &Cx<'_>, revision: Option<u64>) -> Error {
         let text = match revision {
             Some(revision) => {
-                format!("key exists: {:?} at revision {revision} (wrong last sequence: {revision})", self.key(cx))
+                format!("key exists: {:?} at revision {revision} (wrong last sequence: {revision})", self.shown(cx))
             }
-            None => format!("key exists: {:?} (wrong last sequence)", self.key(cx)),
+            None => format!("key exists: {:?} (wrong last sequence)", self.shown(cx)),
         };
         // Sent twice: the first may have been stored, and overwritten since.
         let is_in_doubt = cx.net.is_resent(cx.slots.held);
         Error { revision, ..Error::new(ErrorCode::KeyExists, text) }.maybe_applied(is_in_doubt)
+    }
+
+    fn shown<'a>(&self, cx: &'a Cx<'_>) -> Cow<'a, str> {
+        cx.buckets[self.bucket].shown(self.key(cx))
     }
 
     /// The key stands in the subject of the kept request.

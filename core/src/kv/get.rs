@@ -19,7 +19,6 @@ use crate::{
         status::{Context, Meaning, meaning},
     },
     kv::{
-        bucket::Bucket,
         entry::Entry,
         missing::{self, Tries},
         op::{Cx, Progress},
@@ -36,11 +35,20 @@ pub(crate) struct Get {
     bucket: usize,
     /// None: the key is the end of the request's subject.
     key: Option<String>,
-    revision: Option<u64>,
-    /// Markers count as found.
-    takes_markers: bool,
+    wants: Wants,
+    /// The leader is asked since a replica knew less than this client does.
+    is_guarding: bool,
     step: Step,
     tries: Tries,
+}
+
+/// How the key is to be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wants {
+    pub(crate) revision: Option<u64>,
+    /// Markers count as found.
+    pub(crate) markers: bool,
+    pub(crate) leader: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,16 +64,12 @@ impl Get {
         self.bucket
     }
 
-    pub(crate) fn start(
-        cx: &mut Cx<'_>,
-        bucket: usize,
-        key: &str,
-        revision: Option<u64>,
-        takes_markers: bool,
-    ) -> Result<Self, Error> {
-        let mut get = Self { bucket, key: None, revision, takes_markers, step: Step::Direct, tries: Tries::default() };
+    /// `key` as it is stored.
+    pub(crate) fn start(cx: &mut Cx<'_>, bucket: usize, key: &str, wants: Wants) -> Result<Self, Error> {
+        let mut get =
+            Self { bucket, key: None, wants, is_guarding: false, step: Step::Direct, tries: Tries::default() };
         let opened = &cx.buckets[bucket];
-        if opened.allows_direct && revision.is_none() && key.len() <= MAX_KEY_IN_SUBJECT {
+        if opened.allows_direct && wants.revision.is_none() && !wants.leader && key.len() <= MAX_KEY_IN_SUBJECT {
             let ask = Ask::default();
             cx.slots.current = cx.net.request(Owner::Op(cx.op), &opened.get_subject(key), ask)?;
             return Ok(get);
@@ -77,24 +81,29 @@ impl Get {
 
     /// Asks with the key, or the revision, in the payload.
     fn ask(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
-        let Bucket { api_prefix, stream, read_prefix, allows_direct, .. } = cx.buckets[self.bucket].clone();
-        let key = self.key.as_deref().unwrap_or_default();
-        let body = match self.revision {
+        let bucket = &cx.buckets[self.bucket];
+        let body = match self.wants.revision {
             Some(revision) => json!({"seq": revision}),
-            None => json!({"last_by_subj": format!("{read_prefix}{key}")}),
+            None => json!({"last_by_subj": bucket.subject(self.key.as_deref().unwrap_or_default())}),
         };
-        self.step = if allows_direct { Step::Direct } else { Step::Leader };
-        let endpoint = if allows_direct { ".DIRECT.GET." } else { ".STREAM.MSG.GET." };
-        cx.query(&api_prefix, endpoint, &stream, body.to_string().as_bytes())
+        let is_direct = bucket.allows_direct && !self.wants.leader && !self.is_guarding;
+        self.step = if is_direct { Step::Direct } else { Step::Leader };
+        let endpoint = if is_direct { ".DIRECT.GET." } else { ".STREAM.MSG.GET." };
+        cx.ask_stream(self.bucket, endpoint, body.to_string().as_bytes())
     }
 
     pub(crate) fn on_answer(&mut self, cx: &mut Cx<'_>, request: u64, answer: &Answer<'_>) -> Progress {
         match (self.step, answer) {
+            (Step::Leader, Answer::Failed(error)) if self.is_guarding && error.code == ErrorCode::Permission => {
+                self.is_guarding = false; // then the replica has to catch up
+                self.retry(cx, request, true)
+            }
             (Step::Direct | Step::Leader, Answer::Failed(error)) => error.clone().into(),
-            (Step::Direct, Answer::Reply { headers, payload }) => match headers.status() {
-                None => self.finish(cx, request, headers, payload),
-                Some(status) => match meaning(status, headers.description(), false, Context::DirectGet) {
-                    Meaning::NotFound => self.not_found(cx, request).into(),
+            (Step::Direct, Answer::Reply { headers, payload }) => match (DirectMeta::of(headers), headers.status()) {
+                (Some(meta), _) => self.on_direct(cx, request, &meta, payload),
+                (None, None) => Error::protocol("the answer to a direct get has no metadata").into(),
+                (None, Some(status)) => match meaning(status, headers.description(), false, Context::DirectGet) {
+                    Meaning::NotFound => self.on_found(cx, request, None),
                     Meaning::NotSupported => {
                         let text = format!("direct get: {status} {}", String::from_utf8_lossy(headers.description()));
                         Error::new(ErrorCode::Unsupported, text).into()
@@ -106,21 +115,19 @@ impl Get {
             (Step::Direct, Answer::NoResponders) => {
                 self.remember_key(cx, request);
                 self.step = Step::Checking;
-                missing::ask(cx, self.bucket).map_or_else(Progress::from, |()| Progress::Pending)
+                missing::ask(cx, self.bucket).into()
             }
             (Step::Leader, Answer::Reply { payload, .. }) => self.on_leader(cx, request, payload),
             (Step::Checking, answer) => match missing::judge(cx, self.bucket, answer) {
                 Err(error) => error.into(),
-                Ok(is_there) if is_there && !cx.buckets[self.bucket].allows_direct => {
-                    self.ask(cx).map_or_else(Progress::from, |()| Progress::Pending)
-                }
+                Ok(is_there) if is_there && !cx.buckets[self.bucket].allows_direct => self.ask(cx).into(),
                 Ok(is_there) => self.retry(cx, request, is_there),
             },
         }
     }
 
     pub(crate) fn on_retry(&mut self, cx: &mut Cx<'_>) -> Progress {
-        self.ask(cx).map_or_else(Progress::from, |()| Progress::Pending)
+        self.ask(cx).into()
     }
 
     fn retry(&mut self, cx: &Cx<'_>, request: u64, is_there: bool) -> Progress {
@@ -139,54 +146,66 @@ impl Get {
     fn key<'a>(&'a self, cx: &'a Cx<'_>, request: u64) -> &'a str {
         match &self.key {
             Some(key) => key,
-            None => {
-                let prefix = cx.buckets[self.bucket].get_subject("").iter().map(|part| part.len()).sum::<usize>();
-                cx.net.subject(request).get(prefix..).unwrap_or_default()
-            }
+            None => cx.buckets[self.bucket].asked_key(cx.net.subject(request)),
         }
     }
 
-    fn finish(&self, cx: &Cx<'_>, request: u64, headers: &Headers<'_>, payload: &[u8]) -> Progress {
-        let Some(meta) = DirectMeta::of(headers) else {
-            return Error::protocol("the answer to a direct get has no metadata").into();
-        };
-        let key = cx.buckets[self.bucket].key_of(meta.subject);
-        if key != self.key(cx, request).as_bytes() {
-            // A revision of another key. Anything else would be somebody else's answer.
-            return self.not_found(cx, request).into();
-        }
-        let entry = Entry::new(key, &meta.stored, payload, meta.sequence, meta.created_ns, 0);
-        self.found(cx, request, entry)
+    fn on_direct(&mut self, cx: &mut Cx<'_>, request: u64, meta: &DirectMeta<'_>, payload: &[u8]) -> Progress {
+        let bucket = &cx.buckets[self.bucket];
+        // A revision of another key. Anything else would be somebody else's answer.
+        let is_ours = bucket.key_of(meta.subject) == self.key(cx, request).as_bytes();
+        let entry = is_ours.then(|| bucket.gotten(meta, payload));
+        self.on_found(cx, request, entry)
     }
 
-    fn on_leader(&mut self, cx: &Cx<'_>, request: u64, payload: &[u8]) -> Progress {
+    fn on_leader(&mut self, cx: &mut Cx<'_>, request: u64, payload: &[u8]) -> Progress {
         let fields = match api::answer(payload) {
             Ok(fields) => fields,
-            Err(ApiFailure::Refused(error)) if error.err_code == 10037 => return self.not_found(cx, request).into(),
+            Err(ApiFailure::Refused(error)) if error.err_code == 10037 => return self.on_found(cx, request, None),
             Err(ApiFailure::Refused(error)) if error.is_retryable() => return self.retry(cx, request, true),
             Err(failure) => return failure.to_error().into(),
         };
         let Some(stored) = StoredMessage::of(&fields) else {
             return Error::protocol("the answer of STREAM.MSG.GET has no message").into();
         };
-        let key = cx.buckets[self.bucket].key_of(stored.subject.as_bytes());
-        if key != self.key(cx, request).as_bytes() {
-            return self.not_found(cx, request).into();
-        }
-        let headers = Headers::parse(&stored.headers);
-        let entry = Entry::new(key, &headers, &stored.payload, stored.sequence, stored.created_ns, 0);
-        self.found(cx, request, entry)
+        let bucket = &cx.buckets[self.bucket];
+        let key = bucket.key_of(stored.subject.as_bytes());
+        let entry = (key == self.key(cx, request).as_bytes()).then(|| {
+            let headers = Headers::parse(&stored.headers);
+            bucket.entry(key, &headers, &stored.payload, (stored.sequence, stored.created_ns, 0))
+        });
+        self.on_found(cx, request, entry)
     }
 
-    fn found(&self, cx: &Cx<'_>, request: u64, entry: Entry) -> Progress {
-        if entry.is_marker() && !self.takes_markers {
-            return self.not_found(cx, request).into();
+    /// The key's message, or none. An answer older than what this client knows comes from a replica that lags behind.
+    fn on_found(&mut self, cx: &mut Cx<'_>, request: u64, entry: Option<Entry>) -> Progress {
+        if self.wants.revision.is_none() {
+            let Cx { buckets, net, limits, .. } = cx;
+            let bucket = &mut buckets[self.bucket];
+            let revision = entry.as_ref().map_or(0, |entry| entry.revision);
+            let key = match &self.key {
+                Some(key) => key,
+                None => bucket.asked_key(net.subject(request)),
+            };
+            match self.step {
+                Step::Leader => bucket.seen.correct(key.as_bytes(), revision),
+                _ if revision < bucket.seen.least(key.as_bytes()) => {
+                    self.key = Some(key.into());
+                    self.is_guarding = true;
+                    return self.ask(cx).into();
+                }
+                _ if revision > 0 => bucket.seen.record(key.as_bytes(), revision, limits.seen_keys),
+                _ => {}
+            }
         }
-        Progress::Done(Ok(Outcome::Entry(entry)))
+        match entry {
+            Some(entry) if self.wants.markers || !entry.is_marker() => Progress::Done(Ok(Outcome::Entry(entry))),
+            _ => self.not_found(cx, request).into(),
+        }
     }
 
     fn not_found(&self, cx: &Cx<'_>, request: u64) -> Error {
-        not_found(self.key(cx, request), self.revision)
+        not_found(&cx.buckets[self.bucket].shown(self.key(cx, request)), self.wants.revision)
     }
 }
 

@@ -3,11 +3,7 @@
 //! Keys: `[-/_=.A-Za-z0-9]+`, no empty token, so no leading, trailing or double dot (SPEC.md and ADR-8). `_kv` in front is
 //! reserved: reads allow it, writes do not. Filters: the same, and `*` for a token, `>` for the rest.
 
-use alloc::{
-    format,
-    string::{String, ToString},
-    vec::Vec,
-};
+use alloc::{borrow::Cow, format, string::String, vec::Vec};
 
 use crate::{
     error::{Error, ErrorCode},
@@ -32,26 +28,44 @@ pub(crate) fn check_bucket(name: &str) -> Result<(), Error> {
     }
 }
 
-/// A key for reading.
-pub(crate) fn check_key(key: &str) -> Result<(), Error> {
-    check_tokens("key", key, false)
+/// Which characters tokens may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Alphabet {
+    /// What all clients agree on.
+    Strict,
+    /// What the server can store: printable ASCII, but wildcards.
+    Permissive,
+    /// Anything: it will be encoded.
+    Any,
 }
 
-/// A key for writing.
-pub(crate) fn check_writable(key: &str) -> Result<(), Error> {
-    check_key(key)?;
-    if key.starts_with("_kv") {
-        return Err(invalid("key", key, "names that begin with `_kv` are reserved"));
+impl Alphabet {
+    const fn has(self, c: char) -> bool {
+        match self {
+            Self::Strict => c.is_ascii_alphanumeric() || matches!(c, '-' | '/' | '_' | '='),
+            Self::Permissive => c.is_ascii_graphic() && !matches!(c, '*' | '>'),
+            Self::Any => true,
+        }
+    }
+
+    const fn rule(self) -> &'static str {
+        match self {
+            Self::Strict => "allowed are A-Z a-z 0-9 - / _ = and . between tokens",
+            Self::Permissive | Self::Any => "allowed is printable ASCII but * and >",
+        }
+    }
+}
+
+/// Refuses a stored key that may not be written.
+pub(crate) fn check_reserved(stored: &str) -> Result<(), Error> {
+    if stored.starts_with("_kv") {
+        return Err(invalid("key", stored, "names that begin with `_kv` are reserved"));
     }
     Ok(())
 }
 
-/// A filter for watches and lists.
-pub(crate) fn check_filter(filter: &str) -> Result<(), Error> {
-    check_tokens("filter", filter, true)
-}
-
-fn check_tokens(what: &str, text: &str, is_filter: bool) -> Result<(), Error> {
+/// The rules of tokens: none is empty, all their characters are of the alphabet; filters may have wildcards for tokens.
+pub(crate) fn check_tokens(what: &str, text: &str, alphabet: Alphabet, is_filter: bool) -> Result<(), Error> {
     if text.is_empty() {
         return Err(invalid(what, text, "empty"));
     }
@@ -61,26 +75,27 @@ fn check_tokens(what: &str, text: &str, is_filter: bool) -> Result<(), Error> {
             return Err(invalid(what, text, &format!("empty token at byte {at}")));
         }
         let is_wildcard = is_filter && (token == "*" || token == ">" && at + 1 == text.len());
-        if !is_wildcard && let Some((offset, c)) = token.char_indices().find(|(_, c)| !is_key_char(*c)) {
-            return Err(invalid(what, text, &advice(c, at + offset, is_filter)));
+        if !is_wildcard && let Some((offset, c)) = token.char_indices().find(|(_, c)| !alphabet.has(*c)) {
+            return Err(invalid(what, text, &advice(c, at + offset, alphabet, is_filter)));
         }
         at += token.len() + 1;
     }
     Ok(())
 }
 
-const fn is_key_char(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '-' | '/' | '_' | '=')
-}
-
-fn advice(c: char, at: usize, is_filter: bool) -> String {
-    let rule = "allowed are A-Z a-z 0-9 - / _ = and . between tokens";
+fn advice(c: char, at: usize, alphabet: Alphabet, is_filter: bool) -> String {
+    let rule = alphabet.rule();
     match c {
         '*' | '>' if is_filter => {
             format!("wildcard {c:?} at byte {at}: `*` stands for a whole token, `>` for all tokens at the end")
         }
         '*' | '>' => format!("wildcard {c:?} at byte {at}: a key names one key"),
-        ':' => format!("character ':' at byte {at}; {rule}: write user.12345 for user:12345"),
+        ':' => format!(
+            "character ':' at byte {at}; {rule}: write user.12345 for user:12345, or use the key policy permissive or escape"
+        ),
+        _ if alphabet == Alphabet::Strict => {
+            format!("character {c:?} at byte {at}; {rule}; the key policies permissive, base64 and escape take more")
+        }
         _ => format!("character {c:?} at byte {at}; {rule}"),
     }
 }
@@ -92,29 +107,26 @@ fn invalid(what: &str, text: &str, why: &str) -> Error {
     Error::new(ErrorCode::InvalidKey, format!("{what} {shown:?}{dots}: {why}"))
 }
 
-/// The filters of a watch, checked, without repetitions and without those that another one covers; in their order. None given
-/// means all keys.
-pub(crate) fn reduce(filters: &[&str]) -> Result<Vec<String>, Error> {
+/// Filters without repetitions and without those that another one covers; in their order. None given means all keys.
+pub(crate) fn reduce<'a>(filters: impl IntoIterator<Item = Cow<'a, str>>) -> Vec<String> {
+    let mut reduced: Vec<Cow<'_, str>> = Vec::new();
     for filter in filters {
-        check_filter(filter)?;
-    }
-    let mut reduced: Vec<&str> = Vec::new();
-    for filter in filters {
-        if reduced.iter().any(|wide| subject::covers(wide, filter)) {
+        if reduced.iter().any(|wide| subject::covers(wide, &filter)) {
             continue;
         }
-        reduced.retain(|narrow| !subject::covers(filter, narrow));
+        reduced.retain(|narrow| !subject::covers(&filter, narrow));
         reduced.push(filter);
     }
     if reduced.is_empty() {
-        reduced.push(">");
+        reduced.push(">".into());
     }
-    Ok(reduced.into_iter().map(ToString::to_string).collect())
+    reduced.into_iter().map(Cow::into_owned).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kv::policy::KeyPolicy;
 
     #[test]
     fn messages_name_value_rule_and_place() {
@@ -128,11 +140,12 @@ mod tests {
             ("é", "character 'é' at byte 0"),
             ("a.*", "wildcard '*' at byte 2"),
         ] {
-            let error = check_key(key).expect_err(key);
+            let error = KeyPolicy::Strict.encode(key).expect_err(key);
             assert!(error.message.contains(says), "{error}");
             assert_eq!(error.code, ErrorCode::InvalidKey);
         }
-        assert!(check_key("_kv.x").is_ok() && check_writable("_kv.x").is_err());
-        assert!(check_filter(">.a").is_err() && check_filter("a.>").is_ok() && check_filter("a*").is_err());
+        assert!(KeyPolicy::Strict.encode("_kv.x").is_ok() && check_reserved("_kv.x").is_err());
+        let is_filter = |filter| KeyPolicy::Strict.encode_filter(filter).is_ok();
+        assert!(is_filter("a.>") && !is_filter(">.a") && !is_filter("a*"));
     }
 }

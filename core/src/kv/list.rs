@@ -1,4 +1,5 @@
-//! keys, history, and the current picture of a filter: finite reads over one consumer.
+//! keys, count, history, and the current picture of a filter: finite reads over a consumer, or over several one after the other where
+//! there are more filters than one takes.
 //!
 //! Such a read completes or fails, never ends early: a lost connection or consumer is resumed inside, and the bucket's being made
 //! anew starts it over. A key that is written while it is listed may be delivered twice; the newest state counts, once.
@@ -9,6 +10,7 @@ use crate::{
     error::Error,
     event::Outcome,
     js::{
+        direct::AckMeta,
         ordered::{Ordered, Step},
         tracker::Policy,
     },
@@ -17,6 +19,7 @@ use crate::{
         entry::{Entry, Operation},
         get::not_found,
         op::{Cx, Progress},
+        policy::KeyPolicy,
     },
     proto::parser::Message,
 };
@@ -25,7 +28,11 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum What {
     Keys,
-    /// All revisions of this key.
+    /// How many keys there are.
+    Count,
+    /// Keys with their revisions, for `take_live`.
+    Live,
+    /// All revisions of this key, as it is stored.
     History(String),
     /// The newest entry of each key, markers left out.
     Current,
@@ -35,15 +42,24 @@ pub(crate) enum What {
 pub(crate) struct List {
     bucket: usize,
     what: What,
+    /// The filters of each consumer, and which one is at work.
+    groups: Vec<Vec<String>>,
+    group: usize,
     names: Vec<Name>,
     entries: Vec<Entry>,
 }
 
-/// A key as it was last seen.
+impl What {
+    const fn is_names(&self) -> bool {
+        matches!(self, Self::Keys | Self::Count | Self::Live)
+    }
+}
+
+/// A stored key as it was last seen.
 #[derive(Debug)]
-struct Name {
-    key: Box<str>,
-    revision: u64,
+pub(crate) struct Name {
+    pub(crate) key: Box<str>,
+    pub(crate) revision: u64,
     is_live: bool,
 }
 
@@ -54,11 +70,17 @@ impl List {
     }
 
     pub(crate) fn start(cx: &mut Cx<'_>, bucket: usize, what: What, keys: &[String]) -> Result<Self, Error> {
-        let mut plan = cx.buckets[bucket].plan(keys, &cx.limits);
-        plan.policy = if matches!(what, What::History(_)) { Policy::All } else { Policy::LastPerSubject };
-        plan.is_headers_only = what == What::Keys;
-        cx.consume(plan)?;
-        Ok(Self { bucket, what, names: Vec::new(), entries: Vec::new() })
+        let groups = keys.chunks(cx.limits.max_filters).map(<[String]>::to_vec).collect();
+        let list = Self { bucket, what, groups, group: 0, names: Vec::new(), entries: Vec::new() };
+        list.consume(cx)?;
+        Ok(list)
+    }
+
+    fn consume(&self, cx: &mut Cx<'_>) -> Result<(), Error> {
+        let mut plan = cx.buckets[self.bucket].plan(&self.groups[self.group], &cx.limits);
+        plan.policy = if matches!(self.what, What::History(_)) { Policy::All } else { Policy::LastPerSubject };
+        plan.is_headers_only = self.what.is_names();
+        cx.consume(plan)
     }
 
     pub(crate) fn on_step(&mut self, cx: &mut Cx<'_>, step: Step<'_>, message: Option<&Message<'_>>) -> Progress {
@@ -67,9 +89,9 @@ impl List {
                 if let Some(message) = message {
                     self.take(&cx.buckets[self.bucket], cx, message, &meta);
                 }
-                if caught_up { self.finish() } else { Progress::Pending }
+                if caught_up { self.end_group(cx) } else { Progress::Pending }
             }
-            Step::CaughtUp | Step::Opened { caught_up: true } => self.finish(),
+            Step::CaughtUp | Step::Opened { caught_up: true } => self.end_group(cx),
             Step::FlowControl(reply) => {
                 Ordered::flow_control(cx.net, &reply);
                 Progress::Pending
@@ -77,6 +99,9 @@ impl List {
             Step::Reset => {
                 self.names.clear();
                 self.entries.clear();
+                if core::mem::take(&mut self.group) > 0 {
+                    return self.consume(cx).into();
+                }
                 Progress::Pending
             }
             Step::Failed(error) => error.into(),
@@ -84,48 +109,65 @@ impl List {
         }
     }
 
-    fn take(&mut self, bucket: &Bucket, cx: &Cx<'_>, message: &Message<'_>, meta: &crate::js::direct::AckMeta<'_>) {
+    fn take(&mut self, bucket: &Bucket, cx: &Cx<'_>, message: &Message<'_>, meta: &AckMeta<'_>) {
         let subscription = cx.consumers.get(cx.slots.consumer).and_then(Option::as_ref);
         if subscription.is_some_and(|subscription| !subscription.ordered.is_wanted(message.subject)) {
             return;
         }
-        let key = bucket.key_of(message.subject);
-        if self.what == What::Keys {
+        if self.what.is_names() {
+            let key = bucket.key_of(message.subject);
             let is_live = Operation::of(&message.headers) == Operation::Put;
             self.names.push(Name { key: String::from_utf8_lossy(key).into(), revision: meta.stream_seq, is_live });
             return;
         }
-        self.entries.push(Entry::new(
-            key,
-            &message.headers,
-            message.payload,
-            meta.stream_seq,
-            meta.timestamp_ns,
-            meta.pending,
-        ));
+        self.entries.push(bucket.delivered(message, meta));
     }
 
-    fn finish(&mut self) -> Progress {
-        let entries = core::mem::take(&mut self.entries);
+    fn end_group(&mut self, cx: &mut Cx<'_>) -> Progress {
+        if self.group + 1 < self.groups.len() {
+            self.group += 1;
+            return self.consume(cx).into();
+        }
+        let bucket = &cx.buckets[self.bucket];
         Progress::Done(match &self.what {
-            What::Keys => Ok(Outcome::Names(newest_live(core::mem::take(&mut self.names)))),
-            What::History(key) if entries.is_empty() => Err(not_found(key, None)),
-            What::History(_) => Ok(Outcome::Entries(entries)),
-            What::Current => Ok(Outcome::Entries(current(entries))),
+            What::Keys => Ok(Outcome::Names(self.shown(bucket))),
+            What::Live => Ok(Outcome::Unit),
+            What::Count => Ok(Outcome::Count(self.take_live().len() as u64)),
+            What::History(key) if self.entries.is_empty() => Err(not_found(&bucket.shown(key), None)),
+            What::History(_) => Ok(Outcome::Entries(core::mem::take(&mut self.entries))),
+            What::Current => Ok(Outcome::Entries(current(core::mem::take(&mut self.entries)))),
         })
     }
+
+    /// The keys that have a value, each once, sorted by how they are stored. They stay until they are taken.
+    pub(crate) fn take_live(&mut self) -> Vec<Name> {
+        self.settle();
+        core::mem::take(&mut self.names)
+    }
+
+    fn settle(&mut self) {
+        self.names.sort_unstable_by(|a, b| a.key.cmp(&b.key).then(b.revision.cmp(&a.revision)));
+        self.names.dedup_by(|later, first| later.key == first.key);
+        self.names.retain(|name| name.is_live);
+    }
+
+    fn shown(&mut self, bucket: &Bucket) -> Vec<String> {
+        self.settle();
+        if bucket.keys == KeyPolicy::default() {
+            return core::mem::take(&mut self.names).into_iter().map(|name| name.key.into_string()).collect();
+        }
+        let mut keys: Vec<String> = self.names.iter().map(|name| bucket.shown(&name.key).into_owned()).collect();
+        keys.sort_unstable();
+        keys
+    }
 }
 
-fn newest_live(mut names: Vec<Name>) -> Vec<String> {
-    names.sort_unstable_by(|a, b| a.key.cmp(&b.key).then(b.revision.cmp(&a.revision)));
-    names.dedup_by(|later, first| later.key == first.key);
-    names.into_iter().filter(|name| name.is_live).map(|name| name.key.into_string()).collect()
-}
-
-/// The newest of each key; they come, and stay, in the order of their revisions.
-fn current(entries: Vec<Entry>) -> Vec<Entry> {
+/// The newest of each key, in the order of their revisions.
+fn current(mut entries: Vec<Entry>) -> Vec<Entry> {
+    entries.sort_unstable_by_key(|entry| entry.revision);
+    entries.dedup_by_key(|entry| entry.revision); // crossing filters of two consumers
     let mut newest = BTreeMap::new();
-    newest.extend(entries.iter().map(|entry| (String::from(entry.key()), entry.revision)));
-    let is_shown = |entry: &Entry| newest.get(entry.key()) == Some(&entry.revision) && !entry.is_marker();
+    newest.extend(entries.iter().map(|entry| (String::from(entry.raw_key()), entry.revision)));
+    let is_shown = |entry: &Entry| newest.get(entry.raw_key()) == Some(&entry.revision) && !entry.is_marker();
     entries.into_iter().filter(is_shown).collect()
 }

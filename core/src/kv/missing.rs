@@ -9,7 +9,7 @@ use alloc::format;
 use crate::{
     error::{Error, ErrorCode},
     js::api::{self, ApiFailure},
-    kv::{bucket::Bucket, op::Cx},
+    kv::op::Cx,
     mux::Answer,
 };
 
@@ -31,8 +31,7 @@ impl Tries {
 
 /// Asks for the bucket's stream.
 pub(crate) fn ask(cx: &mut Cx<'_>, bucket: usize) -> Result<(), Error> {
-    let Bucket { api_prefix, stream, .. } = cx.buckets[bucket].clone();
-    cx.query(&api_prefix, ".STREAM.INFO.", &stream, &[])
+    cx.ask_stream(bucket, ".STREAM.INFO.", &[])
 }
 
 /// What the answer means. `Ok(true)`: the bucket is there, and its flags are up to date now; `Ok(false)`: not to be known now.
@@ -44,8 +43,7 @@ pub(crate) fn judge(cx: &mut Cx<'_>, bucket: usize, answer: &Answer<'_>) -> Resu
     };
     match fields {
         Ok(info) => {
-            let Bucket { name, api_prefix, .. } = &cx.buckets[bucket];
-            cx.buckets[bucket] = Bucket::opened(name, api_prefix, &info)?;
+            cx.buckets[bucket] = cx.buckets[bucket].refreshed(&info)?;
             Ok(true)
         }
         Err(ApiFailure::Refused(error)) if error.is_retryable() => Ok(false),

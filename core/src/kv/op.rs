@@ -1,6 +1,6 @@
 //! What all verbs share: the operation they are a part of, and the world they act on.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 use core::time::Duration;
 
 use crate::{
@@ -8,8 +8,19 @@ use crate::{
     event::Outcome,
     js::ordered::{Ordered, Plan, Step},
     kv::{
-        admin::Admin, bucket::Bucket, command::ReplyForm, create::Create, get::Get, list::List,
-        purge_deletes::PurgeDeletes, write::Write,
+        admin::Admin,
+        bucket::Bucket,
+        clear::Clear,
+        command::ReplyForm,
+        create::Create,
+        get::Get,
+        get_many::GetMany,
+        history::History,
+        list::List,
+        purge_deletes::PurgeDeletes,
+        put_many::PutMany,
+        touch::Touch,
+        write::{What, Write},
     },
     mux::{Answer, Ask, Net, OnLoss, Owner},
     proto::parser::Message,
@@ -33,6 +44,28 @@ impl From<Error> for Progress {
     }
 }
 
+/// What was asked for is on its way, or cannot be asked for.
+impl From<Result<(), Error>> for Progress {
+    fn from(asked: Result<(), Error>) -> Self {
+        asked.map_or_else(Self::from, |()| Self::Pending)
+    }
+}
+
+/// A part of an operation that is an operation of its own, with its own tries and deadline; its result comes to `on_child` under
+/// this index.
+#[derive(Debug)]
+pub(crate) struct Child<'a> {
+    pub(crate) index: usize,
+    pub(crate) what: Single<'a>,
+}
+
+/// What one child does. Keys are stored ones.
+#[derive(Debug)]
+pub(crate) enum Single<'a> {
+    Get { key: &'a str, by_leader: bool },
+    Write(What<'a>),
+}
+
 #[derive(Debug)]
 pub(crate) enum Verb {
     /// Waits for a connection.
@@ -44,9 +77,14 @@ pub(crate) enum Verb {
     Get(Get),
     Write(Write),
     Create(Create),
-    Admin(alloc::boxed::Box<Admin>),
-    List(alloc::boxed::Box<List>),
-    PurgeDeletes(alloc::boxed::Box<PurgeDeletes>),
+    Admin(Box<Admin>),
+    List(Box<List>),
+    History(Box<History>),
+    PurgeDeletes(Box<PurgeDeletes>),
+    GetMany(Box<GetMany>),
+    PutMany(Box<PutMany>),
+    Clear(Box<Clear>),
+    Touch(Box<Touch>),
 }
 
 /// An operation in flight.
@@ -59,6 +97,12 @@ pub(crate) struct Op {
     /// For operations whose timeout means silence: each answer and message moves the deadline.
     pub(crate) silence: Option<Duration>,
     pub(crate) reply_form: Option<ReplyForm>,
+    /// Whose child it is, and which.
+    pub(crate) parent: Option<(u64, usize)>,
+    /// Children in flight.
+    pub(crate) children: usize,
+    /// How far it was when that was last told.
+    pub(crate) told: u64,
 }
 
 /// The requests and the consumer that an operation owns; 0 is none. What is in here ends with the operation.
@@ -93,6 +137,8 @@ pub(crate) struct Limits {
     pub(crate) inactive_threshold: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) max_filters: usize,
+    pub(crate) max_in_flight: usize,
+    pub(crate) seen_keys: usize,
     pub(crate) retry_writes: bool,
 }
 
@@ -119,6 +165,18 @@ impl Cx<'_> {
         Ok(self.slots.current)
     }
 
+    /// Asks the JetStream API about a bucket's stream; may be repeated at will.
+    pub(crate) fn ask(&mut self, bucket: usize, endpoint: &str, ask: Ask<'_>) -> Result<(), Error> {
+        let Bucket { api_prefix, stream, .. } = &self.buckets[bucket];
+        self.slots.current = self.net.request(Owner::Op(self.op), &[api_prefix, endpoint, stream], ask)?;
+        Ok(())
+    }
+
+    /// The same, with nothing but a payload.
+    pub(crate) fn ask_stream(&mut self, bucket: usize, endpoint: &str, payload: &[u8]) -> Result<(), Error> {
+        self.ask(bucket, endpoint, Ask { payload, ..Ask::default() })
+    }
+
     /// A request of the JetStream API that may be repeated at will.
     pub(crate) fn query(&mut self, api: &str, endpoint: &str, name: &str, payload: &[u8]) -> Result<(), Error> {
         self.request(&[api, endpoint, name], Ask { payload, ..Ask::default() })?;
@@ -128,7 +186,7 @@ impl Cx<'_> {
     /// A request of the JetStream API that changes something: sent again after a reconnect, a delete could hit what somebody
     /// made anew meanwhile, or fail for having succeeded.
     pub(crate) fn change(&mut self, api: &str, endpoint: &str, name: &str, payload: &[u8]) -> Result<(), Error> {
-        self.request(&[api, endpoint, name], Ask { payload, on_loss: OnLoss::Fail, headers: &[] })?;
+        self.request(&[api, endpoint, name], Ask { payload, on_loss: OnLoss::Fail, ..Ask::default() })?;
         Ok(())
     }
 
@@ -176,15 +234,33 @@ pub(crate) fn subscribe(
 }
 
 impl Verb {
+    /// Which bucket it is about.
+    pub(crate) fn bucket(&self) -> Option<usize> {
+        Some(match self {
+            Self::Get(get) => get.bucket(),
+            Self::Write(write) => write.bucket(),
+            Self::Create(create) => create.bucket(),
+            Self::List(list) => list.bucket(),
+            Self::History(history) => history.bucket(),
+            Self::PurgeDeletes(purge) => purge.bucket(),
+            Self::GetMany(many) => many.bucket(),
+            Self::PutMany(many) => many.bucket(),
+            Self::Clear(clear) => clear.bucket(),
+            Self::Touch(touch) => touch.bucket(),
+            Self::Ready | Self::Flush { .. } | Self::Admin(_) => return None,
+        })
+    }
+
     pub(crate) fn on_answer(&mut self, cx: &mut Cx<'_>, request: u64, answer: &Answer<'_>) -> Progress {
         match self {
-            Self::Ready | Self::Flush { .. } => Progress::Pending,
             Self::Get(get) => get.on_answer(cx, request, answer),
             Self::Write(write) => write.on_answer(cx, request, answer),
             Self::Create(create) => create.on_answer(cx, request, answer),
             Self::Admin(admin) => admin.on_answer(cx, answer),
-            Self::List(_) => Progress::Pending,
+            Self::History(history) => history.on_answer(cx, request, answer),
             Self::PurgeDeletes(purge) => purge.on_answer(cx, request, answer),
+            Self::GetMany(many) => many.on_answer(cx, request, answer),
+            _ => Progress::Pending,
         }
     }
 
@@ -195,17 +271,60 @@ impl Verb {
             Self::Create(create) => create.on_retry(cx),
             Self::Admin(admin) => admin.on_retry(cx),
             Self::PurgeDeletes(purge) => purge.on_retry(cx),
-            Self::Ready | Self::Flush { .. } | Self::List(_) => Progress::Pending,
+            Self::GetMany(many) => many.on_retry(cx),
+            _ => Progress::Pending,
         }
     }
 
     pub(crate) fn on_step(&mut self, cx: &mut Cx<'_>, step: Step<'_>, message: Option<&Message<'_>>) -> Progress {
         match self {
             Self::List(list) => list.on_step(cx, step, message),
+            Self::History(history) => history.on_step(cx, step, message),
             Self::PurgeDeletes(purge) => purge.on_step(cx, step, message),
-            Self::Ready | Self::Flush { .. } | Self::Get(_) | Self::Write(_) | Self::Create(_) | Self::Admin(_) => {
-                Progress::Pending
-            }
+            Self::GetMany(many) => many.on_step(cx, step, message),
+            Self::Clear(clear) => clear.on_step(cx, step, message),
+            _ => Progress::Pending,
+        }
+    }
+
+    /// What is to be started next, if anything is.
+    pub(crate) fn next_child(&mut self) -> Option<Child<'_>> {
+        match self {
+            Self::GetMany(many) => many.next_child(),
+            Self::PutMany(many) => many.next_child(),
+            Self::Clear(clear) => clear.next_child(),
+            Self::Touch(touch) => touch.next_child(),
+            _ => None,
+        }
+    }
+
+    /// The one just taken could not be started for want of room: it is to be given out again.
+    pub(crate) fn return_child(&mut self) {
+        match self {
+            Self::GetMany(many) => many.return_child(),
+            Self::PutMany(many) => many.return_child(),
+            Self::Clear(clear) => clear.return_child(),
+            Self::Touch(touch) => touch.return_child(),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn on_child(&mut self, cx: &mut Cx<'_>, index: usize, result: Result<Outcome, Error>) -> Progress {
+        match self {
+            Self::GetMany(many) => many.on_child(cx, index, result),
+            Self::PutMany(many) => many.on_child(index, result),
+            Self::Clear(clear) => clear.on_child(result),
+            Self::Touch(touch) => touch.on_child(result),
+            _ => Progress::Pending,
+        }
+    }
+
+    /// How much of how much is done, for those that tell.
+    pub(crate) fn done_of(&self) -> Option<(u64, u64)> {
+        match self {
+            Self::PurgeDeletes(purge) => purge.done_of(),
+            Self::Clear(clear) => clear.done_of(),
+            _ => None,
         }
     }
 }

@@ -34,7 +34,9 @@ pub(crate) struct PurgeDeletes {
     bucket: usize,
     older_than: Duration,
     step: Phase,
+    /// What is still to be purged; of how many.
     markers: Vec<Marker>,
+    total: usize,
     removed: u64,
     tries: Tries,
     is_waiting: bool,
@@ -71,14 +73,25 @@ pub(crate) const fn purge_before(revision: u64, is_old: bool) -> u64 {
 }
 
 impl PurgeDeletes {
+    /// Which bucket it is about.
+    pub(crate) fn bucket(&self) -> usize {
+        self.bucket
+    }
+
+    /// Markers that are sent to be purged, of how many.
+    pub(crate) fn done_of(&self) -> Option<(u64, u64)> {
+        let done = self.total - self.markers.len().min(self.total);
+        (self.step == Phase::Purging).then_some((done as u64, self.total as u64))
+    }
+
     pub(crate) fn start(cx: &mut Cx<'_>, bucket: usize, older_than: Duration) -> Result<Self, Error> {
-        let Bucket { api_prefix, stream, .. } = cx.buckets[bucket].clone();
-        cx.query(&api_prefix, ".STREAM.INFO.", &stream, &[])?;
+        cx.ask_stream(bucket, ".STREAM.INFO.", &[])?;
         Ok(Self {
             bucket,
             older_than,
             step: Phase::Dating,
             markers: Vec::new(),
+            total: 0,
             removed: 0,
             tries: Tries::default(),
             is_waiting: false,
@@ -108,7 +121,7 @@ impl PurgeDeletes {
             self.step = Phase::Listing { now_ns };
             let mut plan = cx.buckets[self.bucket].plan(&[String::from(">")], &cx.limits);
             plan.is_headers_only = true;
-            return cx.consume(plan).map_or_else(Progress::from, |()| Progress::Pending);
+            return cx.consume(plan).into();
         }
         cx.slots.others.retain(|other| *other != request);
         self.purge(cx)
@@ -169,20 +182,21 @@ impl PurgeDeletes {
 
     fn start_purging(&mut self, cx: &mut Cx<'_>) -> Progress {
         self.step = Phase::Purging;
+        self.total = self.markers.len();
         cx.slots.consumer = 0; // it said all it had to
         self.purge(cx)
     }
 
     /// Keeps the window full until nothing is left.
     fn purge(&mut self, cx: &mut Cx<'_>) -> Progress {
-        let Bucket { api_prefix, stream, .. } = cx.buckets[self.bucket].clone();
+        let Bucket { api_prefix, stream, .. } = &cx.buckets[self.bucket];
         while cx.slots.others.len() < WINDOW
             && let Some(marker) = self.markers.pop()
         {
             let body = format!("{}", json!({"filter": marker.subject, "seq": marker.before}));
             // Purging the same again removes nothing more.
             let ask = Ask { payload: body.as_bytes(), ..Ask::default() };
-            match cx.net.request(Owner::Op(cx.op), &[&api_prefix, ".STREAM.PURGE.", &stream], ask) {
+            match cx.net.request(Owner::Op(cx.op), &[api_prefix, ".STREAM.PURGE.", stream], ask) {
                 Ok(request) => cx.slots.others.push(request),
                 Err(error) => return error.into(),
             }

@@ -1,9 +1,10 @@
-//! A watch: what its consumer delivers, queued until the application takes it.
+//! A watch: what its consumers deliver, queued until the application takes it. One consumer, or several where there are more filters
+//! than one takes: then revisions increase per key, and all is caught up when all of them are.
 //!
 //! Flow control is the back-pressure. The server's request for it is queued like an entry, and answered when the application
 //! has taken all before it: a slow reader slows the server for this watch alone, over any transport.
 
-use alloc::{collections::VecDeque, string::String};
+use alloc::{collections::VecDeque, string::String, vec::Vec};
 
 use crate::{
     error::Error,
@@ -12,19 +13,18 @@ use crate::{
         ordered::{Ordered, Step},
         tracker::Policy,
     },
-    kv::{
-        bucket::Bucket,
-        entry::{Entry, Operation},
-    },
+    kv::{bucket::Bucket, entry::Operation},
     mux::Net,
-    proto::parser::Message,
+    proto::{parser::Message, subject},
     time::Instant,
 };
 
 #[derive(Debug)]
 pub(crate) struct Watch {
     pub(crate) bucket: usize,
-    pub(crate) consumer: u64,
+    pub(crate) members: Vec<Member>,
+    /// The members' filters may match common keys: the first of them counts.
+    are_crossing: bool,
     ignore_deletes: bool,
     updates_only: bool,
     queue: VecDeque<Queued>,
@@ -34,17 +34,27 @@ pub(crate) struct Watch {
     is_told: bool,
     /// Until then the first create has to succeed; None once it did, or failed.
     pub(crate) open_deadline: Option<Instant>,
-    /// What the application has been given, which is where a watch that overflowed goes on.
-    taken_revision: u64,
     taken_caught_up: bool,
     /// CaughtUp is queued or taken.
     is_caught_up: bool,
     is_ended: bool,
 }
 
+/// One consumer of a watch.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) consumer: u64,
+    filters: Vec<String>,
+    is_open: bool,
+    is_caught_up: bool,
+    /// The last revision from it that the application was given: where it goes on when the watch overflowed.
+    taken: u64,
+}
+
 #[derive(Debug)]
 enum Queued {
-    Item(WatchItem),
+    /// And which member it is from.
+    Item(WatchItem, usize),
     FlowControl(String),
 }
 
@@ -57,9 +67,9 @@ pub(crate) enum Told {
     OpenFailed(Error),
     /// A new consumer replaces the old one, for this reason.
     Resumed(&'static str),
-    /// The unread was dropped and is asked for again.
+    /// The unread is dropped and has to be asked for again.
     Overflow,
-    /// The bucket is another one now.
+    /// The bucket is another one now, as this consumer found out.
     Reset,
 }
 
@@ -80,7 +90,8 @@ impl Watch {
     pub(crate) fn new(bucket: usize, options: &WatchOptions, limit: usize, open_deadline: Instant) -> Self {
         Self {
             bucket,
-            consumer: 0,
+            members: Vec::new(),
+            are_crossing: false,
             ignore_deletes: options.ignore_deletes,
             updates_only: options.updates_only && options.resume_from_revision.is_none(),
             queue: VecDeque::new(),
@@ -88,11 +99,21 @@ impl Watch {
             limit,
             is_told: false,
             open_deadline: Some(open_deadline),
-            taken_revision: 0,
             taken_caught_up: false,
             is_caught_up: false,
             is_ended: false,
         }
+    }
+
+    /// One more consumer, of these subjects.
+    pub(crate) fn add(&mut self, consumer: u64, filters: Vec<String>) {
+        let is_common = |other: &String| filters.iter().any(|filter| subject::overlaps(filter, other));
+        self.are_crossing |= self.members.iter().any(|member| {
+            // Literal subjects, each of which was given once, need no look at each other.
+            let has_wildcards = member.filters.iter().chain(&filters).any(|filter| subject::is_filter(filter));
+            has_wildcards && member.filters.iter().any(is_common)
+        });
+        self.members.push(Member { consumer, filters, is_open: false, is_caught_up: false, taken: 0 });
     }
 
     /// The next item; answers the flow-control requests that stand before it.
@@ -100,14 +121,17 @@ impl Watch {
         loop {
             match self.queue.pop_front() {
                 Some(Queued::FlowControl(reply)) => Ordered::flow_control(net, &reply),
-                Some(Queued::Item(item)) => {
+                Some(Queued::Item(item, member)) => {
                     match &item {
                         WatchItem::Entry(entry) => {
                             self.bytes -= entry.size();
-                            self.taken_revision = entry.revision;
+                            self.members[member].taken = entry.revision;
                         }
                         WatchItem::CaughtUp => self.taken_caught_up = true,
-                        WatchItem::Reset => (self.taken_revision, self.taken_caught_up) = (0, false),
+                        WatchItem::Reset => {
+                            self.taken_caught_up = false;
+                            self.members.iter_mut().for_each(|member| member.taken = 0);
+                        }
                         WatchItem::Ended(_) => {}
                     }
                     return Some(item);
@@ -120,66 +144,62 @@ impl Watch {
         }
     }
 
-    /// Takes in what the consumer has to say.
+    /// Takes in what a consumer of it has to say.
     pub(crate) fn on_step(
         &mut self,
         bucket: &Bucket,
         step: Step<'_>,
         message: Option<&Message<'_>>,
-        ordered: &mut Ordered,
+        ordered: &Ordered,
         net: &mut Net,
-        now: Instant,
     ) -> Told {
+        let Some(at) = self.members.iter().position(|member| member.consumer == ordered.id()) else {
+            return Told::Nothing;
+        };
         match step {
             Step::Nothing => return Told::Nothing,
             Step::Deliver { meta, caught_up } => {
                 let unread = self.bytes;
                 if self.updates_only {
-                    self.catch_up(); // what comes before the create response is an update too
+                    self.catch_up(at); // what comes before the create response is an update too
                 }
                 if let Some(message) = message
                     && ordered.is_wanted(message.subject)
+                    && !self.is_of_another(at, message.subject)
                     && !(self.ignore_deletes && Operation::of(&message.headers) != Operation::Put)
                 {
-                    let key = bucket.key_of(message.subject);
-                    let entry = Entry::new(
-                        key,
-                        &message.headers,
-                        message.payload,
-                        meta.stream_seq,
-                        meta.timestamp_ns,
-                        meta.pending,
-                    );
+                    let entry = bucket.delivered(message, &meta);
                     self.bytes += entry.size();
-                    self.push(WatchItem::Entry(entry));
+                    self.push(WatchItem::Entry(entry), at);
                 }
                 if caught_up {
-                    self.catch_up();
+                    self.catch_up(at);
                 }
                 // A value that is larger than the limit by itself would never come through.
                 if unread > 0 && self.bytes > self.limit {
-                    self.overflow(ordered, net, now);
                     return Told::Overflow;
                 }
             }
-            Step::CaughtUp => self.catch_up(),
+            Step::CaughtUp => self.catch_up(at),
             Step::FlowControl(reply) if self.queue.is_empty() => {
                 Ordered::flow_control(net, &reply);
                 return Told::Nothing;
             }
             Step::FlowControl(reply) => self.queue_flow_control(reply),
             Step::Reset => {
-                self.push(WatchItem::Reset);
-                self.is_caught_up = false;
+                self.push(WatchItem::Reset, at);
+                self.lose_caught_up();
                 return Told::Reset;
             }
             Step::Resumed(why) => return Told::Resumed(why),
             Step::Opened { caught_up } => {
-                self.open_deadline = None;
+                self.members[at].is_open = true;
                 if caught_up {
-                    self.catch_up();
+                    self.catch_up(at);
                 }
-                return Told::Opened;
+                if self.members.iter().all(|member| member.is_open) && self.open_deadline.take().is_some() {
+                    return Told::Opened;
+                }
             }
             Step::Failed(error) => return self.end(error),
         }
@@ -194,7 +214,7 @@ impl Watch {
         if core::mem::replace(&mut self.is_ended, true) {
             return Told::Nothing;
         }
-        self.push(WatchItem::Ended(error));
+        self.push(WatchItem::Ended(error), 0);
         self.tell()
     }
 
@@ -203,15 +223,32 @@ impl Watch {
         if self.queue.is_empty() || core::mem::replace(&mut self.is_told, true) { Told::Nothing } else { Told::Ready }
     }
 
-    fn push(&mut self, item: WatchItem) {
-        self.queue.push_back(Queued::Item(item));
+    fn push(&mut self, item: WatchItem, member: usize) {
+        self.queue.push_back(Queued::Item(item, member));
     }
 
     /// Says once, and again after a Reset, that the initial values are all there.
-    fn catch_up(&mut self) {
-        if !core::mem::replace(&mut self.is_caught_up, true) {
-            self.push(WatchItem::CaughtUp);
+    fn catch_up(&mut self, at: usize) {
+        self.members[at].is_caught_up = true;
+        if !self.is_caught_up && self.members.iter().all(|member| member.is_caught_up) {
+            self.is_caught_up = true;
+            self.push(WatchItem::CaughtUp, at);
         }
+    }
+
+    fn lose_caught_up(&mut self) {
+        self.is_caught_up = false;
+        self.members.iter_mut().for_each(|member| member.is_caught_up = false);
+    }
+
+    /// Whether an earlier member delivers this subject too.
+    fn is_of_another(&self, at: usize, subject: &[u8]) -> bool {
+        self.are_crossing
+            && core::str::from_utf8(subject).is_ok_and(|subject| {
+                self.members[..at]
+                    .iter()
+                    .any(|member| member.filters.iter().any(|filter| subject::covers(filter, subject)))
+            })
     }
 
     /// The server repeats the request in each heartbeat while it waits: one of them is enough.
@@ -227,19 +264,23 @@ impl Watch {
         }
     }
 
-    /// The reader is too slow for the bound: what is unread is dropped and asked for again. What it was promised holds: order,
-    /// the newest state of every key, and superseded revisions as far as history keeps them.
-    fn overflow(&mut self, ordered: &mut Ordered, net: &mut Net, now: Instant) {
-        let is_reset_unread = self.queue.iter().any(|queued| matches!(queued, Queued::Item(WatchItem::Reset)));
+    /// The reader is too slow for the bound: what is unread is dropped, to be asked for again from where each member is told to go on.
+    /// What was promised holds: order, the newest state of every key, and superseded revisions as far as history keeps them.
+    pub(crate) fn overflow(&mut self) -> Vec<(u64, u64, bool)> {
+        let is_reset_unread = self.queue.iter().any(|queued| matches!(queued, Queued::Item(WatchItem::Reset, _)));
         self.queue.clear();
         self.bytes = 0;
         if is_reset_unread {
-            self.push(WatchItem::Reset);
-            self.is_caught_up = false;
-            ordered.rewind(0, false, net, now);
-            return;
+            self.push(WatchItem::Reset, 0);
+            self.lose_caught_up();
+            return self.members.iter().map(|member| (member.consumer, 0, false)).collect();
         }
-        self.is_caught_up = self.taken_caught_up;
-        ordered.rewind(self.taken_revision, self.taken_caught_up, net, now);
+        let is_caught_up = self.taken_caught_up;
+        self.is_caught_up = is_caught_up;
+        let resume = |member: &mut Member| {
+            member.is_caught_up = is_caught_up;
+            (member.consumer, member.taken, is_caught_up)
+        };
+        self.members.iter_mut().map(resume).collect()
     }
 }

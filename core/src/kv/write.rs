@@ -2,11 +2,7 @@
 //!
 //! A 503 is first taken for an election, not for a missing bucket: STREAM.INFO decides, and the same bytes are sent again.
 
-use alloc::{
-    boxed::Box,
-    format,
-    string::{String, ToString},
-};
+use alloc::{boxed::Box, format, string::ToString};
 use core::time::Duration;
 
 use serde_json::json;
@@ -47,6 +43,8 @@ pub(crate) struct What<'a> {
 #[derive(Debug)]
 pub(crate) struct Write {
     bucket: usize,
+    /// It is no marker.
+    keeps_value: bool,
     expected: Option<u64>,
     step: Step,
     tries: Tries,
@@ -98,15 +96,17 @@ impl Write {
         if let Some(id) = &id {
             push(MESSAGE_ID, id);
         }
-        let mut write = Self { bucket, expected: what.expected, step: Step::Publishing, tries: Tries::default() };
+        let keeps_value = what.kind == Kind::Put;
+        let mut write =
+            Self { bucket, keeps_value, expected: what.expected, step: Step::Publishing, tries: Tries::default() };
         let headers = &headers[..count];
-        if what.kind == Kind::Put {
+        if keeps_value {
             cx.buckets[bucket].check_size(block_len(headers) + what.value.len())?;
         }
         let on_loss = if id.is_some() { OnLoss::Trace } else { OnLoss::Fail };
-        let ask = Ask { headers, payload: what.value, on_loss };
+        let ask = Ask { headers, payload: what.value, on_loss, ..Ask::default() };
         cx.slots.held = cx.net.prepare(Owner::Op(cx.op), &cx.buckets[bucket].write_subject(what.key), ask)?;
-        if ttl_text.is_some() && !gate(cx, bucket)? {
+        if ttl_text.is_some() && !gate(cx, bucket, keeps_value)? {
             write.step = Step::Gating;
             return Ok(write);
         }
@@ -119,7 +119,7 @@ impl Write {
             (Step::Tracing { refusal }, answer) => self.on_trace(cx, refusal, answer),
             (Step::Gating | Step::Publishing, Answer::Failed(error)) => error.clone().into(),
             (Step::Gating, answer) => {
-                let opened = on_gate(cx, self.bucket, answer);
+                let opened = on_gate(cx, self.bucket, self.keeps_value, answer);
                 self.step = Step::Publishing;
                 match opened {
                     Ok(()) => {
@@ -133,7 +133,7 @@ impl Write {
             (Step::Publishing, Answer::NoResponders) => {
                 cx.hold(request);
                 self.step = Step::Checking;
-                missing::ask(cx, self.bucket).map_or_else(Progress::from, |()| Progress::Pending)
+                missing::ask(cx, self.bucket).into()
             }
             (Step::Checking, answer) => match missing::judge(cx, self.bucket, answer) {
                 Err(error) => error.into(),
@@ -156,7 +156,7 @@ impl Write {
     fn on_ack(&mut self, cx: &mut Cx<'_>, request: u64, payload: &[u8]) -> Progress {
         let Bucket { ack_stream, write_prefix, .. } = &cx.buckets[self.bucket];
         match puback::parse(payload, ack_stream) {
-            Ok(Ok(seq)) => Progress::Done(Ok(Outcome::Revision(seq))),
+            Ok(Ok(seq)) => stored(cx, self.bucket, request, seq),
             Ok(Err(error)) if error.is_retryable() => {
                 let refusal = error.to_error().maybe_applied(cx.net.is_resent(request));
                 cx.hold(request);
@@ -164,7 +164,7 @@ impl Write {
             }
             Ok(Err(error)) => {
                 let key = cx.net.subject(request).get(write_prefix.len()..).unwrap_or_default();
-                let refusal = about(key, error.to_error());
+                let refusal = about(&cx.buckets[self.bucket].shown(key), error.to_error());
                 match self.expected.filter(|_| error.is_wrong_sequence() && cx.net.is_resent(request)) {
                     Some(expected) => self.trace(cx, request, expected, refusal),
                     None => refusal.into(),
@@ -179,12 +179,10 @@ impl Write {
     fn trace(&mut self, cx: &mut Cx<'_>, request: u64, expected: u64, refusal: Error) -> Progress {
         cx.hold(request);
         self.step = Step::Tracing { refusal: Box::new(refusal) };
-        let Bucket { api_prefix, stream, read_prefix, write_prefix, .. } = cx.buckets[self.bucket].clone();
-        let key = cx.net.subject(request).get(write_prefix.len()..).unwrap_or_default();
-        let body =
-            json!({"next_by_subj": format!("{read_prefix}{key}"), "seq": expected.saturating_add(1)}).to_string();
-        cx.query(&api_prefix, ".STREAM.MSG.GET.", &stream, body.as_bytes())
-            .map_or_else(Progress::from, |()| Progress::Pending)
+        let bucket = &cx.buckets[self.bucket];
+        let key = cx.net.subject(request).get(bucket.write_prefix.len()..).unwrap_or_default();
+        let body = json!({"next_by_subj": bucket.subject(key), "seq": expected.saturating_add(1)}).to_string();
+        cx.ask_stream(self.bucket, ".STREAM.MSG.GET.", body.as_bytes()).into()
     }
 
     fn on_trace(&self, cx: &Cx<'_>, refusal: &Error, answer: &Answer<'_>) -> Progress {
@@ -217,29 +215,45 @@ pub(crate) fn about(key: &str, error: Error) -> Error {
     Error { message: format!("key {key:?}: {}", error.message).into(), ..error }
 }
 
-/// Whether the bucket is known to allow a TTL. False: it was asked, `on_gate` reads the answer.
-pub(crate) fn gate(cx: &mut Cx<'_>, bucket: usize) -> Result<bool, Error> {
-    match cx.buckets[bucket].allows_ttl {
-        Some(true) => Ok(true),
-        Some(false) => {
-            cx.net.forget(cx.slots.held);
-            Err(ttl_unsupported(&cx.buckets[bucket].name))
-        }
-        None => missing::ask(cx, bucket).map(|()| false),
-    }
+/// The end of a write that was stored: from now on no older answer is taken for the key.
+pub(crate) fn stored(cx: &mut Cx<'_>, bucket: usize, request: u64, revision: u64) -> Progress {
+    let bucket = &mut cx.buckets[bucket];
+    let key = cx.net.subject(request).get(bucket.write_prefix.len()..).unwrap_or_default();
+    bucket.seen.record(key.as_bytes(), revision, cx.limits.seen_keys);
+    Progress::Done(Ok(Outcome::Revision(revision)))
 }
 
-pub(crate) fn on_gate(cx: &mut Cx<'_>, bucket: usize, answer: &Answer<'_>) -> Result<(), Error> {
+/// Whether the bucket is known to allow a TTL. False: it was asked, `on_gate` reads the answer. `keeps_value`: the write does not
+/// have to be the first one of its key, as a create has.
+pub(crate) fn gate(cx: &mut Cx<'_>, bucket: usize, keeps_value: bool) -> Result<bool, Error> {
+    if cx.buckets[bucket].allows_ttl.is_none() {
+        return missing::ask(cx, bucket).map(|()| false);
+    }
+    check_ttl(&cx.buckets[bucket], keeps_value).inspect_err(|_| cx.net.forget(cx.slots.held))?;
+    Ok(true)
+}
+
+pub(crate) fn on_gate(cx: &mut Cx<'_>, bucket: usize, keeps_value: bool, answer: &Answer<'_>) -> Result<(), Error> {
     missing::judge(cx, bucket, answer)?;
-    match cx.buckets[bucket].allows_ttl {
-        Some(true) => Ok(()),
-        Some(false) => Err(ttl_unsupported(&cx.buckets[bucket].name)),
-        None => Err(Error::new(ErrorCode::Unavailable, "ttl: the bucket could not be asked whether it allows one")),
-    }
+    check_ttl(&cx.buckets[bucket], keeps_value)
 }
 
-fn ttl_unsupported(bucket: &str) -> Error {
-    let text: String =
-        format!("ttl: bucket {bucket:?} does not allow one; it needs limit_marker_ttl, and a server of 2.11 or later");
-    Error::new(ErrorCode::Unsupported, text)
+/// A value that expires over older revisions of its key would bring the newest of those back to life.
+fn check_ttl(bucket: &Bucket, keeps_value: bool) -> Result<(), Error> {
+    let Bucket { name, allows_ttl, history, .. } = bucket;
+    let text = match (allows_ttl, history) {
+        (None, _) => {
+            let text = "ttl: the bucket could not be asked whether it allows one";
+            return Err(Error::new(ErrorCode::Unavailable, text));
+        }
+        (Some(false), _) => {
+            format!("ttl: bucket {name:?} does not allow one; it needs limit_marker_ttl, and a server of 2.11 or later")
+        }
+        (Some(true), Some(history)) if keeps_value && *history != 1 => format!(
+            "ttl: bucket {name:?} keeps {history} revisions a key, an older one would come back when this one expires; create \
+             takes a ttl there, put, update and touch where history is 1"
+        ),
+        _ => return Ok(()),
+    };
+    Err(Error::new(ErrorCode::Unsupported, text))
 }

@@ -22,6 +22,11 @@ pub(crate) fn check_publish(subject: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether it has wildcards.
+pub(crate) fn is_filter(subject: &str) -> bool {
+    subject.split('.').any(|token| matches!(token, "*" | ">"))
+}
+
 /// Whether every subject that `narrow` matches is matched by `wide` too. Both may be literal.
 pub(crate) fn covers(wide: &str, narrow: &str) -> bool {
     let mut narrow = narrow.split('.');

@@ -85,6 +85,8 @@ int main(int argc, char **argv)
     run_all(async_tests);
     run_all(loop_tests);
     run_all(thread_tests);
+    run_all(connection_tests);
+    run_all(tls_tests);
     only = NULL;
     run_one("no consumer is left behind", end_shared);
     printf("%d passed, %d failed, 0 skipped\n", passed, failed);
@@ -151,11 +153,11 @@ static int dial(int port)
     return -1;
 }
 
-static int is_listening(int port)
+static int is_listening(const struct server *server)
 {
     char info[16] = "";
-    int fd = dial(port);
-    int is_up = fd >= 0 && recv(fd, info, sizeof info - 1, 0) > 4 && strncmp(info, "INFO", 4) == 0;
+    int fd = dial(server->port);
+    int is_up = fd >= 0 && (server->is_silent || (recv(fd, info, sizeof info - 1, 0) > 4 && strncmp(info, "INFO", 4) == 0));
     if (fd >= 0)
         close(fd);
     return is_up;
@@ -205,22 +207,40 @@ void server_restart(struct server *server)
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* a crash of the tests leaves no server behind */
 #endif
         execl(getenv("NATSKV_SERVER"), "nats-server", "-a", "127.0.0.1", "-p", port, "-m", monitor_port, "-js", "-sd", server->folder,
-              (char *)NULL);
+              *server->config ? "-c" : NULL, server->config, (char *)NULL);
         _exit(127);
     }
-    for (double until = seconds() + 30; !is_listening(server->port);) {
+    for (double until = seconds() + 30; !is_listening(server);) {
         if (seconds() > until || waitpid(server->pid, NULL, WNOHANG) != 0)
             FAIL("nats-server did not start");
         nap_ms(5);
     }
 }
 
-void server_start(struct server *server)
+void folder_make(char folder[64])
 {
     const char *temporary = getenv("TMPDIR");
-    snprintf(server->folder, sizeof server->folder, "%.40s/natskv-c-XXXXXX", temporary ? temporary : P_tmpdir);
-    if (!mkdtemp(server->folder))
+    snprintf(folder, 64, "%.40s/natskv-c-XXXXXX", temporary ? temporary : P_tmpdir);
+    if (!mkdtemp(folder))
         FAIL("no temporary folder: %s", strerror(errno));
+}
+
+void server_start(struct server *server)
+{
+    server_start_with(server, NULL);
+}
+
+void server_start_with(struct server *server, const char *config)
+{
+    folder_make(server->folder);
+    server->config[0] = '\0';
+    server->is_silent = config && strstr(config, "handshake_first: true");
+    if (config) {
+        snprintf(server->config, sizeof server->config, "%s/conf", server->folder);
+        FILE *file = fopen(server->config, "w");
+        if (!file || fputs(config, file) < 0 || fclose(file) != 0)
+            FAIL("%s: %s", server->config, strerror(errno));
+    }
     server->port = free_port();
     server->monitor_port = free_port();
     snprintf(server->url, sizeof server->url, "nats://127.0.0.1:%d", server->port);
@@ -254,6 +274,11 @@ static int remove_one(const char *path, const struct stat *stat, int kind, struc
     return remove(path);
 }
 
+void folder_remove(const char *folder)
+{
+    nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 void server_end(struct server *server)
 {
     int left = 0;
@@ -262,7 +287,7 @@ void server_end(struct server *server)
         left = consumers_left(server);
     }
     server_kill(server);
-    nftw(server->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    folder_remove(server->folder);
     if (left > 0)
         FAIL("%d consumers left behind", left);
 }

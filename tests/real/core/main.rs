@@ -1,8 +1,13 @@
 //! Core itself against a real nats-server, before any binding is in the way.
 
+mod many;
+
 use std::time::Duration;
 
-use natskv_core::{BucketConfig, BucketId, Compare, Config, ErrorCode, Operation, Outcome, WatchItem, WatchOptions};
+use natskv_core::{
+    BucketConfig, BucketId, Compare, Config, ErrorCode, HandleOptions, OnDrift, Operation, Outcome, WatchItem,
+    WatchOptions,
+};
 use natskv_kit::{live::Live, server::Server};
 
 /// A server and a bucket, or a line that says why there is none.
@@ -12,8 +17,11 @@ fn with_bucket(config: BucketConfig, test: impl FnOnce(&mut Live, BucketId, &mut
         return;
     };
     let mut live = Live::connect(server.port, Config::default()).expect("connect");
-    let opened = live.run(|c, now| c.create_bucket(&config, Compare::All, None, now)).expect("create");
-    let Outcome::Opened(bucket, _) = opened else { panic!("{opened:?}") };
+    let opened = live
+        .run(|c, now| c.create_bucket(&config, &HandleOptions::default(), Compare::All, OnDrift::Error, None, now))
+        .expect("create");
+    let Outcome::Opened(opened) = opened else { panic!("{opened:?}") };
+    let bucket = opened.bucket;
     test(&mut live, bucket, &mut server);
 }
 
@@ -25,13 +33,13 @@ fn revision(outcome: Outcome) -> u64 {
 #[test]
 fn writes_and_reads() {
     with_bucket(BucketConfig { history: Some(5), ..BucketConfig::new("b") }, |live, b, _| {
-        assert_eq!(revision(live.run(|c, now| c.put(b, "a", b"1", None, now)).expect("put")), 1);
+        assert_eq!(revision(live.run(|c, now| c.put(b, "a", b"1", None, None, now)).expect("put")), 1);
         let Outcome::Entry(entry) = live.run(|c, now| c.get(b, "a", None, None, now)).expect("get") else { panic!() };
         assert_eq!((entry.key(), entry.value(), entry.revision, entry.headers().count()), ("a", &b"1"[..], 1, 0));
         let error = live.run(|c, now| c.create(b, "a", b"2", None, None, now)).expect_err("exists");
         assert_eq!((error.code, error.revision), (ErrorCode::KeyExists, Some(1)));
-        assert_eq!(revision(live.run(|c, now| c.update(b, "a", b"2", 1, None, now)).expect("update")), 2);
-        let error = live.run(|c, now| c.update(b, "a", b"3", 1, None, now)).expect_err("stale");
+        assert_eq!(revision(live.run(|c, now| c.update(b, "a", b"2", 1, None, None, now)).expect("update")), 2);
+        let error = live.run(|c, now| c.update(b, "a", b"3", 1, None, None, now)).expect_err("stale");
         assert_eq!((error.code, error.revision), (ErrorCode::WrongRevision, Some(2)), "{error}");
         assert_eq!(revision(live.run(|c, now| c.delete(b, "a", None, None, now)).expect("delete")), 3);
         let error = live.run(|c, now| c.get(b, "a", None, None, now)).expect_err("deleted");
@@ -58,7 +66,7 @@ fn writes_and_reads() {
 #[test]
 fn a_watch_outlives_its_server() {
     with_bucket(BucketConfig::new("b"), |live, b, server| {
-        live.run(|c, now| c.put(b, "k0", b"0", None, now)).expect("put");
+        live.run(|c, now| c.put(b, "k0", b"0", None, None, now)).expect("put");
         let now = live.now();
         let watch = live.client.watch(b, &[], WatchOptions::default(), now).expect("watch");
         let patience = Duration::from_secs(10);
@@ -69,7 +77,7 @@ fn a_watch_outlives_its_server() {
             let key = format!("k{round}");
             // The first write may go into the dead socket: then it says that nobody knows.
             let written = loop {
-                match live.run(|c, now| c.put(b, &key, b"x", Some(Duration::from_secs(20)), now)) {
+                match live.run(|c, now| c.put(b, &key, b"x", None, Some(Duration::from_secs(20)), now)) {
                     Ok(outcome) => break revision(outcome),
                     Err(error) => assert!(error.code == ErrorCode::Disconnected && error.maybe_applied, "{error}"),
                 }

@@ -73,6 +73,10 @@ class Server:
         """It goes on."""
         self._process.send_signal(signal.SIGCONT)
 
+    def retire(self) -> None:
+        """Lame duck mode: tells its clients, and closes them a little later."""
+        self._process.send_signal(signal.SIGUSR2)
+
     def ask(self, path: str) -> Any:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.monitor}{path}", timeout=2) as reply:
             return json.load(reply)

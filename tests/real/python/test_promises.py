@@ -416,31 +416,6 @@ def test_closing_ends_what_waits(api: Api, server: Server, bucket: str) -> None:
     run(test)
 
 
-def test_status_events_and_timeouts(api: Api, own_server: Server, bucket: str) -> None:
-    async def test() -> None:
-        events: list[str] = []
-        client = await api.connect(own_server.url, on_status=lambda event: events.append(event.name))
-        kv = await client.create_key_value(bucket)
-        own_server.kill()
-        started = time.monotonic()
-        with pytest.raises((natskv.RequestTimeoutError, natskv.DisconnectedError)):
-            await kv.get("k", timeout=0.3)
-        assert time.monotonic() - started < 2
-        own_server.start()
-        await kv.put("k", b"v", timeout=10)
-        await client.close()
-        await asyncio.sleep(0)
-        assert [e for e in events if e != "connecting"] == [
-            "connected",
-            "disconnected",
-            "reconnecting",
-            "connected",
-            "closed",
-        ]
-
-    run(test)
-
-
 def test_nobody_listens(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
         with pytest.raises(ConnectionError) as caught:

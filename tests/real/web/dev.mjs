@@ -54,6 +54,7 @@ export async function control(server) {
     start: () => server.run(),
     pause: () => server.pause(),
     resume: () => server.resume(),
+    lameDuck: () => server.lameDuck(),
     /** Puts `count` distinct keys with values of 128 bytes. */
     async fill(bucket, count) {
       const kv = await kvm.open(bucket);

@@ -4,6 +4,8 @@ import { after, before, describe, it } from "node:test";
 
 import { control, natskv, scenarios, wanted } from "./dev.mjs";
 import { equal, rejects } from "./expect.mjs";
+import "./node-sleep.mjs";
+import "./node-tls.mjs";
 import { FORMS, runScenario, runsIn } from "./scenarios.mjs";
 import { Server } from "./server.mjs";
 import { runTest, tests } from "./suite.mjs";

@@ -28,7 +28,7 @@ window.natskvScenario = (scenario, form, url) =>
 
 window.natskvTest = (at, url) =>
   outcome(() => {
-    const server = Object.fromEntries(["kill", "start", "pause", "resume", "fill", "consumers"].map((name) => [name, asked(name)]));
+    const server = Object.fromEntries(["kill", "start", "pause", "resume", "lameDuck", "fill", "consumers"].map((name) => [name, asked(name)]));
     const memory = async () => (await window.natskvServer("memory")) ?? undefined;
     return runTest(tests[at], { natskv, url, server, memory, log: (line) => console.log(line) });
   });

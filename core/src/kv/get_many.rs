@@ -1,0 +1,353 @@
+//! get_many: the newest values of many keys, in as few requests as the server allows.
+//!
+//! One direct get takes up to 1024 subjects and answers with one picture of all of them; further requests ask for the same moment
+//! (`up_to_seq`). A key that was written since, in a bucket that keeps no older revision, is missing there and read once more: then
+//! there is no single moment to name. Wildcards that match more than 1024 keys go over a consumer. Servers before 2.11, and buckets
+//! that allow no direct get, are asked key by key, many at a time.
+
+use alloc::{boxed::Box, format, string::String, vec::Vec};
+
+use serde_json::json;
+
+use crate::{
+    error::{Error, ErrorCode},
+    event::Outcome,
+    js::{
+        ordered,
+        series::{Part, Series},
+        status::Context,
+    },
+    kv::{
+        bucket::Bucket,
+        entry::Entry,
+        list::{List, What},
+        missing::{self, Tries},
+        op::{Child, Cx, Progress, Single},
+    },
+    mux::{Answer, Ask},
+    proto::{parser::Message, subject},
+};
+
+/// Subjects that one request may match.
+const MAX_SUBJECTS: usize = 1024;
+
+/// Bytes of subjects in one request, below every `max_payload` in use.
+const MAX_BYTES: usize = 256 << 10;
+
+#[derive(Debug)]
+pub(crate) struct GetMany {
+    bucket: usize,
+    step: Step,
+    /// Filters that are still to be asked for, before the keys.
+    wildcards: Vec<String>,
+    /// Stored keys, each once; those before `next` are read, and the request in flight asks for those up to `asked`.
+    keys: Vec<String>,
+    next: usize,
+    asked: usize,
+    /// Direct gets of many are possible.
+    has_batches: bool,
+    series: Series,
+    /// Where the page in flight begins: in `entries`, and in the stream.
+    page_start: usize,
+    page_seq: u64,
+    entries: Vec<Entry>,
+    as_of: Option<u64>,
+    /// How many requests made the picture.
+    requests: usize,
+    /// Reads one by one that are on their way.
+    singles: usize,
+    tries: Tries,
+}
+
+#[derive(Debug)]
+enum Step {
+    /// Requests for the moment of the first one.
+    Together,
+    /// What that moment hid, without it.
+    Rereading,
+    /// Wildcards over a consumer.
+    Listing(Box<List>),
+    /// Key by key.
+    Singly,
+    /// Keys that were answered by a replica that lags behind, from the leader.
+    FromLeader,
+    /// Nobody answered: is there a bucket, and may it be read directly?
+    Checking,
+}
+
+impl GetMany {
+    /// Which bucket it is about.
+    pub(crate) fn bucket(&self) -> usize {
+        self.bucket
+    }
+
+    /// `filters`: reduced, keys and wildcards.
+    pub(crate) fn start(cx: &mut Cx<'_>, bucket: usize, filters: Vec<String>) -> Result<Self, Error> {
+        let (wildcards, mut keys): (Vec<_>, Vec<_>) =
+            filters.into_iter().partition(|filter| subject::is_filter(filter));
+        keys.sort_unstable();
+        let Bucket { allows_direct, allows_batches, .. } = &cx.buckets[bucket];
+        let mut many = Self {
+            bucket,
+            step: Step::Together,
+            wildcards,
+            keys,
+            next: 0,
+            asked: 0,
+            has_batches: *allows_direct && *allows_batches != Some(false),
+            series: Series::default(),
+            page_start: 0,
+            page_seq: 0,
+            entries: Vec::new(),
+            as_of: None,
+            requests: 0,
+            singles: 0,
+            tries: Tries::default(),
+        };
+        match many.go_on(cx) {
+            Progress::Done(Err(error)) => Err(error),
+            _ => Ok(many),
+        }
+    }
+
+    /// Asks for what is still to be read.
+    fn go_on(&mut self, cx: &mut Cx<'_>) -> Progress {
+        if matches!(self.step, Step::Checking) {
+            self.step = Step::Together;
+            let Bucket { allows_direct, allows_batches, .. } = &cx.buckets[self.bucket];
+            self.has_batches &= *allows_direct && *allows_batches != Some(false);
+        }
+        let asked = if !self.wildcards.is_empty() {
+            if !self.has_batches {
+                return self.list(cx);
+            }
+            &self.wildcards
+        } else if self.next == self.keys.len() {
+            return self.end_round(cx);
+        } else if !self.has_batches {
+            self.step = Step::Singly;
+            return Progress::Pending; // they are taken by `next_child`
+        } else {
+            let mut room = MAX_BYTES;
+            let fits = |key: &&String| {
+                let size = key.len() + cx.buckets[self.bucket].read_prefix.len() + 3;
+                room.checked_sub(size).map(|left| room = left).is_some()
+            };
+            let count = self.keys[self.next..].iter().take(MAX_SUBJECTS).take_while(fits).count().max(1);
+            self.asked = self.next + count;
+            &self.keys[self.next..self.asked]
+        };
+        let mut body = json!({"multi_last": cx.buckets[self.bucket].filters(asked)});
+        if self.page_seq > 0 {
+            body["seq"] = self.page_seq.into();
+        }
+        if let (Step::Together, Some(as_of)) = (&self.step, self.as_of) {
+            body["up_to_seq"] = as_of.into();
+        }
+        self.series = Series::default();
+        self.page_start = self.entries.len();
+        self.requests += 1;
+        let body = format!("{body}");
+        cx.ask(self.bucket, ".DIRECT.GET.", Ask { payload: body.as_bytes(), is_many: true, ..Ask::default() }).into()
+    }
+
+    fn list(&mut self, cx: &mut Cx<'_>) -> Progress {
+        let wildcards = core::mem::take(&mut self.wildcards);
+        match List::start(cx, self.bucket, What::Current, &wildcards) {
+            Ok(list) => {
+                self.step = Step::Listing(Box::new(list));
+                Progress::Pending
+            }
+            Err(error) => error.into(),
+        }
+    }
+
+    pub(crate) fn on_answer(&mut self, cx: &mut Cx<'_>, request: u64, answer: &Answer<'_>) -> Progress {
+        if matches!(self.step, Step::Checking) {
+            return match missing::judge(cx, self.bucket, answer) {
+                Err(error) => error.into(),
+                Ok(true) if !cx.buckets[self.bucket].allows_direct => self.go_on(cx),
+                Ok(is_there) => self.later(missing::no_responders("direct get", is_there)),
+            };
+        }
+        let part = match answer {
+            Answer::Failed(error) if error.code == ErrorCode::Permission => Part::Unsupported,
+            Answer::Failed(error) => return error.clone().into(),
+            Answer::NoResponders => {
+                self.drop_request(cx);
+                self.step = Step::Checking;
+                return missing::ask(cx, self.bucket).into();
+            }
+            Answer::Reply { headers, .. } => self.series.on_reply(headers, Context::DirectMulti),
+        };
+        match (part, answer) {
+            (Part::Message { meta, is_first }, Answer::Reply { payload, .. }) => {
+                if is_first {
+                    self.entries.truncate(self.page_start);
+                }
+                self.entries.push(cx.buckets[self.bucket].gotten(&meta, payload));
+                return Progress::Pending;
+            }
+            (Part::End { pending, last, up_to }, _) => {
+                cx.net.forget(request);
+                if self.requests == 1 {
+                    self.as_of = up_to;
+                }
+                if pending > 0 && !self.wildcards.is_empty() {
+                    // A key that is written meanwhile would be missing in the next page, and nobody could know.
+                    self.entries.truncate(self.page_start);
+                    return self.list(cx);
+                }
+                if pending > 0 {
+                    self.page_seq = last.saturating_add(1);
+                    return self.go_on(cx);
+                }
+                self.end_request();
+            }
+            (Part::Empty, _) => {
+                cx.net.forget(request);
+                self.end_request();
+            }
+            (Part::TooMany, _) if !self.wildcards.is_empty() => {
+                self.drop_request(cx);
+                return self.list(cx);
+            }
+            (Part::Unsupported, _) => {
+                self.drop_request(cx);
+                if !matches!(answer, Answer::Failed(_)) {
+                    cx.buckets[self.bucket].allows_batches = Some(false);
+                }
+                self.has_batches = false;
+            }
+            _ => {
+                self.drop_request(cx);
+                return self.later(Error::new(ErrorCode::Unavailable, "direct get: the server broke its answer off"));
+            }
+        }
+        self.go_on(cx)
+    }
+
+    /// The request in flight is answered in full.
+    fn end_request(&mut self) {
+        self.page_seq = 0;
+        if self.wildcards.is_empty() {
+            self.next = self.asked;
+        } else {
+            self.wildcards.clear();
+        }
+    }
+
+    /// The request in flight ends without its answer.
+    fn drop_request(&mut self, cx: &mut Cx<'_>) {
+        cx.net.forget(cx.slots.current);
+        self.entries.truncate(self.page_start);
+        if self.page_seq > 0 {
+            self.as_of = None; // what its earlier pages gave is kept, what is read now is of another moment
+            self.page_seq = 0;
+            self.requests += 1;
+        }
+    }
+
+    fn later(&mut self, error: Error) -> Progress {
+        self.tries.again(|| error).map_or_else(Progress::from, Progress::Later)
+    }
+
+    pub(crate) fn on_retry(&mut self, cx: &mut Cx<'_>) -> Progress {
+        self.go_on(cx)
+    }
+
+    pub(crate) fn on_step(
+        &mut self,
+        cx: &mut Cx<'_>,
+        step: ordered::Step<'_>,
+        message: Option<&Message<'_>>,
+    ) -> Progress {
+        let Step::Listing(list) = &mut self.step else { return Progress::Pending };
+        match list.on_step(cx, step, message) {
+            Progress::Done(Ok(Outcome::Entries(entries))) => {
+                self.entries.extend(entries);
+                self.requests += 2; // a consumer reads over a span of time
+                self.as_of = None;
+                cx.slots.consumer = 0;
+                self.step = Step::Together;
+                self.go_on(cx)
+            }
+            other => other,
+        }
+    }
+
+    /// The next key to be read by itself.
+    pub(crate) fn next_child(&mut self) -> Option<Child<'_>> {
+        let by_leader = match self.step {
+            Step::Singly => false,
+            Step::FromLeader => true,
+            _ => return None,
+        };
+        let index = self.next;
+        let key = self.keys.get(index)?;
+        self.next += 1;
+        self.singles += 1;
+        Some(Child { index, what: Single::Get { key, by_leader } })
+    }
+
+    /// The last one could not be started yet.
+    pub(crate) fn return_child(&mut self) {
+        self.next -= 1;
+        self.singles -= 1;
+    }
+
+    pub(crate) fn on_child(&mut self, cx: &mut Cx<'_>, index: usize, result: Result<Outcome, Error>) -> Progress {
+        self.singles -= 1;
+        if matches!(self.step, Step::FromLeader) {
+            let key = &self.keys[index];
+            self.entries.retain(|entry| entry.raw_key() != key);
+        }
+        match result {
+            Ok(Outcome::Entry(entry)) => self.entries.push(entry),
+            Err(error) if error.code != ErrorCode::KeyNotFound => return error.into(),
+            Ok(_) | Err(_) => {}
+        }
+        if self.singles == 0 && self.next == self.keys.len() { self.end_round(cx) } else { Progress::Pending }
+    }
+
+    /// All that was asked for in this step is read.
+    fn end_round(&mut self, cx: &mut Cx<'_>) -> Progress {
+        let newest_first = |a: &Entry, b: &Entry| a.raw_key().cmp(b.raw_key()).then(b.revision.cmp(&a.revision));
+        self.entries.sort_unstable_by(newest_first);
+        self.entries.dedup_by(|later, first| later.raw_key() == first.raw_key());
+        match self.step {
+            Step::Together if self.requests > 1 => {
+                let missing = self.keys_where(|_, found| found == 0);
+                if !missing.is_empty() {
+                    return self.another_round(cx, Step::Rereading, missing);
+                }
+            }
+            Step::Rereading if self.entries.iter().any(|entry| Some(entry.revision) > self.as_of) => self.as_of = None,
+            _ => {}
+        }
+        if !matches!(self.step, Step::FromLeader) {
+            let seen = &cx.buckets[self.bucket].seen;
+            let stale = self.keys_where(|key, found| found < seen.least(key.as_bytes()));
+            if !stale.is_empty() {
+                self.as_of = None;
+                return self.another_round(cx, Step::FromLeader, stale);
+            }
+        }
+        let mut entries = core::mem::take(&mut self.entries);
+        entries.retain(|entry| !entry.is_marker());
+        entries.sort_unstable_by(|a, b| a.key().cmp(b.key()));
+        Progress::Done(Ok(Outcome::Many { entries, as_of: self.as_of }))
+    }
+
+    /// The keys of this round that the test picks by the revision that was found, 0 for none.
+    fn keys_where(&self, is_picked: impl Fn(&str, u64) -> bool) -> Vec<String> {
+        let found = |key: &str| self.entries.binary_search_by(|entry| entry.raw_key().cmp(key));
+        let revision = |key: &str| found(key).map_or(0, |at| self.entries[at].revision);
+        self.keys.iter().filter(|key| is_picked(key, revision(key))).cloned().collect()
+    }
+
+    fn another_round(&mut self, cx: &mut Cx<'_>, step: Step, keys: Vec<String>) -> Progress {
+        (self.step, self.keys, self.next) = (step, keys, 0);
+        if matches!(self.step, Step::FromLeader) { Progress::Pending } else { self.go_on(cx) }
+    }
+}

@@ -1,0 +1,122 @@
+//! history: all revisions that a key keeps, oldest first.
+//!
+//! One direct get of a run of messages, where server (2.11+) and bucket allow it: no consumer is made. Else a consumer, which also
+//! finds out what is wrong with a bucket that does not answer.
+
+use alloc::{format, string::String, vec::Vec};
+
+use serde_json::json;
+
+use crate::{
+    error::{Error, ErrorCode},
+    event::Outcome,
+    js::{
+        ordered,
+        series::{Part, Series},
+        status::Context,
+    },
+    kv::{
+        bucket::Bucket,
+        entry::Entry,
+        get::not_found,
+        list::{List, What},
+        op::{Cx, Progress},
+    },
+    mux::{Answer, Ask},
+    proto::parser::Message,
+};
+
+/// Messages of one request: as many as clients let a key keep.
+const PAGE: usize = 64;
+
+#[derive(Debug)]
+pub(crate) struct History {
+    bucket: usize,
+    /// As stored.
+    key: String,
+    series: Series,
+    page_start: usize,
+    entries: Vec<Entry>,
+    list: Option<List>,
+}
+
+impl History {
+    /// Which bucket it is about.
+    pub(crate) fn bucket(&self) -> usize {
+        self.bucket
+    }
+
+    pub(crate) fn start(cx: &mut Cx<'_>, bucket: usize, key: &str) -> Result<Self, Error> {
+        let mut history =
+            Self { bucket, key: key.into(), series: Series::default(), page_start: 0, entries: Vec::new(), list: None };
+        let Bucket { allows_direct, allows_batches, .. } = &cx.buckets[bucket];
+        if *allows_direct && *allows_batches != Some(false) { history.ask(cx, 1) } else { history.consume(cx) }?;
+        Ok(history)
+    }
+
+    fn ask(&mut self, cx: &mut Cx<'_>, first: u64) -> Result<(), Error> {
+        let subject = cx.buckets[self.bucket].subject(&self.key);
+        let body = format!("{}", json!({"batch": PAGE, "seq": first, "next_by_subj": subject}));
+        self.series = Series::default();
+        self.page_start = self.entries.len();
+        cx.ask(self.bucket, ".DIRECT.GET.", Ask { payload: body.as_bytes(), is_many: true, ..Ask::default() })
+    }
+
+    fn consume(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
+        self.entries.clear();
+        self.list =
+            Some(List::start(cx, self.bucket, What::History(self.key.clone()), core::slice::from_ref(&self.key))?);
+        Ok(())
+    }
+
+    pub(crate) fn on_answer(&mut self, cx: &mut Cx<'_>, request: u64, answer: &Answer<'_>) -> Progress {
+        let part = match answer {
+            Answer::Failed(error) if error.code != ErrorCode::Permission => return error.clone().into(),
+            Answer::Failed(_) | Answer::NoResponders => Part::Broken,
+            Answer::Reply { headers, .. } => self.series.on_reply(headers, Context::DirectBatch),
+        };
+        match (part, answer) {
+            (Part::Message { meta, is_first }, Answer::Reply { payload, .. }) => {
+                if is_first {
+                    self.entries.truncate(self.page_start);
+                }
+                self.entries.push(cx.buckets[self.bucket].gotten(&meta, payload));
+                return Progress::Pending;
+            }
+            (Part::End { pending: 0, .. } | Part::Empty, _) => {
+                let least = cx.buckets[self.bucket].seen.least(self.key.as_bytes());
+                if self.entries.last().map_or(0, |entry| entry.revision) >= least {
+                    return self.finish(cx);
+                }
+            }
+            (Part::End { last, .. }, _) => {
+                cx.net.forget(request);
+                return self.ask(cx, last.saturating_add(1)).into();
+            }
+            (Part::Unsupported, _) => cx.buckets[self.bucket].allows_batches = Some(false),
+            _ => {}
+        }
+        cx.net.forget(request);
+        self.consume(cx).into()
+    }
+
+    pub(crate) fn on_step(
+        &mut self,
+        cx: &mut Cx<'_>,
+        step: ordered::Step<'_>,
+        message: Option<&Message<'_>>,
+    ) -> Progress {
+        self.list.as_mut().map_or(Progress::Pending, |list| list.on_step(cx, step, message))
+    }
+
+    fn finish(&mut self, cx: &Cx<'_>) -> Progress {
+        if self.entries.is_empty() {
+            return not_found(&cx.buckets[self.bucket].shown(&self.key), None).into();
+        }
+        let mut entries = core::mem::take(&mut self.entries);
+        for (after, entry) in entries.iter_mut().rev().enumerate() {
+            entry.delta = after as u64;
+        }
+        Progress::Done(Ok(Outcome::Entries(entries)))
+    }
+}

@@ -1,0 +1,77 @@
+//! What this client wrote or read last: a direct get may be answered by a replica that lags behind, and then the leader is asked.
+//!
+//! A table of fixed size (`Config::seen_keys`), indexed by a hash of the key. A key that takes another's place only loses the other's guard.
+
+use alloc::vec::Vec;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen {
+    /// Hash and revision.
+    slots: Vec<(u64, u64)>,
+}
+
+impl Seen {
+    /// The key is at this revision, or was.
+    pub(crate) fn record(&mut self, key: &[u8], revision: u64, size: usize) {
+        if self.slots.is_empty() {
+            self.slots.resize(size, (0, 0));
+        }
+        let hash = hash(key);
+        if let Some(slot) = self.slot(hash)
+            && (slot.0 != hash || slot.1 < revision)
+        {
+            *slot = (hash, revision);
+        }
+    }
+
+    /// The leader says which revision the key is at now (0: none): what was seen before is history, as after a restore.
+    pub(crate) fn correct(&mut self, key: &[u8], revision: u64) {
+        let hash = hash(key);
+        if let Some(slot) = self.slot(hash).filter(|slot| slot.0 == hash) {
+            slot.1 = revision;
+        }
+    }
+
+    /// The least revision that a current answer has.
+    pub(crate) fn least(&self, key: &[u8]) -> u64 {
+        let hash = hash(key);
+        let slot = (hash as usize).checked_rem(self.slots.len()).map(|at| self.slots[at]);
+        slot.filter(|slot| slot.0 == hash).map_or(0, |slot| slot.1)
+    }
+
+    fn slot(&mut self, hash: u64) -> Option<&mut (u64, u64)> {
+        let at = (hash as usize).checked_rem(self.slots.len())?;
+        self.slots.get_mut(at)
+    }
+}
+
+/// FNV-1a over words of eight bytes, folded.
+fn hash(key: &[u8]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for chunk in key.chunks(8) {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        hash = (hash ^ u64::from_le_bytes(word)).wrapping_mul(0x0000_0100_0000_01b3);
+        hash ^= hash >> 29;
+    }
+    (hash ^ key.len() as u64) | 1 // 0 is no key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remembers_the_newest_until_the_leader_corrects() {
+        let mut seen = Seen::default();
+        assert_eq!(seen.least(b"a"), 0);
+        seen.record(b"a", 7, 16);
+        seen.record(b"a", 5, 16);
+        assert_eq!((seen.least(b"a"), seen.least(b"b")), (7, 0));
+        seen.correct(b"a", 2);
+        assert_eq!(seen.least(b"a"), 2);
+        let mut none = Seen::default();
+        none.record(b"a", 7, 0);
+        assert_eq!(none.least(b"a"), 0);
+    }
+}
