@@ -345,8 +345,8 @@ typedef struct {
   size_t struct_size;
   /**
    * Where to connect: one URL such as "nats://127.0.0.1:4222", or several separated by commas. `user:password@` or `token@`
-   * in a URL win over the fields below. NULL: `servers`; if that is empty too, "nats://127.0.0.1:4222". This build has no
-   * TLS and no WebSocket transport: ws:// and wss:// are NATSKV_UNSUPPORTED, tls:// is NATSKV_TLS.
+   * in a URL win over the fields below. tls:// is nats:// with `tls`. NULL: `servers`; if that is empty too,
+   * "nats://127.0.0.1:4222". This build has no WebSocket transport: ws:// and wss:// are NATSKV_UNSUPPORTED.
    */
   const char *url;
   /**
@@ -374,13 +374,53 @@ typedef struct {
    */
   const char *token;
   /**
-   * TLS must be used even where the server does not ask for it. Default: false. This build answers NATSKV_TLS.
+   * TLS must be used: where the server does not offer it, connecting fails with NATSKV_TLS. Where the server requires it, it is
+   * used anyhow. Naming an authority, a certificate or a host name below sets it too. Default: false.
    */
   bool tls;
   /**
-   * TLS before the server's first line (`handshake_first`). Default: false. This build answers NATSKV_TLS.
+   * TLS before the server's first line, for servers with `handshake_first`. Default: false.
    */
   bool tls_first;
+  /**
+   * The name or address that the server's certificate must carry. NULL: the host of the URL; for an address learnt from a
+   * server, the host of the URL that led there.
+   */
+  const char *tls_hostname;
+  /**
+   * Authorities to trust instead of the system's, one of which must have signed the server's certificate: a file of PEM
+   * certificates. The files of these options are read by `natskv_connect`, which answers NATSKV_INVALID_ARGUMENT where one is
+   * unusable, and anew for each connection, so renewed ones are taken up. NULL: `tls_ca_pem`; if that is NULL too, the
+   * authorities of the system, or those that the environment's SSL_CERT_FILE and SSL_CERT_DIR name.
+   */
+  const char *tls_ca_file;
+  /**
+   * The PEM text itself in place of `tls_ca_file`.
+   */
+  const char *tls_ca_pem;
+  /**
+   * Our own certificate, for servers that ask for one (`verify`): a PEM file, with the certificates between it and its authority
+   * behind it. NULL: `tls_cert_pem`, or none.
+   */
+  const char *tls_cert_file;
+  /**
+   * The PEM text itself in place of `tls_cert_file`.
+   */
+  const char *tls_cert_pem;
+  /**
+   * The private key of our certificate, not encrypted: a PEM file (PKCS#8, PKCS#1 or SEC1). NULL: `tls_key_pem`; if that is NULL
+   * too, the key stands beside the certificate.
+   */
+  const char *tls_key_file;
+  /**
+   * The PEM text itself in place of `tls_key_file`.
+   */
+  const char *tls_key_pem;
+  /**
+   * Any certificate is accepted, an expired or forged one too: whoever is on the way can then read and change everything,
+   * passwords included. For tests only. Default: false.
+   */
+  bool tls_danger_accept_any_certificate;
   /**
    * How long one server may take from dialling to being ready. Default: 5000.
    */
@@ -830,7 +870,7 @@ const char *natskv_code_name(int32_t code);
 void natskv_last_error(natskv_error *err);
 
 /**
- * Frees a string that natskv handed out (`natskv_execute`, a reply's `json`). NULL is fine.
+ * Frees a string that natskv handed out (`natskv_execute`, a reply's `json`). NULL is fine. Any thread.
  */
 void natskv_string_free(char *string);
 
@@ -915,7 +955,7 @@ natskv_code natskv_process(const natskv_client *client,
 
 /**
  * Calls back when requests can go out, or with the error that closed the client first. `timeout_ms` 0: the client's
- * `request_timeout_ms`. See `natskv_get_async` for what all async forms share.
+ * `request_timeout_ms`. See `natskv_get_async` for what all async forms share. Any thread.
  */
 natskv_code natskv_ready_async(const natskv_client *client,
                                int64_t timeout_ms,
@@ -939,7 +979,7 @@ natskv_code natskv_flush(const natskv_client *client,
                          natskv_error *err);
 
 /**
- * `natskv_flush` without waiting; the round trip comes in `reply->round_trip_ns`. See `natskv_get_async`.
+ * `natskv_flush` without waiting; the round trip comes in `reply->round_trip_ns`. See `natskv_get_async`. Any thread.
  */
 natskv_code natskv_flush_async(const natskv_client *client,
                                int64_t timeout_ms,
@@ -948,7 +988,7 @@ natskv_code natskv_flush_async(const natskv_client *client,
                                natskv_op *op);
 
 /**
- * Measures one round trip to the server, in nanoseconds. Otherwise as `natskv_flush`.
+ * Measures one round trip to the server, in nanoseconds. Otherwise as `natskv_flush`. Any thread.
  */
 natskv_code natskv_rtt_ns(const natskv_client *client, int64_t timeout_ms, uint64_t *out, natskv_error *err);
 
@@ -977,6 +1017,7 @@ natskv_code natskv_close(const natskv_client *client);
  * Closes the client where that was not done, runs the callbacks that are left, and frees it. No other call may be using the
  * client, and blocked calls through its bucket handles and watchers return NATSKV_CLOSED. Handles, watchers and entries are
  * freed apart from it, before or after. Inside a callback it is fine; the rest is done after that callback. NULL is fine.
+ * Any thread.
  */
 void natskv_client_free(natskv_client *client);
 
@@ -1022,6 +1063,7 @@ natskv_code natskv_bucket_create(const natskv_client *client,
 /**
  * `natskv_bucket_create` from the JSON form of a configuration, such as `{"bucket": "b", "history": 5}`; durations in it are
  * integer nanoseconds. An unknown field, a wrong type or a value out of range is NATSKV_INVALID_ARGUMENT and names the field.
+ * Any thread.
  */
 natskv_code natskv_bucket_create_json(const natskv_client *client,
                                       const char *json,
@@ -1030,7 +1072,7 @@ natskv_code natskv_bucket_create_json(const natskv_client *client,
 
 /**
  * Changes the fields that are given and opens the bucket. NATSKV_BUCKET_NOT_FOUND where there is none. Otherwise as
- * `natskv_bucket_create`.
+ * `natskv_bucket_create`. Any thread.
  */
 natskv_code natskv_bucket_update(const natskv_client *client,
                                  const natskv_config *config,
@@ -1039,6 +1081,7 @@ natskv_code natskv_bucket_update(const natskv_client *client,
 
 /**
  * Changes the fields that are given, or creates the bucket where there is none; opens it. Otherwise as `natskv_bucket_create`.
+ * Any thread.
  */
 natskv_code natskv_bucket_create_or_update(const natskv_client *client,
                                            const natskv_config *config,
@@ -1080,6 +1123,7 @@ natskv_code natskv_bucket_list(const natskv_client *client, natskv_status_list *
 
 /**
  * `natskv_bucket_create` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
+ * Any thread.
  */
 natskv_code natskv_bucket_create_async(const natskv_client *client,
                                        const natskv_config *config,
@@ -1089,6 +1133,7 @@ natskv_code natskv_bucket_create_async(const natskv_client *client,
 
 /**
  * `natskv_bucket_create_json` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
+ * Any thread.
  */
 natskv_code natskv_bucket_create_json_async(const natskv_client *client,
                                             const char *json,
@@ -1098,6 +1143,7 @@ natskv_code natskv_bucket_create_json_async(const natskv_client *client,
 
 /**
  * `natskv_bucket_update` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
+ * Any thread.
  */
 natskv_code natskv_bucket_update_async(const natskv_client *client,
                                        const natskv_config *config,
@@ -1107,6 +1153,7 @@ natskv_code natskv_bucket_update_async(const natskv_client *client,
 
 /**
  * `natskv_bucket_create_or_update` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
+ * Any thread.
  */
 natskv_code natskv_bucket_create_or_update_async(const natskv_client *client,
                                                  const natskv_config *config,
@@ -1116,6 +1163,7 @@ natskv_code natskv_bucket_create_or_update_async(const natskv_client *client,
 
 /**
  * `natskv_bucket_open` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
+ * Any thread.
  */
 natskv_code natskv_bucket_open_async(const natskv_client *client,
                                      const char *name,
@@ -1125,6 +1173,7 @@ natskv_code natskv_bucket_open_async(const natskv_client *client,
 
 /**
  * `natskv_bucket_delete` without waiting: the end comes in `reply->code`. See `natskv_get_async` for what all async forms share.
+ * Any thread.
  */
 natskv_code natskv_bucket_delete_async(const natskv_client *client,
                                        const char *name,
@@ -1134,6 +1183,7 @@ natskv_code natskv_bucket_delete_async(const natskv_client *client,
 
 /**
  * `natskv_bucket_names` without waiting: the list comes in `reply->keys`. See `natskv_get_async` for what all async forms share.
+ * Any thread.
  */
 natskv_code natskv_bucket_names_async(const natskv_client *client,
                                       natskv_callback callback,
@@ -1142,6 +1192,7 @@ natskv_code natskv_bucket_names_async(const natskv_client *client,
 
 /**
  * `natskv_bucket_list` without waiting: the list comes in `reply->statuses`. See `natskv_get_async` for what all async forms share.
+ * Any thread.
  */
 natskv_code natskv_bucket_list_async(const natskv_client *client,
                                      natskv_callback callback,
@@ -1161,7 +1212,7 @@ natskv_code natskv_kv_set_timeout_ms(const natskv_kv *kv,
                                      int64_t timeout_ms);
 
 /**
- * Frees the handle; the bucket stays. No other call may be using it. NULL is fine.
+ * Frees the handle; the bucket stays. No other call may be using it. NULL is fine. Any thread.
  */
 void natskv_kv_free(natskv_kv *kv);
 
@@ -1179,7 +1230,7 @@ natskv_code natskv_get(const natskv_kv *kv,
 
 /**
  * The value that `key` had at `revision`, as far as history keeps it. NATSKV_KEY_NOT_FOUND where that revision is gone, is a
- * marker, or belongs to another key; NATSKV_INVALID_ARGUMENT for revision 0. Otherwise as `natskv_get`.
+ * marker, or belongs to another key; NATSKV_INVALID_ARGUMENT for revision 0. Otherwise as `natskv_get`. Any thread.
  */
 natskv_code natskv_get_revision(const natskv_kv *kv,
                                 const char *key,
@@ -1189,7 +1240,7 @@ natskv_code natskv_get_revision(const natskv_kv *kv,
 
 /**
  * The newest entry of `key`, also when it is a delete or purge marker. NATSKV_KEY_NOT_FOUND where there is nothing at all.
- * Otherwise as `natskv_get`.
+ * Otherwise as `natskv_get`. Any thread.
  */
 natskv_code natskv_get_entry(const natskv_kv *kv,
                              const char *key,
@@ -1212,7 +1263,7 @@ natskv_code natskv_put(const natskv_kv *kv,
                        natskv_error *err);
 
 /**
- * `natskv_put` of a NUL-terminated string, without its NUL.
+ * `natskv_put` of a NUL-terminated string, without its NUL. Any thread.
  */
 natskv_code natskv_put_string(const natskv_kv *kv,
                               const char *key,
@@ -1225,6 +1276,7 @@ natskv_code natskv_put_string(const natskv_kv *kv,
  * lives, in milliseconds, at least 1000, in buckets with `limit_marker_ttl_ms`; 0: for ever.
  *
  * NATSKV_KEY_EXISTS when it has one; NATSKV_UNSUPPORTED for a TTL that the bucket does not allow. Otherwise as `natskv_put`.
+ * Any thread.
  */
 natskv_code natskv_create(const natskv_kv *kv,
                           const char *key,
@@ -1237,7 +1289,7 @@ natskv_code natskv_create(const natskv_kv *kv,
 /**
  * Writes only if the newest revision of `key` is `expected`, else NATSKV_WRONG_REVISION, whose `natskv_error.revision` is the
  * actual one where the server told it. NATSKV_INVALID_ARGUMENT for 0: that is what `natskv_create` is for. Otherwise as
- * `natskv_put`.
+ * `natskv_put`. Any thread.
  */
 natskv_code natskv_update(const natskv_kv *kv,
                           const char *key,
@@ -1252,7 +1304,7 @@ natskv_code natskv_update(const natskv_kv *kv,
  * `revision`, which may be NULL, gets the marker's revision.
  *
  * NATSKV_WRONG_REVISION where `options->expected_revision` is not the newest; NATSKV_INVALID_ARGUMENT for a TTL, which only
- * purge takes. Otherwise as `natskv_put`.
+ * purge takes. Otherwise as `natskv_put`. Any thread.
  */
 natskv_code natskv_delete(const natskv_kv *kv,
                           const char *key,
@@ -1262,7 +1314,7 @@ natskv_code natskv_delete(const natskv_kv *kv,
 
 /**
  * Puts a purge marker and removes all earlier revisions. A key that never existed is fine. `options` may be NULL; its `ttl_ms`
- * is how long the marker stays. Otherwise as `natskv_delete`.
+ * is how long the marker stays. Otherwise as `natskv_delete`. Any thread.
  */
 natskv_code natskv_purge(const natskv_kv *kv,
                          const char *key,
@@ -1274,7 +1326,7 @@ natskv_code natskv_purge(const natskv_kv *kv,
  * The live keys that match any of `n` filters, each once, in the order of their newest revision; none (`filters` NULL, `n` 0):
  * all keys. An empty list is a success. Free the list with `natskv_keys_list_free`.
  *
- * NATSKV_INVALID_KEY for a filter; NATSKV_TIMEOUT after so much silence; otherwise as `natskv_get`.
+ * NATSKV_INVALID_KEY for a filter; NATSKV_TIMEOUT after so much silence; otherwise as `natskv_get`. Any thread.
  */
 natskv_code natskv_keys(const natskv_kv *kv,
                         const char *const *filters,
@@ -1284,7 +1336,7 @@ natskv_code natskv_keys(const natskv_kv *kv,
 
 /**
  * All revisions of `key` that the bucket keeps, oldest first, markers included. NATSKV_KEY_NOT_FOUND where there is none.
- * Free the list with `natskv_entries_free`. Otherwise as `natskv_keys`.
+ * Free the list with `natskv_entries_free`. Otherwise as `natskv_keys`. Any thread.
  */
 natskv_code natskv_history(const natskv_kv *kv,
                            const char *key,
@@ -1292,13 +1344,15 @@ natskv_code natskv_history(const natskv_kv *kv,
                            natskv_error *err);
 
 /**
- * What the bucket is and holds now. Free it with `natskv_status_free`. NATSKV_BUCKET_NOT_FOUND when it is gone.
+ * What the bucket is and holds now. Free it with `natskv_status_free`. NATSKV_BUCKET_NOT_FOUND when it is gone. Any thread.
  */
-natskv_code natskv_status(const natskv_kv *kv, natskv_bucket_status **out, natskv_error *err);
+natskv_code natskv_status(const natskv_kv *kv,
+                          natskv_bucket_status **out,
+                          natskv_error *err);
 
 /**
  * Removes delete and purge markers older than `older_than_ms` milliseconds with all that is under them, never anything newer.
- * 0: all markers; -1: 30 minutes. `purged`, which may be NULL, gets how many markers were removed.
+ * 0: all markers; -1: 30 minutes. `purged`, which may be NULL, gets how many markers were removed. Any thread.
  */
 natskv_code natskv_purge_deletes(const natskv_kv *kv,
                                  int64_t older_than_ms,
@@ -1333,7 +1387,7 @@ natskv_code natskv_get_async(const natskv_kv *kv,
                              natskv_op *op);
 
 /**
- * `natskv_get_revision` without waiting: the entry comes in `reply->entry`.
+ * `natskv_get_revision` without waiting: the entry comes in `reply->entry`. Any thread.
  */
 natskv_code natskv_get_revision_async(const natskv_kv *kv,
                                       const char *key,
@@ -1343,7 +1397,7 @@ natskv_code natskv_get_revision_async(const natskv_kv *kv,
                                       natskv_op *op);
 
 /**
- * `natskv_get_entry` without waiting: the entry comes in `reply->entry`.
+ * `natskv_get_entry` without waiting: the entry comes in `reply->entry`. Any thread.
  */
 natskv_code natskv_get_entry_async(const natskv_kv *kv,
                                    const char *key,
@@ -1352,7 +1406,7 @@ natskv_code natskv_get_entry_async(const natskv_kv *kv,
                                    natskv_op *op);
 
 /**
- * `natskv_put` without waiting: the revision comes in `reply->revision`. The value is copied.
+ * `natskv_put` without waiting: the revision comes in `reply->revision`. The value is copied. Any thread.
  */
 natskv_code natskv_put_async(const natskv_kv *kv,
                              const char *key,
@@ -1363,7 +1417,7 @@ natskv_code natskv_put_async(const natskv_kv *kv,
                              natskv_op *op);
 
 /**
- * `natskv_put_string` without waiting: the revision comes in `reply->revision`.
+ * `natskv_put_string` without waiting: the revision comes in `reply->revision`. Any thread.
  */
 natskv_code natskv_put_string_async(const natskv_kv *kv,
                                     const char *key,
@@ -1373,7 +1427,7 @@ natskv_code natskv_put_string_async(const natskv_kv *kv,
                                     natskv_op *op);
 
 /**
- * `natskv_create` without waiting: the revision comes in `reply->revision`. The value is copied.
+ * `natskv_create` without waiting: the revision comes in `reply->revision`. The value is copied. Any thread.
  */
 natskv_code natskv_create_async(const natskv_kv *kv,
                                 const char *key,
@@ -1385,7 +1439,7 @@ natskv_code natskv_create_async(const natskv_kv *kv,
                                 natskv_op *op);
 
 /**
- * `natskv_update` without waiting: the revision comes in `reply->revision`. The value is copied.
+ * `natskv_update` without waiting: the revision comes in `reply->revision`. The value is copied. Any thread.
  */
 natskv_code natskv_update_async(const natskv_kv *kv,
                                 const char *key,
@@ -1397,7 +1451,7 @@ natskv_code natskv_update_async(const natskv_kv *kv,
                                 natskv_op *op);
 
 /**
- * `natskv_delete` without waiting: the marker's revision comes in `reply->revision`.
+ * `natskv_delete` without waiting: the marker's revision comes in `reply->revision`. Any thread.
  */
 natskv_code natskv_delete_async(const natskv_kv *kv,
                                 const char *key,
@@ -1407,7 +1461,7 @@ natskv_code natskv_delete_async(const natskv_kv *kv,
                                 natskv_op *op);
 
 /**
- * `natskv_purge` without waiting: the marker's revision comes in `reply->revision`.
+ * `natskv_purge` without waiting: the marker's revision comes in `reply->revision`. Any thread.
  */
 natskv_code natskv_purge_async(const natskv_kv *kv,
                                const char *key,
@@ -1417,7 +1471,7 @@ natskv_code natskv_purge_async(const natskv_kv *kv,
                                natskv_op *op);
 
 /**
- * `natskv_keys` without waiting: the list comes in `reply->keys`.
+ * `natskv_keys` without waiting: the list comes in `reply->keys`. Any thread.
  */
 natskv_code natskv_keys_async(const natskv_kv *kv,
                               const char *const *filters,
@@ -1427,7 +1481,7 @@ natskv_code natskv_keys_async(const natskv_kv *kv,
                               natskv_op *op);
 
 /**
- * `natskv_history` without waiting: the list comes in `reply->entries`.
+ * `natskv_history` without waiting: the list comes in `reply->entries`. Any thread.
  */
 natskv_code natskv_history_async(const natskv_kv *kv,
                                  const char *key,
@@ -1436,12 +1490,12 @@ natskv_code natskv_history_async(const natskv_kv *kv,
                                  natskv_op *op);
 
 /**
- * `natskv_status` without waiting: the status comes in `reply->status`.
+ * `natskv_status` without waiting: the status comes in `reply->status`. Any thread.
  */
 natskv_code natskv_status_async(const natskv_kv *kv, natskv_callback callback, void *user, natskv_op *op);
 
 /**
- * `natskv_purge_deletes` without waiting: the number comes in `reply->count`.
+ * `natskv_purge_deletes` without waiting: the number comes in `reply->count`. Any thread.
  */
 natskv_code natskv_purge_deletes_async(const natskv_kv *kv,
                                        int64_t older_than_ms,
@@ -1450,7 +1504,7 @@ natskv_code natskv_purge_deletes_async(const natskv_kv *kv,
                                        natskv_op *op);
 
 /**
- * `natskv_execute` without waiting: the reply comes in `reply->json`.
+ * `natskv_execute` without waiting: the reply comes in `reply->json`. Any thread.
  */
 natskv_code natskv_execute_async(const natskv_kv *kv,
                                  const char *json,
@@ -1480,6 +1534,7 @@ natskv_code natskv_watch(const natskv_kv *kv,
 
 /**
  * `natskv_watch` without waiting: `callback` gets the watcher in `reply->watcher`. With `on_item`, items may come before that.
+ * Any thread.
  */
 natskv_code natskv_watch_async(const natskv_kv *kv,
                                const char *const *filters,
@@ -1513,72 +1568,75 @@ natskv_code natskv_watcher_stop(const natskv_watcher *watcher);
 
 /**
  * Stops the watch and frees the watcher; no other call may be using it. Inside its own `on_item` it is fine. NULL is fine.
+ * Any thread.
  */
 void natskv_watcher_free(natskv_watcher *watcher);
 
 /**
- * The bucket's name. "" for NULL.
+ * The bucket's name. "" for NULL. Any thread.
  */
 const char *natskv_entry_bucket(const natskv_entry *entry);
 
 /**
- * The key. "" for NULL.
+ * The key. "" for NULL. Any thread.
  */
 const char *natskv_entry_key(const natskv_entry *entry);
 
 /**
- * The value; length 0 for markers, for empty values, where only metadata was asked for, and for NULL.
+ * The value; length 0 for markers, for empty values, where only metadata was asked for, and for NULL. Any thread.
  */
 natskv_slice natskv_entry_value(const natskv_entry *entry);
 
 /**
  * Length of the value in bytes; also where only metadata was asked for (`meta_only`) and the value is not there. 0 for NULL.
+ * Any thread.
  */
 uint64_t natskv_entry_length(const natskv_entry *entry);
 
 /**
- * The revision, unique in the bucket and never 0. 0 for NULL.
+ * The revision, unique in the bucket and never 0. 0 for NULL. Any thread.
  */
 uint64_t natskv_entry_revision(const natskv_entry *entry);
 
 /**
- * When the server stored it, in nanoseconds since 1970 (UTC). 0 for NULL.
+ * When the server stored it, in nanoseconds since 1970 (UTC). 0 for NULL. Any thread.
  */
 int64_t natskv_entry_created_ns(const natskv_entry *entry);
 
 /**
- * How many further entries matched when this one was delivered: 0 for the newest, and for every get.
+ * How many further entries matched when this one was delivered: 0 for the newest, and for every get. Any thread.
  */
 uint64_t natskv_entry_delta(const natskv_entry *entry);
 
 /**
- * What this revision did: a value, a delete marker or a purge marker. NATSKV_PUT for NULL.
+ * What this revision did: a value, a delete marker or a purge marker. NATSKV_PUT for NULL. Any thread.
  */
 natskv_operation natskv_entry_operation(const natskv_entry *entry);
 
 /**
- * The operation as the JSON form says it: "PUT", "DEL" or "PURGE"; "UNKNOWN" for other numbers. Lives for ever.
+ * The operation as the JSON form says it: "PUT", "DEL" or "PURGE"; "UNKNOWN" for other numbers. Lives for ever. Any thread.
  */
 const char *natskv_operation_name(int32_t operation);
 
 /**
- * The TTL that the entry was written with, as it stands in its header ("60", "1500ms"); no data where there is none.
+ * The TTL that the entry was written with, as it stands in its header ("60", "1500ms"); no data where there is none. Any thread.
  */
 natskv_slice natskv_entry_ttl(const natskv_entry *entry);
 
 /**
  * Why the server itself put this marker: "MaxAge", "Purge" or "Remove" (server 2.11+); no data for all other entries.
+ * Any thread.
  */
 natskv_slice natskv_entry_marker_reason(const natskv_entry *entry);
 
 /**
- * How many headers the entry carries.
+ * How many headers the entry carries. Any thread.
  */
 size_t natskv_entry_header_count(const natskv_entry *entry);
 
 /**
  * Name and value of the header at `index`, in the order they were stored. False, outputs untouched, beyond the last one.
- * `name` and `value` may be NULL.
+ * `name` and `value` may be NULL. Any thread.
  */
 bool natskv_entry_header_at(const natskv_entry *entry,
                             size_t index,
@@ -1586,113 +1644,116 @@ bool natskv_entry_header_at(const natskv_entry *entry,
                             natskv_slice *value);
 
 /**
- * The value of the last header with exactly this name; no data where there is none.
+ * The value of the last header with exactly this name; no data where there is none. Any thread.
  */
 natskv_slice natskv_entry_header(const natskv_entry *entry, const char *name);
 
 /**
  * Frees an entry that a function or a reply handed over to you; not those of lists and of `on_item`. NULL is fine.
+ * Any thread, while no other call uses it.
  */
 void natskv_entry_free(natskv_entry *entry);
 
 /**
- * How many entries. 0 for NULL.
+ * How many entries. 0 for NULL. Any thread.
  */
 size_t natskv_entries_count(const natskv_entries *entries);
 
 /**
- * The entry at `index`, which the list owns; NULL beyond the last one. It lives until `natskv_entries_free`.
+ * The entry at `index`, which the list owns; NULL beyond the last one. It lives until `natskv_entries_free`. Any thread.
  */
-const natskv_entry *natskv_entries_at(const natskv_entries *entries, size_t index);
+const natskv_entry *natskv_entries_at(const natskv_entries *entries,
+                                      size_t index);
 
 /**
- * Frees the list and its entries. NULL is fine.
+ * Frees the list and its entries. NULL is fine. Any thread, while no other call uses it.
  */
 void natskv_entries_free(natskv_entries *entries);
 
 /**
- * How many names. 0 for NULL.
+ * How many names. 0 for NULL. Any thread.
  */
 size_t natskv_keys_list_count(const natskv_keys_list *list);
 
 /**
- * The name at `index`, which the list owns; NULL beyond the last one. It lives until `natskv_keys_list_free`.
+ * The name at `index`, which the list owns; NULL beyond the last one. It lives until `natskv_keys_list_free`. Any thread.
  */
-const char *natskv_keys_list_at(const natskv_keys_list *list, size_t index);
+const char *natskv_keys_list_at(const natskv_keys_list *list,
+                                size_t index);
 
 /**
- * Frees the list and its strings. NULL is fine.
+ * Frees the list and its strings. NULL is fine. Any thread, while no other call uses it.
  */
 void natskv_keys_list_free(natskv_keys_list *list);
 
 /**
- * The bucket's name. "" for NULL.
+ * The bucket's name. "" for NULL. Any thread.
  */
 const char *natskv_status_bucket(const natskv_bucket_status *status);
 
 /**
- * The description; "" where there is none.
+ * The description; "" where there is none. Any thread.
  */
 const char *natskv_status_description(const natskv_bucket_status *status);
 
 /**
- * Messages stored: all revisions of all keys, markers included.
+ * Messages stored: all revisions of all keys, markers included. Any thread.
  */
 uint64_t natskv_status_values(const natskv_bucket_status *status);
 
 /**
- * Revisions kept per key.
+ * Revisions kept per key. Any thread.
  */
 int64_t natskv_status_history(const natskv_bucket_status *status);
 
 /**
- * Age at which revisions expire, in milliseconds; 0: never.
+ * Age at which revisions expire, in milliseconds; 0: never. Any thread.
  */
 int64_t natskv_status_ttl_ms(const natskv_bucket_status *status);
 
 /**
- * How long the markers of expired keys live, in milliseconds; 0: there are no such markers.
+ * How long the markers of expired keys live, in milliseconds; 0: there are no such markers. Any thread.
  */
 int64_t natskv_status_limit_marker_ttl_ms(const natskv_bucket_status *status);
 
 /**
- * Bytes stored.
+ * Bytes stored. Any thread.
  */
 uint64_t natskv_status_bytes(const natskv_bucket_status *status);
 
 /**
- * Largest size of the whole bucket in bytes; -1: no limit.
+ * Largest size of the whole bucket in bytes; -1: no limit. Any thread.
  */
 int64_t natskv_status_max_bytes(const natskv_bucket_status *status);
 
 /**
- * Largest message in bytes; -1: no limit.
+ * Largest message in bytes; -1: no limit. Any thread.
  */
 int32_t natskv_status_max_value_size(const natskv_bucket_status *status);
 
 /**
- * Copies in a cluster.
+ * Copies in a cluster. Any thread.
  */
 int32_t natskv_status_replicas(const natskv_bucket_status *status);
 
 /**
- * Where the bucket is kept; NATSKV_STORAGE_DEFAULT for NULL.
+ * Where the bucket is kept; NATSKV_STORAGE_DEFAULT for NULL. Any thread.
  */
 natskv_storage natskv_status_storage(const natskv_bucket_status *status);
 
 /**
- * Whether the bucket is compressed on disk.
+ * Whether the bucket is compressed on disk. Any thread.
  */
 bool natskv_status_compressed(const natskv_bucket_status *status);
 
 /**
- * How many pairs of metadata the bucket has, the server's own (`_nats.…`) included.
+ * How many pairs of metadata the bucket has, the server's own (`_nats.…`) included. Any thread.
  */
 size_t natskv_status_metadata_count(const natskv_bucket_status *status);
 
 /**
  * Name and value of the pair of metadata at `index`, sorted by name. False, outputs untouched, beyond the last one. `name`
- * and `value` may be NULL.
+ * and `value` may be NULL. Any thread.
  */
 bool natskv_status_metadata_at(const natskv_bucket_status *status,
                                size_t index,
@@ -1701,32 +1762,34 @@ bool natskv_status_metadata_at(const natskv_bucket_status *status,
 
 /**
  * Everything as JSON: `{bucket, values, history, ttl, bytes, backing_store, compressed, limit_marker_ttl, metadata, replicas,
- * storage, config, stream_info}`, durations in integer nanoseconds. "" for NULL.
+ * storage, config, stream_info}`, durations in integer nanoseconds. "" for NULL. Any thread.
  */
 const char *natskv_status_json(const natskv_bucket_status *status);
 
 /**
- * The server's whole answer to STREAM.INFO, as JSON. "" for NULL.
+ * The server's whole answer to STREAM.INFO, as JSON. "" for NULL. Any thread.
  */
 const char *natskv_status_stream_info_json(const natskv_bucket_status *status);
 
 /**
  * Frees a status that a function or a reply handed over to you; not those of lists. NULL is fine.
+ * Any thread, while no other call uses it.
  */
 void natskv_status_free(natskv_bucket_status *status);
 
 /**
- * How many statuses. 0 for NULL.
+ * How many statuses. 0 for NULL. Any thread.
  */
 size_t natskv_status_list_count(const natskv_status_list *list);
 
 /**
- * The status at `index`, which the list owns; NULL beyond the last one. It lives until `natskv_status_list_free`.
+ * The status at `index`, which the list owns; NULL beyond the last one. It lives until `natskv_status_list_free`. Any thread.
  */
-const natskv_bucket_status *natskv_status_list_at(const natskv_status_list *list, size_t index);
+const natskv_bucket_status *natskv_status_list_at(const natskv_status_list *list,
+                                                  size_t index);
 
 /**
- * Frees the list and its statuses. NULL is fine.
+ * Frees the list and its statuses. NULL is fine. Any thread, while no other call uses it.
  */
 void natskv_status_list_free(natskv_status_list *list);
 

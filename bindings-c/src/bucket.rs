@@ -82,6 +82,7 @@ pub extern "C" fn natskv_bucket_create(
 
 /// `natskv_bucket_create` from the JSON form of a configuration, such as `{"bucket": "b", "history": 5}`; durations in it are
 /// integer nanoseconds. An unknown field, a wrong type or a value out of range is NATSKV_INVALID_ARGUMENT and names the field.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_bucket_create_json(
     client: Option<&natskv_client>,
@@ -99,7 +100,7 @@ pub extern "C" fn natskv_bucket_create_json(
 }
 
 /// Changes the fields that are given and opens the bucket. NATSKV_BUCKET_NOT_FOUND where there is none. Otherwise as
-/// `natskv_bucket_create`.
+/// `natskv_bucket_create`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_bucket_update(
     client: Option<&natskv_client>,
@@ -114,6 +115,7 @@ pub extern "C" fn natskv_bucket_update(
 }
 
 /// Changes the fields that are given, or creates the bucket where there is none; opens it. Otherwise as `natskv_bucket_create`.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_bucket_create_or_update(
     client: Option<&natskv_client>,
@@ -205,6 +207,7 @@ pub extern "C" fn natskv_bucket_list(
 }
 
 /// `natskv_bucket_create` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_bucket_create_async(
     client: Option<&natskv_client>,
@@ -222,6 +225,7 @@ pub extern "C" fn natskv_bucket_create_async(
 }
 
 /// `natskv_bucket_create_json` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_bucket_create_json_async(
     client: Option<&natskv_client>,
@@ -240,6 +244,7 @@ pub extern "C" fn natskv_bucket_create_json_async(
 }
 
 /// `natskv_bucket_update` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_bucket_update_async(
     client: Option<&natskv_client>,
@@ -257,6 +262,7 @@ pub extern "C" fn natskv_bucket_update_async(
 }
 
 /// `natskv_bucket_create_or_update` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_bucket_create_or_update_async(
     client: Option<&natskv_client>,
@@ -274,6 +280,7 @@ pub extern "C" fn natskv_bucket_create_or_update_async(
 }
 
 /// `natskv_bucket_open` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_bucket_open_async(
     client: Option<&natskv_client>,
@@ -289,6 +296,7 @@ pub extern "C" fn natskv_bucket_open_async(
 }
 
 /// `natskv_bucket_delete` without waiting: the end comes in `reply->code`. See `natskv_get_async` for what all async forms share.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_bucket_delete_async(
     client: Option<&natskv_client>,
@@ -304,6 +312,7 @@ pub extern "C" fn natskv_bucket_delete_async(
 }
 
 /// `natskv_bucket_names` without waiting: the list comes in `reply->keys`. See `natskv_get_async` for what all async forms share.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_bucket_names_async(
     client: Option<&natskv_client>,
@@ -318,6 +327,7 @@ pub extern "C" fn natskv_bucket_names_async(
 }
 
 /// `natskv_bucket_list` without waiting: the list comes in `reply->statuses`. See `natskv_get_async` for what all async forms share.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_bucket_list_async(
     client: Option<&natskv_client>,

@@ -27,7 +27,7 @@ pub struct natskv_client {
 
 impl natskv_client {
     fn new(options: &natskv_options, hooks: Hooks, is_external: bool) -> Result<Self, Error> {
-        let engine = Arc::new(Engine::new(options.config()?, hooks, is_external)?);
+        let engine = Arc::new(Engine::new(options.config()?, options.trust()?, hooks, is_external)?);
         let mut client = Self { engine, quiet: None };
         if !is_external {
             let engine = Arc::clone(&client.engine);
@@ -153,7 +153,7 @@ pub extern "C" fn natskv_process(client: *const natskv_client, revents: i16) -> 
 }
 
 /// Calls back when requests can go out, or with the error that closed the client first. `timeout_ms` 0: the client's
-/// `request_timeout_ms`. See `natskv_get_async` for what all async forms share.
+/// `request_timeout_ms`. See `natskv_get_async` for what all async forms share. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_ready_async(
     client: Option<&natskv_client>,
@@ -195,7 +195,7 @@ pub extern "C" fn natskv_flush(
     })
 }
 
-/// `natskv_flush` without waiting; the round trip comes in `reply->round_trip_ns`. See `natskv_get_async`.
+/// `natskv_flush` without waiting; the round trip comes in `reply->round_trip_ns`. See `natskv_get_async`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_flush_async(
     client: Option<&natskv_client>,
@@ -210,7 +210,7 @@ pub extern "C" fn natskv_flush_async(
     })
 }
 
-/// Measures one round trip to the server, in nanoseconds. Otherwise as `natskv_flush`.
+/// Measures one round trip to the server, in nanoseconds. Otherwise as `natskv_flush`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_rtt_ns(
     client: Option<&natskv_client>,
@@ -268,6 +268,7 @@ pub extern "C" fn natskv_close(client: Option<&natskv_client>) -> natskv_code {
 /// Closes the client where that was not done, runs the callbacks that are left, and frees it. No other call may be using the
 /// client, and blocked calls through its bucket handles and watchers return NATSKV_CLOSED. Handles, watchers and entries are
 /// freed apart from it, before or after. Inside a callback it is fine; the rest is done after that callback. NULL is fine.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_client_free(client: *mut natskv_client) {
     let _: natskv_code = guard(None, || {

@@ -30,6 +30,7 @@ use crate::{
     net::{
         driver::Driver,
         poll::{Waker, Wants, poll},
+        trust::Trust,
     },
     options::Hooks,
     reply::natskv_callback,
@@ -183,11 +184,11 @@ thread_local! {
 }
 
 impl Engine {
-    pub(crate) fn new(config: Config, hooks: Hooks, is_external: bool) -> Result<Self, Error> {
+    pub(crate) fn new(config: Config, trust: Trust, hooks: Hooks, is_external: bool) -> Result<Self, Error> {
         let waker = || Waker::new().map_err(|e| Error::new(ErrorCode::Internal, format!("no descriptors left: {e}")));
         let quiet = if is_external { None } else { Some(Quiet { waker: waker()?, bell: Condvar::new() }) };
         let inner = Inner {
-            driver: Driver::new(config)?,
+            driver: Driver::new(config, trust)?,
             leader: Leader::Nobody,
             asleep_on: None,
             rounds: 0,
@@ -677,7 +678,7 @@ mod tests {
     #[test]
     fn a_panic_in_core_breaks_the_client_and_nothing_else() {
         let hooks = Hooks { on_status: None, on_notice: None, user: OwnedUser::new(ptr::null_mut(), None) };
-        let engine = Engine::new(Config::default(), hooks, true).expect("a default configuration");
+        let engine = Engine::new(Config::default(), Trust::default(), hooks, true).expect("a default configuration");
         let code = guard(None, || engine.tell(|_, _| panic!("a bug")));
         assert_eq!(code, natskv_code::NATSKV_INTERNAL);
         let error = engine.call(|core, now| core.flush(None, now)).expect_err("it is broken");

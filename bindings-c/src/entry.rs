@@ -39,50 +39,51 @@ pub enum natskv_operation {
     NATSKV_PURGE = 2,
 }
 
-/// The bucket's name. "" for NULL.
+/// The bucket's name. "" for NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_entry_bucket(entry: Option<&natskv_entry>) -> *const c_char {
     entry.map_or(c"".as_ptr(), |entry| entry.bucket.as_ptr())
 }
 
-/// The key. "" for NULL.
+/// The key. "" for NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_entry_key(entry: Option<&natskv_entry>) -> *const c_char {
     let Some(entry) = entry else { return c"".as_ptr() };
     guard_value(c"".as_ptr(), || entry.key.get_or_init(|| c_string(entry.entry.key())).as_ptr())
 }
 
-/// The value; length 0 for markers, for empty values, where only metadata was asked for, and for NULL.
+/// The value; length 0 for markers, for empty values, where only metadata was asked for, and for NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_entry_value(entry: Option<&natskv_entry>) -> natskv_slice {
     entry.map_or(natskv_slice::NONE, |entry| natskv_slice::of(entry.entry.value()))
 }
 
 /// Length of the value in bytes; also where only metadata was asked for (`meta_only`) and the value is not there. 0 for NULL.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_entry_length(entry: Option<&natskv_entry>) -> u64 {
     entry.map_or(0, |entry| entry.entry.length)
 }
 
-/// The revision, unique in the bucket and never 0. 0 for NULL.
+/// The revision, unique in the bucket and never 0. 0 for NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_entry_revision(entry: Option<&natskv_entry>) -> u64 {
     entry.map_or(0, |entry| entry.entry.revision)
 }
 
-/// When the server stored it, in nanoseconds since 1970 (UTC). 0 for NULL.
+/// When the server stored it, in nanoseconds since 1970 (UTC). 0 for NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_entry_created_ns(entry: Option<&natskv_entry>) -> i64 {
     entry.map_or(0, |entry| entry.entry.created_ns)
 }
 
-/// How many further entries matched when this one was delivered: 0 for the newest, and for every get.
+/// How many further entries matched when this one was delivered: 0 for the newest, and for every get. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_entry_delta(entry: Option<&natskv_entry>) -> u64 {
     entry.map_or(0, |entry| entry.entry.delta)
 }
 
-/// What this revision did: a value, a delete marker or a purge marker. NATSKV_PUT for NULL.
+/// What this revision did: a value, a delete marker or a purge marker. NATSKV_PUT for NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_entry_operation(entry: Option<&natskv_entry>) -> natskv_operation {
     match entry.map(|entry| entry.entry.operation) {
@@ -92,7 +93,7 @@ pub extern "C" fn natskv_entry_operation(entry: Option<&natskv_entry>) -> natskv
     }
 }
 
-/// The operation as the JSON form says it: "PUT", "DEL" or "PURGE"; "UNKNOWN" for other numbers. Lives for ever.
+/// The operation as the JSON form says it: "PUT", "DEL" or "PURGE"; "UNKNOWN" for other numbers. Lives for ever. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_operation_name(operation: i32) -> *const c_char {
     match operation {
@@ -103,7 +104,7 @@ pub extern "C" fn natskv_operation_name(operation: i32) -> *const c_char {
     }
 }
 
-/// The TTL that the entry was written with, as it stands in its header ("60", "1500ms"); no data where there is none.
+/// The TTL that the entry was written with, as it stands in its header ("60", "1500ms"); no data where there is none. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_entry_ttl(entry: Option<&natskv_entry>) -> natskv_slice {
     entry
@@ -113,19 +114,20 @@ pub extern "C" fn natskv_entry_ttl(entry: Option<&natskv_entry>) -> natskv_slice
 }
 
 /// Why the server itself put this marker: "MaxAge", "Purge" or "Remove" (server 2.11+); no data for all other entries.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_entry_marker_reason(entry: Option<&natskv_entry>) -> natskv_slice {
     entry.and_then(|entry| entry.entry.marker_reason()).map_or(natskv_slice::NONE, natskv_slice::of)
 }
 
-/// How many headers the entry carries.
+/// How many headers the entry carries. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_entry_header_count(entry: Option<&natskv_entry>) -> usize {
     guard_value(0, || entry.map_or(0, |entry| entry.entry.headers().count()))
 }
 
 /// Name and value of the header at `index`, in the order they were stored. False, outputs untouched, beyond the last one.
-/// `name` and `value` may be NULL.
+/// `name` and `value` may be NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_entry_header_at(
     entry: Option<&natskv_entry>,
@@ -145,7 +147,7 @@ pub extern "C" fn natskv_entry_header_at(
     })
 }
 
-/// The value of the last header with exactly this name; no data where there is none.
+/// The value of the last header with exactly this name; no data where there is none. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_entry_header(entry: Option<&natskv_entry>, name: *const c_char) -> natskv_slice {
     guard_value(natskv_slice::NONE, || {
@@ -156,6 +158,7 @@ pub extern "C" fn natskv_entry_header(entry: Option<&natskv_entry>, name: *const
 }
 
 /// Frees an entry that a function or a reply handed over to you; not those of lists and of `on_item`. NULL is fine.
+/// Any thread, while no other call uses it.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_entry_free(entry: Option<Box<natskv_entry>>) {
     drop(entry);
@@ -173,19 +176,19 @@ impl natskv_entries {
     }
 }
 
-/// How many entries. 0 for NULL.
+/// How many entries. 0 for NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_entries_count(entries: Option<&natskv_entries>) -> usize {
     entries.map_or(0, |entries| entries.entries.len())
 }
 
-/// The entry at `index`, which the list owns; NULL beyond the last one. It lives until `natskv_entries_free`.
+/// The entry at `index`, which the list owns; NULL beyond the last one. It lives until `natskv_entries_free`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_entries_at(entries: Option<&natskv_entries>, index: usize) -> *const natskv_entry {
     entries.and_then(|entries| entries.entries.get(index)).map_or(ptr::null(), ptr::from_ref)
 }
 
-/// Frees the list and its entries. NULL is fine.
+/// Frees the list and its entries. NULL is fine. Any thread, while no other call uses it.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_entries_free(entries: Option<Box<natskv_entries>>) {
     drop(entries);
@@ -212,20 +215,20 @@ impl natskv_keys_list {
     }
 }
 
-/// How many names. 0 for NULL.
+/// How many names. 0 for NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_keys_list_count(list: Option<&natskv_keys_list>) -> usize {
     list.map_or(0, |list| list.starts.len())
 }
 
-/// The name at `index`, which the list owns; NULL beyond the last one. It lives until `natskv_keys_list_free`.
+/// The name at `index`, which the list owns; NULL beyond the last one. It lives until `natskv_keys_list_free`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_keys_list_at(list: Option<&natskv_keys_list>, index: usize) -> *const c_char {
     let start = list.and_then(|list| Some(&list.text[*list.starts.get(index)?..]));
     start.map_or(ptr::null(), |text| text.as_ptr().cast())
 }
 
-/// Frees the list and its strings. NULL is fine.
+/// Frees the list and its strings. NULL is fine. Any thread, while no other call uses it.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_keys_list_free(list: Option<Box<natskv_keys_list>>) {
     drop(list);

@@ -405,7 +405,7 @@ pub(crate) fn c_string(text: impl Into<Vec<u8>>) -> CString {
     CString::new(bytes).unwrap_or_default()
 }
 
-/// Frees a string that natskv handed out (`natskv_execute`, a reply's `json`). NULL is fine.
+/// Frees a string that natskv handed out (`natskv_execute`, a reply's `json`). NULL is fine. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_string_free(string: *mut c_char) {
     free_string(string);

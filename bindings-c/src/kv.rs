@@ -87,7 +87,7 @@ pub extern "C" fn natskv_kv_set_timeout_ms(kv: Option<&natskv_kv>, timeout_ms: i
     })
 }
 
-/// Frees the handle; the bucket stays. No other call may be using it. NULL is fine.
+/// Frees the handle; the bucket stays. No other call may be using it. NULL is fine. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_kv_free(kv: Option<Box<natskv_kv>>) {
     let _: natskv_code = guard(None, || {
@@ -115,7 +115,7 @@ pub extern "C" fn natskv_get(
 }
 
 /// The value that `key` had at `revision`, as far as history keeps it. NATSKV_KEY_NOT_FOUND where that revision is gone, is a
-/// marker, or belongs to another key; NATSKV_INVALID_ARGUMENT for revision 0. Otherwise as `natskv_get`.
+/// marker, or belongs to another key; NATSKV_INVALID_ARGUMENT for revision 0. Otherwise as `natskv_get`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_get_revision(
     kv: Option<&natskv_kv>,
@@ -131,7 +131,7 @@ pub extern "C" fn natskv_get_revision(
 }
 
 /// The newest entry of `key`, also when it is a delete or purge marker. NATSKV_KEY_NOT_FOUND where there is nothing at all.
-/// Otherwise as `natskv_get`.
+/// Otherwise as `natskv_get`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_get_entry(
     kv: Option<&natskv_kv>,
@@ -166,7 +166,7 @@ pub extern "C" fn natskv_put(
     })
 }
 
-/// `natskv_put` of a NUL-terminated string, without its NUL.
+/// `natskv_put` of a NUL-terminated string, without its NUL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_put_string(
     kv: Option<&natskv_kv>,
@@ -185,6 +185,7 @@ pub extern "C" fn natskv_put_string(
 /// lives, in milliseconds, at least 1000, in buckets with `limit_marker_ttl_ms`; 0: for ever.
 ///
 /// NATSKV_KEY_EXISTS when it has one; NATSKV_UNSUPPORTED for a TTL that the bucket does not allow. Otherwise as `natskv_put`.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_create(
     kv: Option<&natskv_kv>,
@@ -204,7 +205,7 @@ pub extern "C" fn natskv_create(
 
 /// Writes only if the newest revision of `key` is `expected`, else NATSKV_WRONG_REVISION, whose `natskv_error.revision` is the
 /// actual one where the server told it. NATSKV_INVALID_ARGUMENT for 0: that is what `natskv_create` is for. Otherwise as
-/// `natskv_put`.
+/// `natskv_put`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_update(
     kv: Option<&natskv_kv>,
@@ -225,7 +226,7 @@ pub extern "C" fn natskv_update(
 /// `revision`, which may be NULL, gets the marker's revision.
 ///
 /// NATSKV_WRONG_REVISION where `options->expected_revision` is not the newest; NATSKV_INVALID_ARGUMENT for a TTL, which only
-/// purge takes. Otherwise as `natskv_put`.
+/// purge takes. Otherwise as `natskv_put`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_delete(
     kv: Option<&natskv_kv>,
@@ -243,7 +244,7 @@ pub extern "C" fn natskv_delete(
 }
 
 /// Puts a purge marker and removes all earlier revisions. A key that never existed is fine. `options` may be NULL; its `ttl_ms`
-/// is how long the marker stays. Otherwise as `natskv_delete`.
+/// is how long the marker stays. Otherwise as `natskv_delete`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_purge(
     kv: Option<&natskv_kv>,
@@ -262,7 +263,7 @@ pub extern "C" fn natskv_purge(
 /// The live keys that match any of `n` filters, each once, in the order of their newest revision; none (`filters` NULL, `n` 0):
 /// all keys. An empty list is a success. Free the list with `natskv_keys_list_free`.
 ///
-/// NATSKV_INVALID_KEY for a filter; NATSKV_TIMEOUT after so much silence; otherwise as `natskv_get`.
+/// NATSKV_INVALID_KEY for a filter; NATSKV_TIMEOUT after so much silence; otherwise as `natskv_get`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_keys(
     kv: Option<&natskv_kv>,
@@ -281,7 +282,7 @@ pub extern "C" fn natskv_keys(
 }
 
 /// All revisions of `key` that the bucket keeps, oldest first, markers included. NATSKV_KEY_NOT_FOUND where there is none.
-/// Free the list with `natskv_entries_free`. Otherwise as `natskv_keys`.
+/// Free the list with `natskv_entries_free`. Otherwise as `natskv_keys`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_history(
     kv: Option<&natskv_kv>,
@@ -298,7 +299,7 @@ pub extern "C" fn natskv_history(
     })
 }
 
-/// What the bucket is and holds now. Free it with `natskv_status_free`. NATSKV_BUCKET_NOT_FOUND when it is gone.
+/// What the bucket is and holds now. Free it with `natskv_status_free`. NATSKV_BUCKET_NOT_FOUND when it is gone. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_status(
     kv: Option<&natskv_kv>,
@@ -326,7 +327,7 @@ pub(crate) fn older_than(older_than_ms: i64) -> Result<Duration, Error> {
 }
 
 /// Removes delete and purge markers older than `older_than_ms` milliseconds with all that is under them, never anything newer.
-/// 0: all markers; -1: 30 minutes. `purged`, which may be NULL, gets how many markers were removed.
+/// 0: all markers; -1: 30 minutes. `purged`, which may be NULL, gets how many markers were removed. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_purge_deletes(
     kv: Option<&natskv_kv>,

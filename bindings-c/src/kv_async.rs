@@ -63,7 +63,7 @@ pub extern "C" fn natskv_get_async(
     })
 }
 
-/// `natskv_get_revision` without waiting: the entry comes in `reply->entry`.
+/// `natskv_get_revision` without waiting: the entry comes in `reply->entry`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_get_revision_async(
     kv: Option<&natskv_kv>,
@@ -79,7 +79,7 @@ pub extern "C" fn natskv_get_revision_async(
     })
 }
 
-/// `natskv_get_entry` without waiting: the entry comes in `reply->entry`.
+/// `natskv_get_entry` without waiting: the entry comes in `reply->entry`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_get_entry_async(
     kv: Option<&natskv_kv>,
@@ -94,7 +94,7 @@ pub extern "C" fn natskv_get_entry_async(
     })
 }
 
-/// `natskv_put` without waiting: the revision comes in `reply->revision`. The value is copied.
+/// `natskv_put` without waiting: the revision comes in `reply->revision`. The value is copied. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_put_async(
     kv: Option<&natskv_kv>,
@@ -111,7 +111,7 @@ pub extern "C" fn natskv_put_async(
     })
 }
 
-/// `natskv_put_string` without waiting: the revision comes in `reply->revision`.
+/// `natskv_put_string` without waiting: the revision comes in `reply->revision`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_put_string_async(
     kv: Option<&natskv_kv>,
@@ -127,7 +127,7 @@ pub extern "C" fn natskv_put_string_async(
     })
 }
 
-/// `natskv_create` without waiting: the revision comes in `reply->revision`. The value is copied.
+/// `natskv_create` without waiting: the revision comes in `reply->revision`. The value is copied. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_create_async(
     kv: Option<&natskv_kv>,
@@ -146,7 +146,7 @@ pub extern "C" fn natskv_create_async(
     })
 }
 
-/// `natskv_update` without waiting: the revision comes in `reply->revision`. The value is copied.
+/// `natskv_update` without waiting: the revision comes in `reply->revision`. The value is copied. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_update_async(
     kv: Option<&natskv_kv>,
@@ -164,7 +164,7 @@ pub extern "C" fn natskv_update_async(
     })
 }
 
-/// `natskv_delete` without waiting: the marker's revision comes in `reply->revision`.
+/// `natskv_delete` without waiting: the marker's revision comes in `reply->revision`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_delete_async(
     kv: Option<&natskv_kv>,
@@ -182,7 +182,7 @@ pub extern "C" fn natskv_delete_async(
     })
 }
 
-/// `natskv_purge` without waiting: the marker's revision comes in `reply->revision`.
+/// `natskv_purge` without waiting: the marker's revision comes in `reply->revision`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_purge_async(
     kv: Option<&natskv_kv>,
@@ -199,7 +199,7 @@ pub extern "C" fn natskv_purge_async(
     })
 }
 
-/// `natskv_keys` without waiting: the list comes in `reply->keys`.
+/// `natskv_keys` without waiting: the list comes in `reply->keys`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_keys_async(
     kv: Option<&natskv_kv>,
@@ -215,7 +215,7 @@ pub extern "C" fn natskv_keys_async(
     })
 }
 
-/// `natskv_history` without waiting: the list comes in `reply->entries`.
+/// `natskv_history` without waiting: the list comes in `reply->entries`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_history_async(
     kv: Option<&natskv_kv>,
@@ -230,7 +230,7 @@ pub extern "C" fn natskv_history_async(
     })
 }
 
-/// `natskv_status` without waiting: the status comes in `reply->status`.
+/// `natskv_status` without waiting: the status comes in `reply->status`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_status_async(
     kv: Option<&natskv_kv>,
@@ -244,7 +244,7 @@ pub extern "C" fn natskv_status_async(
     })
 }
 
-/// `natskv_purge_deletes` without waiting: the number comes in `reply->count`.
+/// `natskv_purge_deletes` without waiting: the number comes in `reply->count`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_purge_deletes_async(
     kv: Option<&natskv_kv>,
@@ -259,7 +259,7 @@ pub extern "C" fn natskv_purge_deletes_async(
     })
 }
 
-/// `natskv_execute` without waiting: the reply comes in `reply->json`.
+/// `natskv_execute` without waiting: the reply comes in `reply->json`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_execute_async(
     kv: Option<&natskv_kv>,

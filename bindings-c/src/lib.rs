@@ -26,4 +26,18 @@ mod net;
 pub mod options;
 pub mod reply;
 pub mod status;
+mod tls_options;
 pub mod watch;
+
+/// C hands these from thread to thread and uses them from several at once: every function of theirs says "Any thread".
+const _: () = {
+    const fn is_shared<T: Send + Sync>() {}
+    is_shared::<client::natskv_client>();
+    is_shared::<kv::natskv_kv>();
+    is_shared::<watch::natskv_watcher>();
+    is_shared::<entry::natskv_entry>();
+    is_shared::<entry::natskv_entries>();
+    is_shared::<entry::natskv_keys_list>();
+    is_shared::<status::natskv_bucket_status>();
+    is_shared::<status::natskv_status_list>();
+};

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use natskv_core::{Config, Error, ErrorCode, Notice, State, WatchOptions};
+use natskv_core::{Config, Credentials, Error, ErrorCode, Notice, Secret, State, WatchOptions};
 
 use crate::{
     entry::natskv_entry,
@@ -96,8 +96,8 @@ pub struct natskv_options {
     /// Set by `natskv_options_init`.
     pub struct_size: usize,
     /// Where to connect: one URL such as "nats://127.0.0.1:4222", or several separated by commas. `user:password@` or `token@`
-    /// in a URL win over the fields below. NULL: `servers`; if that is empty too, "nats://127.0.0.1:4222". This build has no
-    /// TLS and no WebSocket transport: ws:// and wss:// are NATSKV_UNSUPPORTED, tls:// is NATSKV_TLS.
+    /// in a URL win over the fields below. tls:// is nats:// with `tls`. NULL: `servers`; if that is empty too,
+    /// "nats://127.0.0.1:4222". This build has no WebSocket transport: ws:// and wss:// are NATSKV_UNSUPPORTED.
     pub url: *const c_char,
     /// More URLs, `server_count` of them.
     pub servers: *const *const c_char,
@@ -111,10 +111,34 @@ pub struct natskv_options {
     pub password: *const c_char,
     /// Token, instead of user name and password. NULL: none.
     pub token: *const c_char,
-    /// TLS must be used even where the server does not ask for it. Default: false. This build answers NATSKV_TLS.
+    /// TLS must be used: where the server does not offer it, connecting fails with NATSKV_TLS. Where the server requires it, it is
+    /// used anyhow. Naming an authority, a certificate or a host name below sets it too. Default: false.
     pub tls: natskv_flag,
-    /// TLS before the server's first line (`handshake_first`). Default: false. This build answers NATSKV_TLS.
+    /// TLS before the server's first line, for servers with `handshake_first`. Default: false.
     pub tls_first: natskv_flag,
+    /// The name or address that the server's certificate must carry. NULL: the host of the URL; for an address learnt from a
+    /// server, the host of the URL that led there.
+    pub tls_hostname: *const c_char,
+    /// Authorities to trust instead of the system's, one of which must have signed the server's certificate: a file of PEM
+    /// certificates. The files of these options are read by `natskv_connect`, which answers NATSKV_INVALID_ARGUMENT where one is
+    /// unusable, and anew for each connection, so renewed ones are taken up. NULL: `tls_ca_pem`; if that is NULL too, the
+    /// authorities of the system, or those that the environment's SSL_CERT_FILE and SSL_CERT_DIR name.
+    pub tls_ca_file: *const c_char,
+    /// The PEM text itself in place of `tls_ca_file`.
+    pub tls_ca_pem: *const c_char,
+    /// Our own certificate, for servers that ask for one (`verify`): a PEM file, with the certificates between it and its authority
+    /// behind it. NULL: `tls_cert_pem`, or none.
+    pub tls_cert_file: *const c_char,
+    /// The PEM text itself in place of `tls_cert_file`.
+    pub tls_cert_pem: *const c_char,
+    /// The private key of our certificate, not encrypted: a PEM file (PKCS#8, PKCS#1 or SEC1). NULL: `tls_key_pem`; if that is NULL
+    /// too, the key stands beside the certificate.
+    pub tls_key_file: *const c_char,
+    /// The PEM text itself in place of `tls_key_file`.
+    pub tls_key_pem: *const c_char,
+    /// Any certificate is accepted, an expired or forged one too: whoever is on the way can then read and change everything,
+    /// passwords included. For tests only. Default: false.
+    pub tls_danger_accept_any_certificate: natskv_flag,
     /// How long one server may take from dialling to being ready. Default: 5000.
     pub connect_timeout_ms: i64,
     /// How long an operation may take where neither the call nor the bucket handle says. Default: 5000.
@@ -185,6 +209,14 @@ unsafe impl Options for natskv_options {
             token: std::ptr::null(),
             tls: config.tls.into(),
             tls_first: config.tls_first.into(),
+            tls_hostname: std::ptr::null(),
+            tls_ca_file: std::ptr::null(),
+            tls_ca_pem: std::ptr::null(),
+            tls_cert_file: std::ptr::null(),
+            tls_cert_pem: std::ptr::null(),
+            tls_key_file: std::ptr::null(),
+            tls_key_pem: std::ptr::null(),
+            tls_danger_accept_any_certificate: false.into(),
             connect_timeout_ms: to_millis(config.connect_timeout),
             request_timeout_ms: to_millis(config.request_timeout),
             ping_interval_ms: to_millis(config.ping_interval),
@@ -240,10 +272,13 @@ impl natskv_options {
         Ok(Config {
             servers: self.server_list()?.unwrap_or(default.servers),
             name: optional_string("name", self.name)?,
-            user: optional_string("user_name", self.user_name)?,
-            password: optional_string("password", self.password)?,
-            token: optional_string("token", self.token)?,
-            tls: self.tls.is_set(),
+            credentials: Credentials {
+                user: optional_string("user_name", self.user_name)?,
+                password: optional_string("password", self.password)?.map(Secret::from),
+                token: optional_string("token", self.token)?.map(Secret::from),
+                ..Credentials::default()
+            },
+            tls: self.tls.is_set() || self.speaks_of_tls(),
             tls_first: self.tls_first.is_set(),
             lang: "c",
             connect_timeout: millis("connect_timeout_ms", self.connect_timeout_ms)?.unwrap_or(default.connect_timeout),

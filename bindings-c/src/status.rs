@@ -39,67 +39,67 @@ impl natskv_bucket_status {
     }
 }
 
-/// The bucket's name. "" for NULL.
+/// The bucket's name. "" for NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_status_bucket(status: Option<&natskv_bucket_status>) -> *const c_char {
     status.map_or(c"".as_ptr(), |status| status.bucket.as_ptr())
 }
 
-/// The description; "" where there is none.
+/// The description; "" where there is none. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_status_description(status: Option<&natskv_bucket_status>) -> *const c_char {
     status.map_or(c"".as_ptr(), |status| status.description.as_ptr())
 }
 
-/// Messages stored: all revisions of all keys, markers included.
+/// Messages stored: all revisions of all keys, markers included. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_status_values(status: Option<&natskv_bucket_status>) -> u64 {
     status.map_or(0, |status| status.status.values)
 }
 
-/// Revisions kept per key.
+/// Revisions kept per key. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_status_history(status: Option<&natskv_bucket_status>) -> i64 {
     status.map_or(0, |status| status.status.history)
 }
 
-/// Age at which revisions expire, in milliseconds; 0: never.
+/// Age at which revisions expire, in milliseconds; 0: never. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_status_ttl_ms(status: Option<&natskv_bucket_status>) -> i64 {
     status.map_or(0, |status| to_millis(status.status.ttl))
 }
 
-/// How long the markers of expired keys live, in milliseconds; 0: there are no such markers.
+/// How long the markers of expired keys live, in milliseconds; 0: there are no such markers. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_status_limit_marker_ttl_ms(status: Option<&natskv_bucket_status>) -> i64 {
     status.map_or(0, |status| to_millis(status.status.limit_marker_ttl))
 }
 
-/// Bytes stored.
+/// Bytes stored. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_status_bytes(status: Option<&natskv_bucket_status>) -> u64 {
     status.map_or(0, |status| status.status.bytes)
 }
 
-/// Largest size of the whole bucket in bytes; -1: no limit.
+/// Largest size of the whole bucket in bytes; -1: no limit. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_status_max_bytes(status: Option<&natskv_bucket_status>) -> i64 {
     status.and_then(|status| status.status.config.max_bytes).unwrap_or(-1)
 }
 
-/// Largest message in bytes; -1: no limit.
+/// Largest message in bytes; -1: no limit. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_status_max_value_size(status: Option<&natskv_bucket_status>) -> i32 {
     status.and_then(|status| status.status.config.max_value_size).unwrap_or(-1)
 }
 
-/// Copies in a cluster.
+/// Copies in a cluster. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_status_replicas(status: Option<&natskv_bucket_status>) -> i32 {
     status.map_or(0, |status| status.status.config.replicas.unwrap_or(1).into())
 }
 
-/// Where the bucket is kept; NATSKV_STORAGE_DEFAULT for NULL.
+/// Where the bucket is kept; NATSKV_STORAGE_DEFAULT for NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_status_storage(status: Option<&natskv_bucket_status>) -> natskv_storage {
     match status.map(|status| status.status.config.storage) {
@@ -109,20 +109,20 @@ pub extern "C" fn natskv_status_storage(status: Option<&natskv_bucket_status>) -
     }
 }
 
-/// Whether the bucket is compressed on disk.
+/// Whether the bucket is compressed on disk. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_status_compressed(status: Option<&natskv_bucket_status>) -> bool {
     status.is_some_and(|status| status.status.config.compression == Some(true))
 }
 
-/// How many pairs of metadata the bucket has, the server's own (`_nats.…`) included.
+/// How many pairs of metadata the bucket has, the server's own (`_nats.…`) included. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_status_metadata_count(status: Option<&natskv_bucket_status>) -> usize {
     status.map_or(0, |status| status.metadata.len())
 }
 
 /// Name and value of the pair of metadata at `index`, sorted by name. False, outputs untouched, beyond the last one. `name`
-/// and `value` may be NULL.
+/// and `value` may be NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_status_metadata_at(
     status: Option<&natskv_bucket_status>,
@@ -141,19 +141,20 @@ pub extern "C" fn natskv_status_metadata_at(
 }
 
 /// Everything as JSON: `{bucket, values, history, ttl, bytes, backing_store, compressed, limit_marker_ttl, metadata, replicas,
-/// storage, config, stream_info}`, durations in integer nanoseconds. "" for NULL.
+/// storage, config, stream_info}`, durations in integer nanoseconds. "" for NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_status_json(status: Option<&natskv_bucket_status>) -> *const c_char {
     status.map_or(c"".as_ptr(), |status| status.json.as_ptr())
 }
 
-/// The server's whole answer to STREAM.INFO, as JSON. "" for NULL.
+/// The server's whole answer to STREAM.INFO, as JSON. "" for NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_status_stream_info_json(status: Option<&natskv_bucket_status>) -> *const c_char {
     status.map_or(c"".as_ptr(), |status| status.stream_info.as_ptr())
 }
 
 /// Frees a status that a function or a reply handed over to you; not those of lists. NULL is fine.
+/// Any thread, while no other call uses it.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_status_free(status: Option<Box<natskv_bucket_status>>) {
     drop(status);
@@ -171,13 +172,13 @@ impl natskv_status_list {
     }
 }
 
-/// How many statuses. 0 for NULL.
+/// How many statuses. 0 for NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_status_list_count(list: Option<&natskv_status_list>) -> usize {
     list.map_or(0, |list| list.statuses.len())
 }
 
-/// The status at `index`, which the list owns; NULL beyond the last one. It lives until `natskv_status_list_free`.
+/// The status at `index`, which the list owns; NULL beyond the last one. It lives until `natskv_status_list_free`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_status_list_at(
     list: Option<&natskv_status_list>,
@@ -186,7 +187,7 @@ pub extern "C" fn natskv_status_list_at(
     list.and_then(|list| list.statuses.get(index)).map_or(ptr::null(), ptr::from_ref)
 }
 
-/// Frees the list and its statuses. NULL is fine.
+/// Frees the list and its statuses. NULL is fine. Any thread, while no other call uses it.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_status_list_free(list: Option<Box<natskv_status_list>>) {
     drop(list);

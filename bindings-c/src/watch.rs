@@ -88,6 +88,7 @@ pub extern "C" fn natskv_watch(
 }
 
 /// `natskv_watch` without waiting: `callback` gets the watcher in `reply->watcher`. With `on_item`, items may come before that.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_watch_async(
     kv: Option<&natskv_kv>,
@@ -158,6 +159,7 @@ pub extern "C" fn natskv_watcher_stop(watcher: Option<&natskv_watcher>) -> natsk
 }
 
 /// Stops the watch and frees the watcher; no other call may be using it. Inside its own `on_item` it is fine. NULL is fine.
+/// Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_watcher_free(watcher: Option<Box<natskv_watcher>>) {
     let _: natskv_code = guard(None, || {

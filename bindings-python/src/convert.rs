@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use natskv_core::{
-    Action, Config, Entry, HandleOptions, KeyPolicy, Lost, Notice, OnDrift, Outcome, Scheme, State, TlsMode,
+    Action, Config, Entry, HandleOptions, KeyPolicy, Lost, Notice, OnDrift, Outcome, Reason, Scheme, State, TlsMode,
 };
 use pyo3::{
     IntoPyObjectExt,
@@ -170,9 +170,9 @@ fn set_option(config: &mut Config, name: &str, value: &Bound<'_, PyAny>) -> PyRe
     match name {
         "servers" => config.servers = value.extract()?,
         "name" => config.name = value.extract()?,
-        "user" => config.user = value.extract()?,
-        "password" => config.password = value.extract()?,
-        "token" => config.token = value.extract()?,
+        "user" => config.credentials.user = value.extract()?,
+        "password" => config.credentials.password = Some(value.extract::<String>()?.into()),
+        "token" => config.credentials.token = Some(value.extract::<String>()?.into()),
         "tls" => config.tls = value.extract()?,
         "tls_first" => config.tls_first = value.extract()?,
         "connect_timeout" => set_time(&mut config.connect_timeout, value)?,
@@ -285,12 +285,24 @@ fn written(
 /// An action as a tuple that Python takes apart with `match`.
 pub(crate) fn action(py: Python<'_>, action: Action) -> PyResult<Bound<'_, PyTuple>> {
     match action {
+        Action::Credentials { conn, reason } => ("credentials", conn.0, reason_name(reason)).into_pyobject(py),
+        Action::Sign { conn, nonce, .. } => ("sign", conn.0, nonce).into_pyobject(py),
         Action::Connect { conn, server, tls } => {
             let is_web = matches!(server.scheme, Scheme::Ws | Scheme::Wss);
             ("connect", conn.0, server.host, server.port, tls == TlsMode::First, is_web).into_pyobject(py)
         }
         Action::StartTls { conn, server_name } => ("start_tls", conn.0, server_name).into_pyobject(py),
         Action::Disconnect { conn } => ("disconnect", conn.0).into_pyobject(py),
+    }
+}
+
+/// Why credentials are asked for.
+const fn reason_name(reason: Reason) -> &'static str {
+    match reason {
+        Reason::First => "first",
+        Reason::Reconnect => "reconnect",
+        Reason::Refused => "refused",
+        Reason::Expired => "expired",
     }
 }
 

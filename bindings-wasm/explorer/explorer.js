@@ -31,10 +31,8 @@ try {
 }
 
 async function explore() {
-  const nc = await connect({ servers: server, name: "natskv explorer", waitOnFirstConnect: true, onWarning: console.warn });
+  const nc = await connect({ servers: server, name: "natskv explorer", waitOnFirstConnect: true, onWarning: console.warn, onStatus });
   const kv = await new Kvm(nc).create(bucket);
-  show("connected");
-  follow(nc);
   offer(kv);
   const forget = () => {
     rows.clear();
@@ -50,15 +48,13 @@ async function explore() {
 }
 
 /** Shows each change of the connection. */
-async function follow(nc) {
-  const names = { disconnect: "disconnected", reconnecting: "reconnecting", reconnect: "connected", close: "closed" };
-  for await (const { type, error } of nc.status()) {
-    if (names[type]) {
-      show(names[type]);
-    }
-    if (error) {
-      console.warn(error.message);
-    }
+function onStatus({ type, error }) {
+  const names = { connect: "connected", disconnect: "disconnected", reconnect: "connected", close: "closed" };
+  if (type !== "error" && type !== "ldm") {
+    show(names[type] ?? type);
+  }
+  if (error) {
+    console.warn(error.message);
   }
 }
 

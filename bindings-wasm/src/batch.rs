@@ -171,6 +171,8 @@ impl Batch {
                 self.text(&server.host);
                 self.text(&server.path);
             }
+            // No option of `connect` sets `asks_credentials`, a seed or `signs`.
+            Action::Credentials { .. } | Action::Sign { .. } => {}
             Action::StartTls { conn, server_name } => {
                 self.numbers.extend([tag::START_TLS, conn.0 as f64]);
                 self.text(server_name);

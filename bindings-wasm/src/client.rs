@@ -57,6 +57,14 @@ impl Engine {
         self.client.close(at(now));
     }
 
+    pub fn sleep(&mut self, now: f64) {
+        self.client.sleep(at(now));
+    }
+
+    pub fn wake(&mut self, now: f64) {
+        self.client.wake(at(now));
+    }
+
     // ── buckets
 
     pub fn bind(&mut self, bucket: &str) -> Started {
@@ -223,9 +231,14 @@ impl Engine {
         self.client.receive(ConnId(conn as u64), bytes, at(now));
     }
 
-    /// `why` is one of "refused", "unreachable", "eof" and "reset", or free text for the message.
-    pub fn transport_closed(&mut self, conn: f64, why: &str, now: f64) {
+    pub fn transport_secured(&mut self, conn: f64, now: f64) {
+        self.client.transport_secured(ConnId(conn as u64), at(now));
+    }
+
+    /// `why` is one of "refused", "unreachable", "eof" and "reset", or free text for the message; `is_tls`: TLS failed.
+    pub fn transport_closed(&mut self, conn: f64, why: &str, is_tls: bool, now: f64) {
         let why = match why {
+            text if is_tls => Lost::Tls(text.into()),
             "refused" => Lost::Refused,
             "unreachable" => Lost::Unreachable,
             "eof" => Lost::Eof,

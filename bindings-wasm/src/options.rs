@@ -5,7 +5,7 @@
 
 use core::time::Duration;
 
-use natskv_core::{Config, Error, ErrorCode};
+use natskv_core::{Config, Error, ErrorCode, Secret};
 use serde_json::{Map, Value};
 
 pub(crate) fn parse(json: &str) -> Result<Config, Error> {
@@ -18,9 +18,9 @@ pub(crate) fn parse(json: &str) -> Result<Config, Error> {
         config.servers = servers.iter().filter_map(Value::as_str).map(String::from).collect();
     }
     config.name = given.text("name");
-    config.user = given.text("user");
-    config.password = given.text("pass");
-    config.token = given.text("token");
+    config.credentials.user = given.text("user");
+    config.credentials.password = given.text("pass").map(Secret::from);
+    config.credentials.token = given.text("token").map(Secret::from);
     config.domain = given.text("domain");
     config.api_prefix = given.text("apiPrefix");
     if let Some(prefix) = given.text("inboxPrefix") {
@@ -41,6 +41,8 @@ pub(crate) fn parse(json: &str) -> Result<Config, Error> {
     if let Some(limit) = given.number("watchLimit") {
         config.watch_limit = limit as usize;
     }
+    config.tls = given.flag("tls", false);
+    config.tls_first = given.flag("tlsFirst", false);
     config.retry_writes = given.flag("retryWrites", false);
     config.reconnect = given.flag("reconnect", true);
     config.retry_first_connect = given.flag("waitOnFirstConnect", false);

@@ -13,9 +13,10 @@ import { millis, safe } from "./check.js";
 import { Entry } from "./entry.js";
 import { caught, failure, KvError } from "./errors.js";
 import { type Items, Newest } from "./iterator.js";
+import type { Living } from "./lifecycle.js";
 import { engineOptions } from "./options.js";
 import type { Address, Platform, Transport } from "./transport/transport.js";
-import type { CallOptions, ConnectionOptions, NatsConnection, ServerInfo, Stats, Status } from "./types.js";
+import type { CallOptions, ConnectionOptions, NatsConnection, ServerInfo, Stats, Status, TlsOptions } from "./types.js";
 
 /** Starts something in the engine and gives its id. `timeout` and `now` are the last two arguments of every command. */
 export type Start = (engine: Engine, timeout: number | undefined, now: number) => number;
@@ -66,13 +67,15 @@ const RETRY_MS = 10;
 /** `setTimeout` takes no more; an early wake-up is harmless. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const STATUS_LIMIT = 1000;
+/** A timer that is later than this missed something: the machine slept, or the page did not run. */
+const LATE_MS = 5000;
 
 /** The `connect` of a platform. */
 export function connector(platform: Platform): (options?: ConnectionOptions) => Promise<NatsConnection> {
   return async (options = {}) => {
     options.signal?.throwIfAborted();
     const { json, patience } = await engineOptions(options, platform);
-    const nc = new Connection(platform, await platform.load(), json, options.onWarning);
+    const nc = new Connection(platform, await platform.load(), json, options);
     try {
       await nc.call("", { timeout: patience, ...(options.signal && { signal: options.signal }) }, undefined, (engine, timeout, now) =>
         engine.ready(timeout, now),
@@ -85,11 +88,14 @@ export function connector(platform: Platform): (options?: ConnectionOptions) => 
   };
 }
 
-export class Connection implements NatsConnection {
+export class Connection implements NatsConnection, Living {
   readonly #platform: Platform;
   readonly #engine: Engine;
   readonly #batch: Batch;
+  readonly #tls: TlsOptions | undefined;
   readonly #warn: ((message: string) => void) | undefined;
+  readonly #hear: ((status: Status) => void) | undefined;
+  readonly #unfollow: () => void;
   readonly #ops = new Map<number, Op>();
   readonly #watches = new Map<number, Watching>();
   readonly #listeners = new Set<Newest<Status>>();
@@ -107,18 +113,21 @@ export class Connection implements NatsConnection {
   /** A bug of ours that ended the engine. */
   #broken: KvError | undefined;
 
-  constructor(platform: Platform, memory: WebAssembly.Memory, options: string, warn: ((message: string) => void) | undefined) {
+  constructor(platform: Platform, memory: WebAssembly.Memory, json: string, options: ConnectionOptions) {
     this.#platform = platform;
-    this.#warn = warn;
+    this.#tls = options.tls ?? undefined;
+    this.#warn = options.onWarning;
+    this.#hear = options.onStatus;
     this.#closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
     try {
-      this.#engine = new Engine(options, crypto.getRandomValues(new Uint8Array(32)), performance.now());
+      this.#engine = new Engine(json, crypto.getRandomValues(new Uint8Array(32)), performance.now());
     } catch (thrown) {
       throw caught(thrown);
     }
     this.#batch = new Batch(memory);
+    this.#unfollow = platform.follow(this);
     this.#pump();
   }
 
@@ -239,6 +248,16 @@ export class Connection implements NatsConnection {
     }
   }
 
+  // ── what the platform calls
+
+  sleep(): void {
+    this.#enter(() => this.#engine.sleep(performance.now()));
+  }
+
+  wake(): void {
+    this.#enter(() => this.#engine.wake(performance.now()));
+  }
+
   // ── the engine's side
 
   #start(start: Start, options: CallOptions | undefined, fallback: number | undefined): number {
@@ -316,13 +335,12 @@ export class Connection implements NatsConnection {
       case Tag.Connect: {
         const scheme = SCHEMES[batch.number()]!;
         const port = batch.number();
-        batch.number(); // TLS first: only of meaning where this side does the TLS
-        return this.#dial(id, { scheme, port, host: batch.text(), path: batch.text() });
+        const isTlsFirst = batch.number() === 1;
+        return this.#dial(id, { scheme, port, isTlsFirst, host: batch.text(), path: batch.text() });
       }
       case Tag.StartTls: {
-        batch.text();
-        const text = "the server wants TLS on this transport, which is not supported here: use wss://";
-        queueMicrotask(() => this.#enter(() => this.#engine.transport_closed(id, text, performance.now())));
+        const name = batch.text();
+        queueMicrotask(() => this.#startTls(id, name));
         return;
       }
       case Tag.Disconnect:
@@ -412,9 +430,11 @@ export class Connection implements NatsConnection {
     clearTimeout(this.#timer);
     this.#timerAt = deadline;
     const wait = Math.min(Math.max(Math.ceil(deadline - performance.now()), 0), LONGEST_TIMER_MS);
+    const due = Date.now() + wait; // a clock that goes on while the machine sleeps
     this.#timer = setTimeout(() => {
       this.#timerAt = Infinity;
-      this.#enter(() => this.#engine.handle_timeout(performance.now()));
+      const isLate = Date.now() - due > LATE_MS;
+      this.#enter(() => (isLate ? this.#engine.wake(performance.now()) : this.#engine.handle_timeout(performance.now())));
     }, wait);
   }
 
@@ -434,22 +454,38 @@ export class Connection implements NatsConnection {
   #dial(conn: number, address: Address): void {
     this.#hangUp(this.#conn);
     this.#conn = conn;
-    const closed = (why: string) => {
-      if (this.#conn === conn) {
-        this.#transport = undefined;
-      }
-      this.#enter(() => this.#engine.transport_closed(conn, why, performance.now()));
-    };
     try {
-      this.#transport = this.#platform.dial(address, {
-        opened: () => this.#enter(() => this.#engine.transport_open(conn, performance.now())),
-        received: (bytes) => this.#enter(() => this.#engine.receive(conn, bytes, performance.now())),
-        drained: () => this.#enter(() => {}),
-        closed,
-      });
+      const tell = (input: () => void) => () => this.#enter(input);
+      const listener = {
+        opened: tell(() => this.#engine.transport_open(conn, performance.now())),
+        secured: tell(() => this.#engine.transport_secured(conn, performance.now())),
+        received: (bytes: Uint8Array) => this.#enter(() => this.#engine.receive(conn, bytes, performance.now())),
+        drained: tell(() => {}),
+        closed: (why: string, isTls?: boolean) => this.#lost(conn, why, isTls),
+      };
+      this.#transport = this.#platform.dial(address, listener, this.#tls);
     } catch (error) {
-      queueMicrotask(() => closed(error instanceof Error ? error.message : String(error)));
+      queueMicrotask(() => this.#lost(conn, textOf(error), this.#tls !== undefined));
     }
+  }
+
+  #startTls(conn: number, name: string): void {
+    if (conn !== this.#conn) {
+      return;
+    }
+    try {
+      this.#transport?.startTls!(name);
+    } catch (error) {
+      this.#hangUp(conn);
+      this.#lost(conn, textOf(error), true);
+    }
+  }
+
+  #lost(conn: number, why: string, isTls = false): void {
+    if (this.#conn === conn) {
+      this.#transport = undefined;
+    }
+    this.#enter(() => this.#engine.transport_closed(conn, why, isTls, performance.now()));
   }
 
   #hangUp(conn: number): void {
@@ -468,11 +504,9 @@ export class Connection implements NatsConnection {
     const { state, error } = change;
     switch (state) {
       case State.Connecting:
-        return;
+        return this.#tell({ type: "connecting" });
       case State.Connected:
-        if (this.#wasConnected) {
-          this.#tell({ type: "reconnect", server: this.getServer() });
-        }
+        this.#tell({ type: this.#wasConnected ? "reconnect" : "connect", server: this.getServer() });
         this.#wasConnected = true;
         return;
       case State.Disconnected:
@@ -504,6 +538,10 @@ export class Connection implements NatsConnection {
   }
 
   #tell(status: Status): void {
+    const hear = this.#hear;
+    if (hear) {
+      queueMicrotask(() => hear(status));
+    }
     for (const listener of this.#listeners) {
       listener.push(status);
     }
@@ -521,6 +559,7 @@ export class Connection implements NatsConnection {
       return;
     }
     this.#isClosed = true;
+    this.#unfollow();
     this.#hangUp(this.#conn);
     clearTimeout(this.#timer);
     this.#timerAt = -Infinity; // never armed again
@@ -548,6 +587,10 @@ export class Connection implements NatsConnection {
     this.#end(error);
     return error;
   }
+}
+
+function textOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
 function timeoutOf(options: CallOptions | undefined, fallback: number | undefined): number | undefined {

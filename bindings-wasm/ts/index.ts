@@ -7,13 +7,26 @@ import init from "natskv-engine";
 
 import { connector } from "./connection.js";
 import { failure } from "./errors.js";
+import { follow } from "./lifecycle.js";
 import type { Platform } from "./transport/transport.js";
-import { dialWebSocket, type SocketClass } from "./transport/websocket.js";
+import { dialWebSocket, type Socket, type SocketKind } from "./transport/websocket.js";
 
 let memory: Promise<WebAssembly.Memory> | undefined;
 
+const kind: SocketKind = {
+  make: (url) => new WebSocket(url) as unknown as Socket,
+  isLazy: false,
+  explain(_event, { scheme }) {
+    const certificate = scheme === "wss" ? ", or its certificate is not valid, not trusted or for another name" : "";
+    return [`no WebSocket could be opened (browsers do not say why): nobody answers there${certificate}`, false];
+  },
+};
+
 const browser: Platform = {
-  async servers(given) {
+  async servers(given, tls) {
+    if (tls) {
+      throw failure("UNSUPPORTED", 'connect option "tls": a page does TLS by itself, with the authorities it trusts; use wss://');
+    }
     if (given.length === 0) {
       throw failure("INVALID_ARGUMENT", 'connect option "servers" is missing: a page needs a ws:// or wss:// URL');
     }
@@ -30,8 +43,9 @@ const browser: Platform = {
     return memory;
   },
   dial(address, listener) {
-    return dialWebSocket(WebSocket as unknown as SocketClass, address, listener, false);
+    return dialWebSocket(kind, address, listener);
   },
+  follow,
 };
 
 /**

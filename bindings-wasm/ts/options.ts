@@ -30,7 +30,7 @@ const CONNECT: Record<string, Kind> = {
   pendingLimit: "count",
   watchLimit: "count",
 };
-const LATER = ["creds", "tls"];
+const LATER = ["creds"];
 /** Options of `@nats-io/nats-core` that have no meaning here, and do no harm. */
 const IGNORED = new Set(["debug", "verbose", "pedantic", "noEcho", "noAsyncTraces", "reconnectJitter", "reconnectJitterTLS"]);
 const CONNECT_MS = 5000;
@@ -39,8 +39,11 @@ const NANOS_PER_MILLI = 1_000_000;
 
 /** Core's options, and how long `connect` may wait: every server has its own deadline, this one is only above them. */
 export async function engineOptions(options: ConnectionOptions, platform: Platform): Promise<{ json: string; patience: number }> {
-  const { signal: _signal, onWarning: _onWarning, servers, authenticator, ...rest } = options;
+  const { signal: _signal, onWarning: _onWarning, onStatus: _onStatus, servers, authenticator, tls, ...rest } = options;
   const config: Record<string, unknown> = {};
+  if (tls != null && typeof tls !== "object") {
+    throw invalid('connect option "tls" must be an object such as { caFile: "ca.pem" }');
+  }
   for (const [name, value] of Object.entries({ ...rest, ...(authenticator && (await login(authenticator))) })) {
     if (value != null && !IGNORED.has(name)) {
       config[name] = connectOption(name, value);
@@ -50,8 +53,8 @@ export async function engineOptions(options: ConnectionOptions, platform: Platfo
   if (!Array.isArray(given) || !given.every((server) => typeof server === "string")) {
     throw invalid('connect option "servers" must be a URL or a list of URLs');
   }
-  const all = await platform.servers(given);
-  config["servers"] = all;
+  const all = await platform.servers(given, tls ?? undefined);
+  Object.assign(config, { servers: all, tls: tls != null, tlsFirst: tls?.handshakeFirst === true });
   const one = (config["timeout"] as number | undefined) ?? CONNECT_MS;
   const patience = options.waitOnFirstConnect ? CENTURY_MS : one * ((all?.length ?? 1) + 1);
   return { json: JSON.stringify(config), patience };
@@ -93,7 +96,7 @@ function connectOption(name: string, value: unknown): unknown {
       }
       return value;
     default:
-      throw invalid(`${what} is not known; these are: servers, authenticator, ${Object.keys(CONNECT).join(", ")}, signal, onWarning`);
+      throw invalid(`${what} is not known; these are: servers, authenticator, tls, ${Object.keys(CONNECT).join(", ")}, signal, onWarning, onStatus`);
   }
 }
 

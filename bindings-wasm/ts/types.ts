@@ -35,10 +35,29 @@ export interface Credentials {
 /** As `usernamePasswordAuthenticator` and `tokenAuthenticator` of `@nats-io/nats-core` make it. */
 export type Authenticator = () => Credentials | Promise<Credentials>;
 
+/** How a Node program does TLS; browsers do it by themselves, for `wss://`. Whatever else node:tls takes goes to it as it is. */
+export interface TlsOptions {
+  /** TLS before the server's first word, for servers with `handshake_first`. Default: false. */
+  handshakeFirst?: boolean;
+  /** Authorities to trust, in PEM, instead of Node's own. Default: Node's. */
+  ca?: string | Uint8Array | (string | Uint8Array)[];
+  /** A file with them. Files are read anew for each connection. */
+  caFile?: string;
+  /** The client's certificate, in PEM. Default: none. */
+  cert?: string | Uint8Array;
+  /** A file with it. */
+  certFile?: string;
+  /** The key of the client's certificate, in PEM. Default: none. */
+  key?: string | Uint8Array;
+  /** A file with it. */
+  keyFile?: string;
+  [option: string]: unknown;
+}
+
 /** Options of {@link connect}. */
 export interface ConnectionOptions {
   /**
-   * Server URLs. In browsers `ws://` and `wss://`; in Node also `nats://`, which is what `host:port` means there.
+   * Server URLs. In browsers `ws://` and `wss://`; in Node also `tls://` and `nats://`, which is what `host:port` means there.
    * `user:password@` and `token@` in a URL win over the options below. Default: `nats://127.0.0.1:4222` in Node, none in browsers.
    */
   servers?: string | string[];
@@ -52,6 +71,11 @@ export interface ConnectionOptions {
   token?: string;
   /** Gives user and password, or a token; wins over those options. Asked once, by `connect`. Default: none. */
   authenticator?: Authenticator;
+  /**
+   * Demands TLS (Node only), with these options: a server that offers none is refused with `TLS`. Without it, TLS is used where the
+   * URL is `tls://` or `wss://` or the server requires it. Default, and null: no demand.
+   */
+  tls?: TlsOptions | null;
   /** How long one server may take from dialling to being usable. Default: 5 s. */
   timeout?: Duration;
   /** How long an operation may take when its call does not say. Default: 5 s. */
@@ -91,10 +115,16 @@ export interface ConnectionOptions {
   signal?: AbortSignal;
   /** Told in plain words about what went wrong and was dealt with (a watch resumed, a server's complaint). Default: nobody. */
   onWarning?: (message: string) => void;
+  /** Told of each change of the connection, from the first `connecting` on. Default: nobody; {@link NatsConnection.status} tells later ones. */
+  onStatus?: (status: Status) => void;
 }
 
 /** One change of the connection; see {@link NatsConnection.status}. */
 export type Status =
+  /** The first connection is being made. */
+  | { type: "connecting" }
+  /** Connected for the first time. */
+  | { type: "connect"; server: string }
   /** The connection was lost. */
   | { type: "disconnect"; server: string; error: KvError }
   /** A new connection is being made. */

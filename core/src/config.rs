@@ -1,22 +1,23 @@
 //! What a client can be told, and every default and bound in one table.
 
 use alloc::{string::String, vec, vec::Vec};
-use core::time::Duration;
+use core::{fmt, time::Duration};
 
-/// A client's configuration. `Config::default()` connects to `nats://127.0.0.1:4222`.
-#[derive(Clone, Debug)]
+use crate::session::{auth::Credentials, pool};
+
+/// A client's configuration. `Config::default()` connects to `nats://127.0.0.1:4222`. Debug shows no secret.
+#[derive(Clone)]
 pub struct Config {
     /// Server URLs: `nats://`, `tls://`, `ws://` or `wss://`, or `host[:port]`. `user:password@` or `token@` in a URL win over
     /// the fields below. Default: `nats://127.0.0.1:4222`.
     pub servers: Vec<String>,
     /// The client's name in the server's monitoring. Default: none.
     pub name: Option<String>,
-    /// User name. Default: none.
-    pub user: Option<String>,
-    /// Password of `user`. Default: none.
-    pub password: Option<String>,
-    /// Token, instead of user and password. Default: none.
-    pub token: Option<String>,
+    /// Who the client says it is. Default: nobody.
+    pub credentials: Credentials,
+    /// Whether `Action::Credentials` asks for them before each connection, instead. Servers whose URL names some are not asked for.
+    /// Default: false.
+    pub asks_credentials: bool,
     /// Whether TLS must be used even where the scheme and the server do not ask for it. Default: false.
     pub tls: bool,
     /// TLS before the server's INFO (`handshake_first`, server 2.10.4+). Default: false.
@@ -66,8 +67,13 @@ pub struct Config {
     pub max_operations: usize,
     /// The largest message a server may send. Default: 64 MiB.
     pub max_message: usize,
-    /// Filters in one consumer. Default: 256.
+    /// Filters in one consumer; a watch of more has several consumers, at most 64. Default: 256.
     pub max_filters: usize,
+    /// Writes or reads of one `put_many`, `clear` or `get_many` in flight at a time. Default: 1024.
+    pub max_in_flight: usize,
+    /// Keys per bucket of which is remembered what this client wrote or read last, so that no lagging replica takes it back; 16 bytes
+    /// each. Default: 4096.
+    pub seen_keys: usize,
     /// Idle heartbeat asked of a watch's consumer; two missed ones make it anew. Default: 5 s; at least 100 ms.
     pub watch_heartbeat: Duration,
     /// How long the server keeps a consumer nobody listens to. Default: 30 s.
@@ -81,9 +87,8 @@ impl Default for Config {
         Self {
             servers: vec![String::from("nats://127.0.0.1:4222")],
             name: None,
-            user: None,
-            password: None,
-            token: None,
+            credentials: Credentials::default(),
+            asks_credentials: false,
             tls: false,
             tls_first: false,
             lang: "rust",
@@ -108,9 +113,18 @@ impl Default for Config {
             max_operations: 65_536,
             max_message: 64 << 20,
             max_filters: 256,
+            max_in_flight: 1024,
+            seen_keys: 4096,
             watch_heartbeat: Duration::from_secs(5),
             inactive_threshold: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),
         }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let servers: Vec<String> = self.servers.iter().map(|urls| pool::without_credentials(urls)).collect();
+        f.debug_struct("Config").field("servers", &servers).field("name", &self.name).finish_non_exhaustive()
     }
 }

@@ -6,7 +6,8 @@ use core::time::Duration;
 use crate::{
     error::Error,
     kv::{config::BucketStatus, entry::Entry},
-    session::pool::Server,
+    proto::nkey::Seed,
+    session::{auth::Reason, pool::Server},
 };
 
 /// Names one transport, from `Action::Connect` on. Inputs with an older one are ignored.
@@ -37,6 +38,23 @@ pub enum TlsMode {
 /// What the binding has to do to its world.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
+    /// Say who we are, with `Client::credentials`, within `connect_timeout`. Comes before `Connect`, for the same transport; a
+    /// `Disconnect` of it takes the question back.
+    Credentials {
+        /// The transport that they are for.
+        conn: ConnId,
+        /// Why they are asked for.
+        reason: Reason,
+    },
+    /// Sign the bytes of `nonce`, and answer with `Client::signature`.
+    Sign {
+        /// The transport.
+        conn: ConnId,
+        /// What to sign.
+        nonce: String,
+        /// What to sign with; None: the binding knows.
+        seed: Option<Seed>,
+    },
     /// Dial; answer with `transport_open` or `transport_closed`. Any earlier transport is to be dropped.
     Connect {
         /// The new transport's name.

@@ -94,9 +94,9 @@
 //! | 5 | `js::*` | API answers, acknowledgements, direct get, the ordered consumer |
 //! | 4 | `mux`, `timers` | requests and replies over one inbox; deadlines |
 //! | 3 | `session` | one connection at a time, and when to make the next |
-//! | 2 | `config`, `session::pool` | what a client can be told; the servers |
+//! | 2 | `config`, `session::{auth, pool}` | what a client can be told; who it says it is; the servers |
 //! | 1 | `proto::*` | the codec |
-//! | 0 | `time`, `rng`, `error`, `event`, `slab` | words that all use |
+//! | 0 | `time`, `rng`, `error`, `event`, `secret`, `slab` | words that all use |
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -113,6 +113,7 @@ mod kv;
 mod mux;
 mod proto;
 mod rng;
+mod secret;
 mod session;
 mod slab;
 mod time;
@@ -132,6 +133,10 @@ pub use kv::{
     entry::{Entry, Operation},
     policy::KeyPolicy,
 };
-pub use proto::info::ServerInfo;
-pub use session::pool::{Scheme, Server};
-pub use time::Instant;
+pub use proto::{info::ServerInfo, nkey::Seed};
+pub use secret::Secret;
+pub use session::{
+    auth::{Credentials, Reason, Signature},
+    pool::{Scheme, Server},
+};
+pub use time::{Instant, to_rfc3339};

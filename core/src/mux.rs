@@ -217,6 +217,11 @@ impl Net {
         Err(Error::new(ErrorCode::BufferFull, text))
     }
 
+    /// The JetStream API level of the connected server; 0 before 2.12.
+    pub(crate) fn api_level(&self) -> u64 {
+        self.session.info.as_ref().map_or(0, |info| info.api_level)
+    }
+
     /// Keeps an answered request, to send it again or to read its frame.
     pub(crate) fn hold(&mut self, id: u64) {
         if let Some(request) = self.requests.get_mut(id) {

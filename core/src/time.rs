@@ -34,8 +34,8 @@ impl Add<Duration> for Instant {
     }
 }
 
-/// `2026-11-23T03:37:44.767241297Z`, always with nine fractional digits cut to what is needed.
-pub(crate) fn to_rfc3339(unix_ns: i64) -> String {
+/// `2026-11-23T03:37:44.767241297Z` for nanoseconds since 1970, with as many fractional digits as are needed.
+pub fn to_rfc3339(unix_ns: i64) -> String {
     let (seconds, nanos) = (unix_ns.div_euclid(1_000_000_000), unix_ns.rem_euclid(1_000_000_000));
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let (year, month, day) = civil_from_days(days);

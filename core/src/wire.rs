@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     config::Config,
-    error::Error,
+    error::{Error, ErrorCode},
     js::{api, direct::DirectMeta, puback},
     kv::{
         bucket::{Bucket, DEFAULT_API, HandleOptions},
@@ -26,11 +26,14 @@ use crate::{
     },
     proto::{
         encode,
-        info::{ConnectOptions, Credentials, ServerInfo, connect_json},
+        info::{ConnectOptions, ServerInfo, connect_json},
         parser::{Frame, Parser},
         subject,
     },
-    session::pool,
+    session::{
+        auth::{Login, Signing},
+        pool,
+    },
 };
 pub use crate::{
     js::{
@@ -40,7 +43,12 @@ pub use crate::{
         status::{Context, Meaning, meaning},
         tracker::{Policy, Tracker, Verdict},
     },
-    proto::{headers::Headers, server_error::ServerError},
+    proto::{
+        creds::Creds,
+        headers::Headers,
+        nkey::{KeyKind, Seed, encode_public},
+        server_error::ServerError,
+    },
 };
 
 fn bound(bucket: &str, api_prefix: &str) -> Bucket {
@@ -236,13 +244,16 @@ pub fn parse(chunks: &[&[u8]]) -> Vec<Parsed> {
 /// The JSON of CONNECT, for an INFO and what the user configured. `url` may carry credentials, which win.
 pub fn connect(info_json: &str, config: &Config, url: Option<&str>) -> Result<Value, Error> {
     let info = ServerInfo::parse(info_json.as_bytes())?;
-    let credentials = match url.map(pool::parse_url).transpose()? {
-        Some((_, credentials)) if credentials != Credentials::None => credentials,
-        _ => pool::of_config(config)?,
+    let login = match url.map(pool::parse_url).transpose()? {
+        Some((_, login)) if login != Login::Nobody => login,
+        _ => Login::of_config(config)?,
+    };
+    let Signing::Done(signature) = login.sign(info.nonce.as_deref())? else {
+        return Err(Error::new(ErrorCode::Unsupported, "only a client can have its binding sign"));
     };
     let options =
         ConnectOptions { name: config.name.as_deref(), lang: config.lang, is_tls: config.tls, echo: config.echo };
-    Ok(connect_json(&options, &credentials, &info))
+    Ok(connect_json(&options, &login.fields(signature.as_ref())?, &info))
 }
 
 // ── JetStream

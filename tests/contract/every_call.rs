@@ -41,6 +41,15 @@ const COMMANDS: &[(&str, Command)] = &[
     ("purge", |c, b, now| c.purge(b, "k", None, Some(Duration::from_secs(1)), None, now)),
     ("history", |c, b, now| c.history(b, "k", None, now)),
     ("keys", |c, b, now| c.keys(b, &["a.>", "b"], None, now)),
+    ("put with ttl", |c, b, now| c.put(b, "k", b"v", Some(Duration::from_secs(1)), None, now)),
+    ("touch", |c, b, now| c.touch(b, "k", Duration::from_secs(1), None, now)),
+    ("get_many", |c, b, now| c.get_many(b, &["a", "b.*"], None, now)),
+    ("get_many of nothing", |c, b, now| c.get_many(b, &[], None, now)),
+    ("put_many", |c, b, now| c.put_many(b, &[("a", b"1"), ("b", b"2")], None, now)),
+    ("put_many of nothing", |c, b, now| c.put_many(b, &[], None, now)),
+    ("entries", |c, b, now| c.entries(b, &["a.>"], None, now)),
+    ("count", |c, b, now| c.count(b, &[], None, now)),
+    ("clear", |c, b, now| c.clear(b, "a", None, now)),
     ("purge_deletes", |c, b, now| c.purge_deletes(b, Duration::ZERO, None, now)),
     ("execute", |c, b, now| c.execute(b, "{\"operation\":\"GET\",\"key\":\"k\"}", None, now)),
     ("execute nonsense", |c, b, now| c.execute(b, "[]", None, now)),
@@ -60,6 +69,8 @@ const INPUTS: &[(&str, Input)] = &[
     ("handle_timeout", |c, _, now| c.handle_timeout(now)),
     ("cancel of nothing", |c, _, now| c.cancel(OpId(12345), now)),
     ("watch_stop of nothing", |c, _, now| c.watch_stop(WatchId(9), now)),
+    ("sleep", |c, _, now| c.sleep(now)),
+    ("wake", |c, _, now| c.wake(now)),
     ("drain", |c, _, now| c.drain(now)),
     ("close", |c, _, now| c.close(now)),
 ];
@@ -87,6 +98,7 @@ fn states() -> Vec<(&'static str, Rig)> {
         rig.lose();
         rig.pass(Duration::from_millis(1));
     });
+    add("asleep", Rig::connected(), |rig| rig.call(|c, now| c.sleep(now)));
     add("draining", Rig::connected(), |rig| {
         rig.call(|c, now| c.flush(None, now)).expect("flush");
         rig.call(|c, now| c.drain(now));

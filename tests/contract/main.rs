@@ -2,6 +2,7 @@
 
 mod consumer;
 mod every_call;
+mod many;
 mod operations;
 mod session;
 mod transcript;

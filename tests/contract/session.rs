@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use natskv_core::{Action, Config, ErrorCode, Lost, State};
+use natskv_core::{Action, Config, Credentials, ErrorCode, Lost, State};
 use natskv_kit::rig::{INFO, Rig};
 
 #[test]
 fn connect_and_ping_go_out_in_one_write() {
-    let mut rig = Rig::new(Config { user: Some("bob".into()), password: Some("p\"w".into()), ..Config::default() });
+    let credentials = Credentials { user: Some("bob".into()), password: Some("p\"w".into()), ..Credentials::default() };
+    let mut rig = Rig::new(Config { credentials, ..Config::default() });
     rig.open();
     assert_eq!(rig.written, "", "nothing is sent before INFO");
     rig.receive(INFO);
@@ -90,6 +91,31 @@ fn the_pool_is_tried_in_turn_and_grows_by_discovery() {
 }
 
 #[test]
+fn an_address_learnt_from_a_server_has_that_servers_name_on_its_certificate() {
+    let mut rig =
+        Rig::new(Config { servers: vec!["tls://cluster.example".into()], tls_first: true, ..Config::default() });
+    rig.open();
+    rig.receive("INFO {\"headers\":true,\"connect_urls\":[\"10.0.0.7:4222\",\"b.example:4222\"]}\r\nPONG\r\n");
+    for _ in 0..4 {
+        rig.lose();
+        rig.pass(Duration::from_secs(10));
+    }
+    let names: Vec<(&str, &str)> = rig
+        .actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Connect { server, .. } => Some((server.host.as_str(), server.tls_name.as_str())),
+            _ => None,
+        })
+        .collect();
+    for expected in
+        [("cluster.example", "cluster.example"), ("10.0.0.7", "cluster.example"), ("b.example", "b.example")]
+    {
+        assert!(names.contains(&expected), "{expected:?} in {names:?}");
+    }
+}
+
+#[test]
 fn a_first_connect_that_fails_closes_with_its_reason() {
     let mut rig = Rig::new(Config::default());
     let ready = rig.call(|c, now| c.ready(None, now)).expect("accepted");
@@ -127,6 +153,79 @@ fn silence_makes_a_connection_stale() {
         rig.states().iter().any(|state| matches!(state, State::Disconnected(error) if error.message.contains("stale")))
     );
     assert!(rig.actions.iter().any(|action| matches!(action, Action::Disconnect { .. })));
+}
+
+#[test]
+fn asleep_it_makes_no_connection_until_it_wakes() {
+    let mut rig = Rig::connected();
+    rig.pass(Duration::from_secs(2));
+    rig.call(|c, now| c.sleep(now));
+    let last = rig.actions.len();
+    assert!(matches!(rig.actions.last(), Some(Action::Disconnect { conn }) if *conn == rig.conn), "{:?}", rig.actions);
+    rig.pass(Duration::from_secs(600));
+    assert_eq!(rig.actions.len(), last, "nothing happens meanwhile");
+    rig.call(|c, now| c.wake(now));
+    assert!(matches!(rig.actions.last(), Some(Action::Connect { .. })), "{:?}", rig.actions);
+    rig.establish();
+    assert_eq!(rig.client.state(), &State::Connected);
+}
+
+#[test]
+fn asleep_before_the_first_connection_is_no_failure_of_it() {
+    for opened in [false, true] {
+        let mut rig = Rig::new(Config::default());
+        if opened {
+            rig.open();
+        }
+        rig.call(|c, now| c.sleep(now));
+        rig.pass(Duration::from_secs(600));
+        rig.call(|c, now| c.wake(now));
+        rig.establish();
+        assert_eq!(rig.client.state(), &State::Connected);
+    }
+}
+
+#[test]
+fn waking_ends_the_wait_for_the_next_attempt() {
+    let mut rig = Rig::connected();
+    rig.pass(Duration::from_secs(2));
+    rig.lose();
+    for _ in 0..9 {
+        rig.pass(rig.client.deadline().map_or(Duration::ZERO, |deadline| deadline.since(rig.now)));
+        rig.client.transport_closed(rig.conn, Lost::Refused, rig.now);
+        rig.pump();
+    }
+    assert!(rig.client.deadline().is_some_and(|deadline| deadline.since(rig.now) > Duration::from_secs(1)));
+    let (dialled, before) = (rig.conn, rig.now);
+    rig.call(|c, now| c.wake(now));
+    assert!(rig.conn > dialled && rig.now == before);
+    rig.call(|c, now| c.wake(now)); // while it dials: that attempt may have begun too early
+    for is_at_once in [true, false] {
+        rig.client.transport_closed(rig.conn, Lost::Refused, rig.now);
+        rig.pump();
+        assert_eq!(rig.client.deadline().is_some_and(|deadline| deadline <= rig.now), is_at_once);
+        rig.pass(Duration::ZERO);
+    }
+}
+
+#[test]
+fn waking_asks_a_connection_for_proof_of_life() {
+    let mut rig = Rig::connected();
+    rig.sent();
+    rig.call(|c, now| c.wake(now));
+    rig.call(|c, now| c.wake(now));
+    assert_eq!(rig.sent(), "PING\r\n", "once");
+    rig.receive("PONG\r\n");
+    rig.pass(Duration::from_secs(50));
+    assert_eq!(rig.client.state(), &State::Connected);
+    rig.call(|c, now| c.wake(now));
+    rig.receive("PING\r\n"); // may have been on its way for long
+    rig.pass(Duration::from_secs(6));
+    assert!(
+        rig.states()
+            .iter()
+            .any(|state| matches!(state, State::Disconnected(error) if error.message.contains("waking")))
+    );
 }
 
 #[test]
@@ -177,6 +276,19 @@ fn tls_is_asked_for_when_either_side_wants_it() {
         "{:?}",
         rig.client.state()
     );
+}
+
+#[test]
+fn what_came_in_the_clear_behind_info_is_forgotten() {
+    let mut rig = Rig::new(Config::default());
+    rig.open();
+    rig.receive(
+        "INFO {\"headers\":true,\"tls_required\":true}\r\nINFO {\"connect_urls\":[\"evil:1\"]}\r\nINFO {\"connect_urls\":[",
+    );
+    rig.call(|c, now| c.transport_secured(natskv_core::ConnId(1), now));
+    rig.receive("PONG\r\n");
+    assert_eq!(rig.client.state(), &State::Connected);
+    assert!(!rig.client.server_info().is_some_and(|info| info.json.contains("evil")));
 }
 
 #[test]

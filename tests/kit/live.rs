@@ -1,14 +1,16 @@
 //! Core over one blocking socket: the plainest run loop there can be.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
+    hash::{BuildHasher, RandomState},
     io::{self, Read, Write},
     net::{Shutdown, TcpStream},
     time::{Duration, Instant as Clock},
 };
 
 use natskv_core::{
-    Action, Client, Config, ConnId, Error, Event, Instant, Lost, OpId, Outcome, State, WatchId, WatchItem,
+    Action, Client, Config, ConnId, Credentials, Error, Event, Instant, Lost, Notice, OpId, Outcome, Reason, State,
+    WatchId, WatchItem,
 };
 
 /// A client with its socket, its clock, and the results that arrived.
@@ -21,16 +23,29 @@ pub struct Live {
     done: HashMap<u64, Result<Outcome, Error>>,
     pub opened: HashMap<u64, Result<(), Error>>,
     pub states: Vec<State>,
+    pub notices: Vec<Notice>,
+    /// Answers to `Action::Credentials`, for the next ones.
+    pub answers: VecDeque<Result<Credentials, Error>>,
+    /// Why credentials were asked for.
+    pub asked: Vec<Reason>,
 }
 
 impl Live {
     /// A client of the server on this port, connected.
     pub fn connect(port: u16, config: Config) -> Result<Self, Error> {
-        let config = Config { servers: vec![format!("nats://127.0.0.1:{port}")], ..config };
-        let entropy = std::array::from_fn(|i| {
-            (port as usize * 31 + i * 17 + Clock::now().elapsed().subsec_nanos() as usize) as u8
-        });
-        let mut live = Self {
+        let mut live = Self::new(Config { servers: vec![format!("nats://127.0.0.1:{port}")], ..config })?;
+        live.run(|client, now| client.ready(None, now))?;
+        Ok(live)
+    }
+
+    /// A client that connects once it is waited for.
+    pub fn new(config: Config) -> Result<Self, Error> {
+        let hasher = RandomState::new();
+        let mut entropy = [0; 32];
+        for (at, word) in entropy.chunks_mut(8).enumerate() {
+            word.copy_from_slice(&hasher.hash_one(at).to_le_bytes());
+        }
+        Ok(Self {
             client: Client::new(config, entropy, Instant::default())?,
             start: Clock::now(),
             stream: None,
@@ -38,9 +53,10 @@ impl Live {
             done: HashMap::new(),
             opened: HashMap::new(),
             states: Vec::new(),
-        };
-        live.run(|client, now| client.ready(None, now))?;
-        Ok(live)
+            notices: Vec::new(),
+            answers: VecDeque::new(),
+            asked: Vec::new(),
+        })
     }
 
     pub fn now(&self) -> Instant {
@@ -138,7 +154,8 @@ impl Live {
                         self.opened.insert(watch.0, result);
                     }
                     Event::State(state) => self.states.push(state),
-                    Event::WatchReady(_) | Event::Notice(_) => {}
+                    Event::Notice(notice) => self.notices.push(notice),
+                    Event::WatchReady(_) => {}
                 }
             }
             if is_idle {
@@ -158,6 +175,12 @@ impl Live {
                 }
                 Err(_) => self.client.transport_closed(conn, Lost::Refused, now),
             },
+            Action::Credentials { conn, reason } => {
+                let given = self.answers.pop_front().unwrap_or_else(|| panic!("nothing to answer to {reason:?} with"));
+                self.asked.push(reason);
+                self.client.credentials(conn, given, now);
+            }
+            Action::Sign { .. } => panic!("core signs by itself here"),
             Action::StartTls { conn, .. } => {
                 self.client.transport_closed(conn, Lost::Tls("no TLS in the tests' kit".into()), now)
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// The INFO of a server that a test plays.
 pub const INFO: &str =
-    "INFO {\"server_id\":\"S\",\"version\":\"2.15.1\",\"headers\":true,\"max_payload\":1048576} \r\n";
+    "INFO {\"server_id\":\"S\",\"version\":\"2.15.1\",\"headers\":true,\"api_lvl\":4,\"max_payload\":1048576} \r\n";
 
 /// A client and all that came out of it.
 #[derive(Debug)]

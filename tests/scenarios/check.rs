@@ -61,10 +61,26 @@ type Checked = Result<(), String>;
 fn check(text: &str) -> Checked {
     let scenario: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let scenario = object(&scenario)?;
-    only(scenario, &["about", "bucket", "steps"])?;
+    only(scenario, &["about", "requires", "bucket", "steps", "instead"])?;
     if text_of(scenario, "about")?.is_empty() {
         return Err("`about` is empty".into());
     }
+    match (scenario.get("requires"), scenario.get("instead")) {
+        (None, None) => {}
+        (Some(level), Some(instead)) if level.as_u64() > Some(0) => {
+            let instead = object(instead)?;
+            only(instead, &["bucket", "steps"])?;
+            check_play(instead).map_err(|why| format!("instead: {why}"))?;
+            if !list(instead, "steps")?.iter().any(|step| kind_of_error(step) == Some("UNSUPPORTED")) {
+                return Err("nothing is UNSUPPORTED instead".into());
+            }
+        }
+        _ => return Err("`requires` is a level of 1 or more, and comes with `instead`".into()),
+    }
+    check_play(scenario)
+}
+
+fn check_play(scenario: &Map<String, Value>) -> Checked {
     match scenario.get("bucket") {
         Some(Value::Null) => {}
         Some(config) => {
@@ -213,6 +229,11 @@ fn check_entry(entry: &Value) -> Checked {
     }
     let is_complete = entry.get("revision").is_some_and(Value::is_u64);
     if is_complete { Ok(()) } else { Err("an entry has a revision".into()) }
+}
+
+fn kind_of_error(step: &Value) -> Option<&str> {
+    let error = step.get("error")?;
+    error.as_str().or_else(|| error.get("kind")?.as_str())
 }
 
 fn check_error(error: &Value) -> Checked {

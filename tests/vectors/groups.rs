@@ -1,5 +1,6 @@
 //! What the vectors of each group mean: how their input is given to core, and how its answer is compared.
 
+mod keys;
 mod names;
 mod protocol;
 mod watching;
@@ -34,6 +35,8 @@ pub(crate) fn run(group: &str, input: &Value, kinds: &Kinds) -> Read {
         "proto_err" => protocol::server_error(input),
         "header_encode" => protocol::header_encode(input),
         "header_parse" => protocol::header_parse(input),
+        "nkey" => keys::nkey(input),
+        "creds" => keys::creds(input),
         "connect_json" => protocol::connect(input),
         "status" => status(input),
         "ack_subject" => ack_subject(input),

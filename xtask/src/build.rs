@@ -48,6 +48,16 @@ pub(crate) fn web(dev: &Dev) -> Result<()> {
     once(&BUILT, || wasm::build(&dev.root).map(|_| ()))
 }
 
+/// proof-server, which starts nats-servers of every kind for the suites; `NATSKV_PROOF_SERVER` names it. Once a run.
+pub(crate) fn proof_server(dev: &Dev) -> Result<()> {
+    static BUILT: Once = Once::new();
+    once(&BUILT, || {
+        let mut build = dev.cargo(["build", "--quiet", "-p", "natskv-tests", "--bin", "proof-server"]);
+        check(&mut build, &dev.dev.join("logs").join("build-proof-server.log"), LIMIT)?;
+        Ok(())
+    })
+}
+
 /// Whether it worked, for all who ask; who asks while it goes on waits for it.
 type Once = OnceLock<Result<(), String>>;
 

@@ -32,6 +32,7 @@ pub(crate) fn c(lane: &mut Lane<'_>) {
         lane.check(&format!("natskv.h as {standard}"), header_alone(dev, standard));
     }
     lane.test("no function is missing in nulls.c", || nothing_is_missing(dev));
+    lane.test("every function says which threads may call it", || threads_are_told(dev));
     if !lane.build("libnatskv", || library(dev)) {
         return;
     }
@@ -49,20 +50,23 @@ pub(crate) fn c(lane: &mut Lane<'_>) {
     valgrind
         .env("NATSKV_SMALL", "1")
         .args(["--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite,possible"])
+        .arg("--suppressions=tests/real/c/valgrind.supp")
         .arg(&program);
     lane.tests("tests/real/c under valgrind", valgrind);
 }
 
-/// The scenarios through the library.
+/// The scenarios through the library: the typed functions, and natskv_execute.
 pub(crate) fn scenarios(lane: &mut Lane<'_>) {
     let dev = lane.dev;
     if !lane.build("libnatskv", || library(dev)) {
         return;
     }
     let Some(program) = built(lane) else { return };
-    let mut scenarios = dev.command(&program);
-    scenarios.arg("scenario");
-    lane.tests("C", scenarios);
+    for (form, what) in [("typed", "C"), ("execute", "C, execute")] {
+        let mut scenarios = dev.command(&program);
+        scenarios.arg(format!("{form} scenario"));
+        lane.tests(what, scenarios);
+    }
 }
 
 fn built(lane: &mut Lane<'_>) -> Option<PathBuf> {
@@ -82,7 +86,7 @@ fn library(dev: &Dev) -> Result<()> {
 fn suite(dev: &Dev) -> Result<PathBuf> {
     let folder = folder(dev)?;
     let table = folder.join("scenarios_table.c");
-    fs::write(&table, c_table::generate(&dev.root.join("tests/scenarios"))?)?;
+    fs::write(&table, c_table::generate(&dev.root.join("tests/scenarios"), dev.release.level)?)?;
     let mut sources: Vec<PathBuf> = vec![table];
     for entry in fs::read_dir(dev.root.join("tests/real/c"))? {
         let path = entry?.path();
@@ -191,17 +195,29 @@ fn header_alone(dev: &Dev, standard: &str) -> Command {
 fn nothing_is_missing(dev: &Dev) -> Result<()> {
     let header = fs::read_to_string(dev.root.join(HEADER))?;
     let tests = fs::read_to_string(dev.root.join("tests/real/c/nulls.c"))?;
-    let mut missing: Vec<&str> = Vec::new();
-    for line in header.lines().filter(|line| !line.starts_with([' ', '*', '/', '#']) && !line.starts_with("typedef")) {
-        let Some(start) = line.find("natskv_").filter(|_| line.contains('(')) else { continue };
-        let name = line[start..].split('(').next().unwrap_or_default();
-        let name = name.rsplit([' ', '*']).next().unwrap_or(name);
-        if !tests.contains(&format!("{name}(")) {
-            missing.push(name);
-        }
-    }
+    let missing: Vec<_> =
+        functions(&header).map(|(name, _)| name).filter(|name| !tests.contains(&format!("{name}("))).collect();
     ensure!(missing.is_empty(), "nulls.c does not call {}", missing.join(", "));
     Ok(())
+}
+
+fn threads_are_told(dev: &Dev) -> Result<()> {
+    let header = fs::read_to_string(dev.root.join(HEADER))?;
+    let silent: Vec<_> =
+        functions(&header).filter(|(_, manual)| !manual.contains("thread")).map(|(name, _)| name).collect();
+    ensure!(silent.is_empty(), "the manual says nothing of threads for {}", silent.join(", "));
+    Ok(())
+}
+
+/// The functions of the header, each with its manual.
+fn functions(header: &str) -> impl Iterator<Item = (&str, &str)> {
+    header.split("/**").skip(1).filter_map(|part| {
+        let (manual, code) = part.split_once("*/\n")?;
+        let line =
+            code.lines().next().filter(|line| !line.starts_with([' ', '#', '}']) && !line.starts_with("typedef"))?;
+        let name = line[line.find("natskv_")?..].split_once('(')?.0;
+        Some((name.rsplit([' ', '*']).next().unwrap_or(name), manual))
+    })
 }
 
 pub(crate) fn compiler(dev: &Dev, variable: &str, default: &str) -> Command {

@@ -4,12 +4,15 @@
 use std::{fmt::Write, fs, path::Path};
 
 use anyhow::{Context, Result, bail, ensure};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value};
+
+use crate::c_execute;
 
 type Object = Map<String, Value>;
 
-/// The text of scenarios_table.c.
-pub(crate) fn generate(scenarios_dir: &Path) -> Result<String> {
+/// The text of scenarios_table.c, for a server of this API level.
+pub(crate) fn generate(scenarios_dir: &Path, level: u64) -> Result<String> {
     let mut table = Table::default();
     let mut files: Vec<_> = fs::read_dir(scenarios_dir)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     files.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
@@ -17,7 +20,8 @@ pub(crate) fn generate(scenarios_dir: &Path) -> Result<String> {
     let mut list = String::new();
     for path in &files {
         let name = path.file_stem().and_then(|name| name.to_str()).context("a scenario's name is not text")?;
-        list += &table.scenario(name, &fs::read_to_string(path)?).with_context(|| format!("scenario {name}"))?;
+        let json = fs::read_to_string(path)?;
+        list += &table.scenario(name, &json, level).with_context(|| format!("scenario {name}"))?;
     }
     let mut text = String::from(
         "/* Made by xtask/src/c_table.rs from tests/scenarios and tests/vectors/errors.json. */\n#include \"scenarios.h\"\n\n",
@@ -53,8 +57,11 @@ struct Table {
 }
 
 impl Table {
-    fn scenario(&mut self, name: &str, json: &str) -> Result<String> {
-        let scenario: Object = serde_json::from_str(json)?;
+    fn scenario(&mut self, name: &str, json: &str, level: u64) -> Result<String> {
+        let mut scenario: Object = serde_json::from_str(json)?;
+        if scenario.get("requires").and_then(Value::as_u64).is_some_and(|needed| needed > level) {
+            scenario = scenario["instead"].as_object().context("instead is not an object")?.clone();
+        }
         let mut fields = Fields::new();
         fields.add("name", literal(name));
         if let Some(config) = scenario["bucket"].as_object() {
@@ -68,6 +75,8 @@ impl Table {
         }
         fields.add("steps", self.array("struct step", &list)?);
         fields.add("step_count", steps.len());
+        let executable = steps.iter().any(|step| step["do"].as_object().is_some_and(c_execute::has_form));
+        fields.add("is_executable", u8::from(executable));
         Ok(format!("    {},\n", fields.end()))
     }
 
@@ -79,6 +88,9 @@ impl Table {
             self.operation(operation, &mut fields)?;
             if let Some(expect) = step.get("expect") {
                 self.reply(operation, expect.as_object().context("expect is not an object")?, &mut fields)?;
+            }
+            if c_execute::has_form(operation) {
+                self.execute(operation, step, &mut fields)?;
             }
         } else if let Some(watch) = step.get("watch") {
             fields.add("kind", "STEP_WATCH");
@@ -104,6 +116,20 @@ impl Table {
             self.error(error, &mut fields)?;
         }
         Ok(fields.end())
+    }
+
+    fn execute(&mut self, operation: &Object, step: &Object, fields: &mut Fields) -> Result<()> {
+        let (json, fill) = c_execute::request(operation);
+        let reply = c_execute::reply(operation, step)?;
+        let texts: Vec<String> = reply.texts.iter().map(|text| literal(text)).collect();
+        fields.add("json", literal(&json));
+        fields.add("json_fill", fill);
+        fields.add("reply_count", texts.len());
+        fields.add("reply", self.array("char *const", &texts)?);
+        if let Some(count) = reply.entries {
+            fields.add("reply_entries", format!("{{1, {count}}}"));
+        }
+        Ok(())
     }
 
     fn operation(&mut self, operation: &Object, fields: &mut Fields) -> Result<()> {
@@ -397,23 +423,8 @@ fn bytes(name: &str, value: &Value) -> Result<String> {
         return Ok(format!("{{NULL, {}}}", number(value)?));
     }
     let given = value.as_str().with_context(|| format!("{value} is not text"))?;
-    let bytes = if name == "value" { from_base64(given)? } else { given.as_bytes().to_vec() };
+    let bytes = if name == "value" { STANDARD.decode(given)? } else { given.as_bytes().to_vec() };
     Ok(format!("{{{}, {}}}", c_string(&bytes), bytes.len()))
-}
-
-fn from_base64(text: &str) -> Result<Vec<u8>> {
-    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let (mut bytes, mut bits, mut count) = (Vec::new(), 0_u32, 0);
-    for letter in text.trim_end_matches('=').bytes() {
-        let digit = ALPHABET.iter().position(|&b| b == letter).with_context(|| format!("{text} is not base64"))?;
-        bits = bits << 6 | digit as u32;
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count) as u8);
-        }
-    }
-    Ok(bytes)
 }
 
 fn literal(text: &str) -> String {

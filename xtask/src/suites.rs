@@ -1,4 +1,4 @@
-//! The fast lane: which suites there are, what each stands on, and how it runs.
+//! Which suites there are, what each stands on, and how it runs: the fast lane, and what only `test --all` takes.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::thread;
 
 use anyhow::{Result, bail};
 
-use crate::dev::Dev;
+use crate::dev::{Dev, OLDER_SERVERS, Release};
 use crate::lane::{Lane, Row, report};
 use crate::setup::{Missing, Need, setup};
 use crate::{build, c_suite, imports, lint};
@@ -16,6 +16,29 @@ struct Suite {
     about: &'static str,
     needs: &'static [Need],
     run: fn(&mut Lane<'_>),
+}
+
+impl Suite {
+    /// Everything through every binding on one of the older servers.
+    const fn on(name: &'static str) -> Self {
+        const NEEDS: &[Need] = &[Need::OlderServers, Need::Server, Need::Python, Need::Node, Need::Wasm, Need::Browser];
+        Self {
+            name,
+            about: "core_real and the scenarios through every binding on that nats-server",
+            needs: NEEDS,
+            run: older,
+        }
+    }
+
+    /// The older server that it runs on.
+    fn release(&self) -> Option<&'static Release> {
+        OLDER_SERVERS.iter().find(|release| self.name.strip_prefix("on-") == Some(release.version))
+    }
+
+    /// Whether it is left to `test --all`.
+    fn is_long(&self) -> bool {
+        self.release().is_some()
+    }
 }
 
 /// In the order they run: first what needs no set-up, since that goes on meanwhile.
@@ -65,22 +88,28 @@ const SUITES: &[Suite] = &[
         needs: &[Need::Python, Need::Node, Need::Wasm],
         run: lint::lint,
     },
+    Suite::on("on-2.10.25"),
+    Suite::on("on-2.11.9"),
+    Suite::on("on-2.12.4"),
 ];
 
 /// Prints the suites.
 pub(crate) fn list() {
     for suite in SUITES {
-        println!("{:<12}{}", suite.name, suite.about);
+        println!("{:<12}{}{}", suite.name, suite.about, if suite.is_long() { " (--all)" } else { "" });
     }
 }
 
-/// Runs the suites named, or all; whether nothing failed.
-pub(crate) fn test(dev: &Dev, names: &[String]) -> Result<bool> {
+/// Runs the suites named, or the fast lane, or all; whether nothing failed.
+pub(crate) fn test(dev: &Dev, names: &[String], is_all: bool) -> Result<bool> {
     if let Some(unknown) = names.iter().find(|name| SUITES.iter().all(|suite| suite.name != **name)) {
         let known: Vec<&str> = SUITES.iter().map(|suite| suite.name).collect();
         bail!("no suite {unknown:?}; there are: {}", known.join(", "));
     }
-    let is_wanted = |suite: &&Suite| names.is_empty() || names.iter().any(|name| name == suite.name);
+    let is_wanted = |suite: &&Suite| match names {
+        [] => is_all || !suite.is_long(),
+        names => names.iter().any(|name| name == suite.name),
+    };
     let is_early = |suite: &&Suite| suite.needs.iter().all(|need| *need == Need::Wasm);
     let (early, late): (Vec<_>, Vec<_>) = SUITES.iter().filter(is_wanted).partition(is_early);
     let needs: BTreeSet<Need> = late.iter().flat_map(|suite| suite.needs).copied().collect();
@@ -112,7 +141,8 @@ fn build_ahead(dev: &Dev, needs: &[Need], missing: &Missing) {
 }
 
 fn run(dev: &Dev, missing: &Missing, suite: &Suite) -> Row {
-    let mut lane = Lane::new(dev, missing, suite.name);
+    let dev = suite.release().map_or_else(|| dev.clone(), |release| dev.on(release));
+    let mut lane = Lane::new(&dev, missing, suite.name);
     (suite.run)(&mut lane);
     lane.end()
 }
@@ -148,6 +178,13 @@ fn real(lane: &mut Lane<'_>) {
     }
 }
 
+fn older(lane: &mut Lane<'_>) {
+    if lane.has(Need::OlderServers, "an older nats-server") {
+        real(lane);
+        through_bindings(lane);
+    }
+}
+
 fn xtask(lane: &mut Lane<'_>) {
     lane.tests("cargo test", lane.dev.cargo(["test", "--no-fail-fast", "-p", "xtask"]));
 }
@@ -159,21 +196,32 @@ const PYTEST: [&str; 4] = ["-m", "pytest", "-q", "-rs"];
 fn scenarios(lane: &mut Lane<'_>) {
     let dev = lane.dev;
     lane.tests("their form", dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--test", "scenarios"]));
+    through_bindings(lane);
+}
+
+/// The files through each binding: by its typed API, and by `execute`.
+fn through_bindings(lane: &mut Lane<'_>) {
+    let dev = lane.dev;
+    const FORMS: [(&str, &str); 2] = [("typed", ""), ("execute", ", execute")];
     if has_python(lane) {
-        let mut pytest = dev.command(dev.venv("python"));
-        pytest.args(PYTEST).arg("tests/real/python/test_scenarios.py");
-        lane.tests("Python, asyncio and blocking", pytest);
+        for (form, suffix) in FORMS {
+            let mut pytest = dev.command(dev.venv("python"));
+            pytest.args(PYTEST).args(["tests/real/python/test_scenarios.py", "-k", form]);
+            lane.tests(&format!("Python, asyncio and blocking{suffix}"), pytest);
+        }
     }
     c_suite::scenarios(lane);
     if has_web(lane) {
         for (what, file) in WEB {
-            lane.tests(what, node_test(lane, file, "scenarios"));
+            for (form, suffix) in FORMS {
+                lane.tests(&format!("{what}{suffix}"), node_test(lane, file, form));
+            }
         }
     }
 }
 
 fn python(lane: &mut Lane<'_>) {
-    if has_python(lane) {
+    if has_python(lane) && has_proof_server(lane) {
         let mut pytest = lane.dev.command(lane.dev.venv("python"));
         pytest.args(PYTEST).args(["tests/real/python", "--ignore=tests/real/python/test_scenarios.py"]);
         lane.tests("pytest", pytest);
@@ -185,16 +233,21 @@ fn has_python(lane: &mut Lane<'_>) -> bool {
     lane.has(Need::Python, "natskv for Python") && lane.build("building natskv for Python", || build::python(dev))
 }
 
+fn has_proof_server(lane: &mut Lane<'_>) -> bool {
+    let dev = lane.dev;
+    lane.build("building proof-server", || build::proof_server(dev))
+}
+
 fn c(lane: &mut Lane<'_>) {
     let dev = lane.dev;
     lane.test("natskv.h is what the sources make", || build::header_is_fresh(dev));
-    if lane.has(Need::Server, "libnatskv") {
+    if lane.has(Need::Server, "libnatskv") && has_proof_server(lane) {
         c_suite::c(lane);
     }
 }
 
 fn web(lane: &mut Lane<'_>) {
-    if !has_web(lane) {
+    if !has_web(lane) || !has_proof_server(lane) {
         return;
     }
     lane.tests("the package", node_test(lane, "package", "promises"));

@@ -5,19 +5,22 @@
 
 use std::{
     collections::VecDeque,
-    io::{self, Read, Write},
-    net::{SocketAddr, TcpStream},
+    io,
+    net::SocketAddr,
     os::fd::{AsRawFd, RawFd},
+    sync::Arc,
     time::{Duration, Instant as Clock},
 };
 
 use libc::{POLLIN, POLLOUT};
-use natskv_core::{Action, Client, Config, ConnId, Error, ErrorCode, Event, Instant, Lost, Scheme, Server, TlsMode};
+use natskv_core::{Action, Client, Config, ConnId, Error, ErrorCode, Event, Instant, Lost, Server, TlsMode};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{
     poll::Wants,
     resolve::{Lookup, known},
+    transport::{Transport, lost},
+    trust::Trust,
 };
 
 /// Bytes read at once. The server's writes are up to 64 KiB as well.
@@ -27,21 +30,23 @@ const READS: usize = 4;
 /// How long the last bytes may take to leave after the end.
 const LINGER: Duration = Duration::from_secs(1);
 
-const NO_TLS: &str =
-    "this build of natskv for C has no TLS yet; use a nats:// URL and a server that does not require TLS";
-
 /// The whole client but for its waiters.
 #[derive(Debug)]
 pub(crate) struct Driver {
     pub(crate) core: Client,
     start: Clock,
     connect_timeout: Duration,
+    trust: Arc<Trust>,
     conn: ConnId,
+    /// The name for a certificate where TLS comes first on `conn`, until that begins.
+    tls_first: Option<String>,
+    /// The handshake that is under way, by what core asked for: it waits to hear that the transport is open, or secured.
+    handshake: Option<TlsMode>,
     link: Link,
     /// The descriptor that the caller's loop saw last. No new one gets its number: a loop that registers descriptors (epoll)
     /// could not tell the two apart, and would wait for one that is not registered.
     pub(crate) shown: RawFd,
-    /// Taken from core, being written; `written` bytes of it are out.
+    /// Taken from core, being written; `written` bytes of it are given to the transport.
     unsent: Vec<u8>,
     written: usize,
     chunk: Box<[u8]>,
@@ -52,9 +57,9 @@ enum Link {
     None,
     Resolving(Lookup),
     Connecting(Attempt),
-    Open(TcpStream),
-    /// Disconnected by core while bytes were left to write.
-    Closing(TcpStream, Instant),
+    Open(Transport),
+    /// Disconnected by core; what is left to write may take until then.
+    Closing(Transport, Instant),
 }
 
 /// One connect on its way, and the addresses that are left should it fail.
@@ -67,7 +72,7 @@ struct Attempt {
 }
 
 impl Driver {
-    pub(crate) fn new(config: Config) -> Result<Self, Error> {
+    pub(crate) fn new(config: Config, trust: Trust) -> Result<Self, Error> {
         let mut entropy = [0; 32];
         getrandom::fill(&mut entropy)
             .map_err(|e| Error::new(ErrorCode::Internal, format!("no randomness from the system: {e}")))?;
@@ -76,7 +81,10 @@ impl Driver {
             core: Client::new(config, entropy, Instant::default())?,
             start: Clock::now(),
             connect_timeout,
+            trust: Arc::new(trust),
             conn: ConnId(0),
+            tls_first: None,
+            handshake: None,
             link: Link::None,
             shown: -1,
             unsent: Vec::new(),
@@ -91,13 +99,16 @@ impl Driver {
 
     /// What to sleep on.
     pub(crate) fn wants(&self) -> Wants {
-        let is_writing = self.written < self.unsent.len() || self.core.pending_transmit() > 0;
+        let is_corked = self.written < self.unsent.len() || self.core.pending_transmit() > 0;
         let (fd, events, own_deadline) = match &self.link {
             Link::None => (-1, 0, None),
             Link::Resolving(lookup) => (lookup.fd(), POLLIN, None),
             Link::Connecting(attempt) => (attempt.socket.as_raw_fd(), POLLOUT, attempt.patience),
-            Link::Open(socket) => (socket.as_raw_fd(), if is_writing { POLLIN | POLLOUT } else { POLLIN }, None),
-            Link::Closing(socket, until) => (socket.as_raw_fd(), POLLOUT, Some(*until)),
+            Link::Open(transport) => {
+                let is_writing = is_corked || transport.has_unsent();
+                (transport.fd(), if is_writing { POLLIN | POLLOUT } else { POLLIN }, None)
+            }
+            Link::Closing(transport, until) => (transport.fd(), POLLOUT, Some(*until)),
         };
         Wants { fd, events, until: [own_deadline, self.core.deadline()].into_iter().flatten().min() }
     }
@@ -151,11 +162,13 @@ impl Driver {
             Action::Connect { conn, server, tls } => {
                 self.conn = conn;
                 self.link = Link::None;
-                self.connect(&server, tls, now);
+                self.connect(server, tls, now);
             }
-            Action::StartTls { conn, .. } => {
+            // No option of C sets `asks_credentials` or `signs`.
+            Action::Credentials { .. } | Action::Sign { .. } => {}
+            Action::StartTls { conn, server_name } => {
                 if conn == self.conn {
-                    self.lose(Lost::Tls(NO_TLS.into()), now);
+                    self.start_tls(&server_name, TlsMode::Later, now);
                 }
             }
             Action::Disconnect { conn } => {
@@ -164,21 +177,19 @@ impl Driver {
                 }
                 // Core names a new ConnId next time, so later news of this socket cannot be mistaken for another's.
                 self.conn = ConnId(0);
+                self.handshake = None;
                 self.link = match std::mem::replace(&mut self.link, Link::None) {
-                    Link::Open(socket) if self.written < self.unsent.len() => Link::Closing(socket, now + LINGER),
+                    Link::Open(transport) => Link::Closing(transport, now + LINGER),
                     _ => Link::None,
                 };
             }
         }
     }
 
-    fn connect(&mut self, server: &Server, tls: TlsMode, now: Instant) {
-        match (server.scheme, tls) {
-            (Scheme::Nats | Scheme::Tls, TlsMode::Later) => {}
-            (Scheme::Ws, _) => {
-                return self.lose(Lost::Other("natskv for C has no WebSocket transport; use nats://".into()), now);
-            }
-            (Scheme::Wss, _) | (_, TlsMode::First) => return self.lose(Lost::Tls(NO_TLS.into()), now),
+    fn connect(&mut self, server: Server, tls: TlsMode, now: Instant) {
+        self.tls_first = (tls == TlsMode::First).then_some(server.tls_name);
+        if server.scheme.is_websocket() {
+            return self.lose(Lost::Other("natskv for C has no WebSocket transport; use nats://".into()), now);
         }
         if let Some(addresses) = known(&server.host, server.port) {
             return self.dial(addresses.into(), now);
@@ -217,9 +228,11 @@ impl Driver {
         let Link::Connecting(attempt) = std::mem::replace(&mut self.link, Link::None) else { return };
         let Some(failure) = failure else {
             let _ = attempt.socket.set_tcp_nodelay(true);
-            self.link = Link::Open(attempt.socket.into());
-            self.core.transport_open(self.conn, now);
-            return;
+            self.link = Link::Open(Transport::new(attempt.socket.into()));
+            return match self.tls_first.take() {
+                Some(name) => self.start_tls(&name, TlsMode::First, now),
+                None => self.core.transport_open(self.conn, now),
+            };
         };
         if attempt.rest.is_empty() {
             return self.lose(lost(&failure), now);
@@ -227,20 +240,29 @@ impl Driver {
         self.dial(attempt.rest, now);
     }
 
+    /// The handshake itself is reads and writes like any other.
+    fn start_tls(&mut self, name: &str, mode: TlsMode, now: Instant) {
+        let Link::Open(transport) = &mut self.link else { return };
+        match transport.secure(&self.trust, name) {
+            Ok(()) => self.handshake = Some(mode),
+            Err(why) => self.lose(why, now),
+        }
+    }
+
     fn read(&mut self, now: Instant) {
         for _ in 0..READS {
-            let Link::Open(socket) = &mut self.link else { return };
-            match socket.read(&mut self.chunk) {
-                Ok(0) => return self.lose(Lost::Eof, now),
-                Ok(n) => {
-                    self.core.receive(self.conn, &self.chunk[..n], now);
-                    if n < CHUNK {
-                        return; // it is empty now; asking it again would cost a system call to hear so
-                    }
-                }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
-                Err(e) => return self.lose(lost(&e), now),
+            let Self { core, conn, link: Link::Open(transport), chunk, handshake, .. } = self else { return };
+            let read = transport.read(chunk, |bytes| {
+                tell_secured(core, *conn, handshake.take(), now); // its last message and the first bytes may come together
+                core.receive(*conn, bytes, now);
+            });
+            if !transport.is_handshaking() {
+                tell_secured(core, *conn, handshake.take(), now);
+            }
+            match read {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(why) => return self.lose(why, now),
             }
         }
     }
@@ -249,11 +271,11 @@ impl Driver {
         loop {
             if self.written == self.unsent.len() {
                 self.written = 0;
-                if let Link::Closing(..) = self.link {
-                    self.link = Link::None; // all said
-                }
                 match self.core.poll_transmit(&mut self.unsent) {
-                    None => return self.unsent.clear(),
+                    None => {
+                        self.unsent.clear();
+                        return self.flush(now);
+                    }
                     Some(conn) if conn != self.conn => {
                         self.unsent.clear();
                         continue;
@@ -261,26 +283,61 @@ impl Driver {
                     Some(_) => {}
                 }
             }
-            let (Link::Open(socket) | Link::Closing(socket, _)) = &mut self.link else {
+            let (Link::Open(transport) | Link::Closing(transport, _)) = &mut self.link else {
                 self.unsent.clear();
                 self.written = 0;
                 continue;
             };
-            match socket.write(&self.unsent[self.written..]) {
-                Ok(n) => self.written += n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
-                Err(e) => self.lose(lost(&e), now),
+            match transport.write(&self.unsent[self.written..]) {
+                Ok(0) => return,
+                Ok(count) => self.written += count,
+                Err(why) => self.lose_writing(why, now),
             }
+        }
+    }
+
+    /// Core has no more to write; TLS may have, and a transport at its end has only that.
+    fn flush(&mut self, now: Instant) {
+        match &mut self.link {
+            Link::Open(transport) => {
+                if let Err(why) = transport.flush() {
+                    self.lose_writing(why, now);
+                }
+            }
+            Link::Closing(transport, _) => {
+                transport.finish();
+                if !matches!(transport.flush(), Ok(false)) {
+                    self.link = Link::None; // all said
+                }
+            }
+            Link::None | Link::Resolving(_) | Link::Connecting(_) => {}
+        }
+    }
+
+    /// A write failed: what the server said before it closed (an -ERR, an alert) explains it better.
+    fn lose_writing(&mut self, why: Lost, now: Instant) {
+        self.read(now);
+        if let Link::Open(_) | Link::Closing(..) = self.link {
+            self.lose(why, now);
         }
     }
 
     /// The transport is gone, or could not be made.
     fn lose(&mut self, why: Lost, now: Instant) {
         self.link = Link::None;
+        self.handshake = None;
         self.unsent.clear();
         self.written = 0;
         self.core.transport_closed(self.conn, why, now);
+    }
+}
+
+/// Tells core what it waits for since it asked for TLS.
+fn tell_secured(core: &mut Client, conn: ConnId, handshake: Option<TlsMode>, now: Instant) {
+    match handshake {
+        Some(TlsMode::First) => core.transport_open(conn, now),
+        Some(TlsMode::Later) => core.transport_secured(conn, now),
+        None => {}
     }
 }
 
@@ -294,17 +351,5 @@ fn start_connect(address: SocketAddr, avoid: RawFd) -> io::Result<Socket> {
         Err(e) if e.raw_os_error() == Some(libc::EINPROGRESS) => Ok(socket),
         Err(e) => Err(e),
         Ok(()) => Ok(socket),
-    }
-}
-
-fn lost(error: &io::Error) -> Lost {
-    use io::ErrorKind::{
-        BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable,
-    };
-    match error.kind() {
-        ConnectionRefused => Lost::Refused,
-        ConnectionReset | ConnectionAborted | BrokenPipe => Lost::Reset,
-        HostUnreachable | NetworkUnreachable => Lost::Unreachable,
-        _ => Lost::Other(error.to_string()),
     }
 }

@@ -2,4 +2,7 @@
 
 pub(crate) mod driver;
 pub(crate) mod poll;
+mod refusal;
 pub(crate) mod resolve;
+mod transport;
+pub(crate) mod trust;

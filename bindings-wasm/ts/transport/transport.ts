@@ -1,5 +1,8 @@
 /** What the connection wants of a socket, whichever kind it is. */
 
+import type { Living } from "../lifecycle.js";
+import type { TlsOptions } from "../types.js";
+
 /** Where to, as core says it. */
 export interface Address {
   scheme: "nats" | "tls" | "ws" | "wss";
@@ -7,17 +10,21 @@ export interface Address {
   port: number;
   /** Path and query of a WebSocket URL, beginning with `/`, or empty. */
   path: string;
+  /** TLS before the server's first word; else `startTls` says when, if ever. Means nothing for `wss`, where it always comes first. */
+  isTlsFirst: boolean;
 }
 
 /** What a transport tells; nothing after `closed`, and nothing after its own `close()`. */
 export interface Listener {
   opened(): void;
+  /** TLS, asked for by `startTls`, is up. */
+  secured(): void;
   /** `bytes` are read before the call returns. */
   received(bytes: Uint8Array): void;
   /** Room again, after `buffered` was high. */
   drained(): void;
-  /** "refused", "unreachable", "eof", "reset", or words for the message. */
-  closed(why: string): void;
+  /** "refused", "unreachable", "eof", "reset", or words for the message; whether it was TLS that failed. */
+  closed(why: string, isTls?: boolean): void;
 }
 
 /** One socket. */
@@ -26,6 +33,8 @@ export interface Transport {
   readonly buffered: number;
   /** `bytes` are wasm's own memory: they are copied before the call returns. */
   send(bytes: Uint8Array): void;
+  /** Begins TLS with a server of this name; only over TCP. */
+  startTls?(name: string): void;
   /** Sends what was given, then ends; also ends dialling. */
   close(): void;
 }
@@ -33,10 +42,12 @@ export interface Transport {
 /** The parts that differ between browsers and Node. */
 export interface Platform {
   /** The servers as absolute URLs, or an error for what cannot be reached from here; undefined: core's default. */
-  servers(given: string[]): Promise<string[] | undefined>;
+  servers(given: string[], tls: TlsOptions | undefined): Promise<string[] | undefined>;
   /** Compiles wasm once; its memory. */
   load(): Promise<WebAssembly.Memory>;
-  dial(address: Address, listener: Listener): Transport;
+  dial(address: Address, listener: Listener, tls: TlsOptions | undefined): Transport;
+  /** Tells the connection of the program's life, until the function it gives is called. */
+  follow(nc: Living): () => void;
 }
 
 /** `host:port`, with the brackets that IPv6 wants. */

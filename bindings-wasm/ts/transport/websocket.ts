@@ -15,14 +15,20 @@ export interface Socket {
   terminate?(): void;
 }
 
-export type SocketClass = new (url: string) => Socket;
+/** What differs between environments. */
+export interface SocketKind {
+  make(url: string): Socket;
+  /** Whether `send` may keep what it was given, instead of copying it at once as browsers do. */
+  isLazy: boolean;
+  /** Why nothing could be opened, from the error's event. */
+  explain(event: Event, address: Address): [why: string, isTls: boolean];
+}
 
 /** How long a socket without a closing handshake of its peer may linger (`ws` waits 30 s by itself). */
 const LINGER_MS = 1000;
 
-/** `isLazy`: this class may keep what it was given to send, instead of copying it at once as browsers do. */
-export function dialWebSocket(socketClass: SocketClass, address: Address, listener: Listener, isLazy: boolean): Transport {
-  const socket = new socketClass(`${address.scheme}://${authority(address)}${address.path}`);
+export function dialWebSocket(kind: SocketKind, address: Address, listener: Listener): Transport {
+  const socket = kind.make(`${address.scheme}://${authority(address)}${address.path}`);
   let isOpen = false;
   const silence = () => {
     socket.onopen = socket.onmessage = socket.onclose = null;
@@ -38,12 +44,12 @@ export function dialWebSocket(socketClass: SocketClass, address: Address, listen
       listener.received(new Uint8Array(event.data));
     }
   };
-  const ended = (event: Event & { wasClean?: boolean; message?: string }) => {
+  const ended = (event: Event & { wasClean?: boolean }) => {
     silence();
     if (isOpen) {
       return listener.closed(event.wasClean ? "eof" : "reset");
     }
-    listener.closed(event.message || "no WebSocket could be opened"); // browsers do not say what went wrong
+    listener.closed(...kind.explain(event, address));
   };
   socket.onerror = (event: Event) => {
     if (!isOpen) {
@@ -56,7 +62,7 @@ export function dialWebSocket(socketClass: SocketClass, address: Address, listen
       return socket.bufferedAmount;
     },
     send(bytes) {
-      socket.send(isLazy ? bytes.slice() : bytes);
+      socket.send(kind.isLazy ? bytes.slice() : bytes);
     },
     close() {
       silence();

@@ -47,7 +47,10 @@ use crate::{
         subject,
     },
     rng::Rng,
-    session::{Change, Session},
+    session::{
+        Change, Session,
+        auth::{Credentials, Signature},
+    },
     slab::Slab,
     time::Instant,
     timers::Timer,
@@ -89,6 +92,8 @@ impl Client {
             inactive_threshold: config.inactive_threshold,
             request_timeout: config.request_timeout,
             max_filters: config.max_filters.max(1),
+            max_in_flight: config.max_in_flight.max(1),
+            seen_keys: config.seen_keys,
             retry_writes: config.retry_writes,
         };
         let (max_operations, watch_limit) = (config.max_operations.min(Slab::<Op>::MAX / 4), config.watch_limit);
@@ -625,6 +630,23 @@ impl Client {
         self.end(None);
     }
 
+    /// Gives the connection up and makes no other until [`Client::wake`]: for a page that is about to be frozen. The server then
+    /// removes our consumers by their inactive threshold, instead of holding them for a client that answers nothing.
+    pub fn sleep(&mut self, now: Instant) {
+        self.advance(now);
+        let change = self.net.session.sleep(&mut self.net.rng, self.now);
+        self.apply(change);
+        self.close_if_drained();
+    }
+
+    /// Says that time may have been lost or the network be another one (a page thawed, a laptop opened, online again): a wait between
+    /// attempts to connect ends now, and a connection that does not answer within `Config::connect_timeout` counts as lost.
+    pub fn wake(&mut self, now: Instant) {
+        self.advance(now);
+        self.net.session.wake(self.now);
+        self.handle_timeout(self.now);
+    }
+
     // ── inputs: an older ConnId is ignored
 
     /// The transport asked for is open.
@@ -639,7 +661,26 @@ impl Client {
     pub fn transport_secured(&mut self, conn: ConnId, now: Instant) {
         self.advance(now);
         if self.net.session.is_current(conn) {
-            self.net.session.on_secured();
+            let change = self.net.session.on_secured(&mut self.net.rng, self.now);
+            self.apply(change);
+        }
+    }
+
+    /// The answer to `Action::Credentials`. An error ends this attempt to connect, not the client.
+    pub fn credentials(&mut self, conn: ConnId, given: Result<Credentials, Error>, now: Instant) {
+        self.advance(now);
+        if self.net.session.is_current(conn) {
+            let change = self.net.session.on_credentials(given, &mut self.net.rng, self.now);
+            self.apply(change);
+        }
+    }
+
+    /// The answer to `Action::Sign`. An error ends this attempt to connect, not the client.
+    pub fn signature(&mut self, conn: ConnId, given: Result<Signature, Error>, now: Instant) {
+        self.advance(now);
+        if self.net.session.is_current(conn) {
+            let change = self.net.session.on_signature(given, &mut self.net.rng, self.now);
+            self.apply(change);
         }
     }
 
@@ -670,7 +711,8 @@ impl Client {
                 Err(error) => self.net.session.abandon(error, &mut self.net.rng, self.now),
             };
             self.apply(change);
-            if !self.net.session.is_current(conn) {
+            // What comes in the clear behind the INFO that starts TLS is nobody's word.
+            if !self.net.session.is_current(conn) || self.net.session.is_securing() {
                 return self.close_if_drained();
             }
         }

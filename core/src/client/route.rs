@@ -25,9 +25,6 @@ use crate::{
     timers::Timer,
 };
 
-/// Children of one operation in flight.
-const MAX_CHILDREN: usize = 1024;
-
 impl Client {
     // ── operations
 
@@ -182,7 +179,7 @@ impl Client {
         let bucket = op.verb.bucket().unwrap_or_default();
         let timeout = op.silence.unwrap_or(self.limits.request_timeout);
         let mut progress = Progress::Pending;
-        while op.children < MAX_CHILDREN
+        while op.children < self.limits.max_in_flight
             && matches!(progress, Progress::Pending)
             && let Some(child) = op.verb.next_child()
         {

@@ -31,6 +31,9 @@ use crate::{
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LAST_WAIT: Duration = Duration::from_secs(10);
 
+/// The API level from which on pending messages are counted rightly for every set of filters.
+const COUNTS_RIGHTLY: u64 = 2;
+
 /// How long the question after a reconnect may stay open: a server that has just started leaves it unanswered now and then
 /// (seen on 2.15.1), and the watch would be deaf for a whole request timeout.
 const PROBE_PATIENCE: Duration = Duration::from_secs(1);
@@ -99,8 +102,8 @@ pub(crate) struct Ordered {
     sid: u64,
     inbox: String,
     name: String,
-    /// One subject that covers the plan's filters, where the server does not take filters that cross (before 2.14): what is too much
-    /// is left out here.
+    /// One subject that covers the plan's filters, where the server does not take filters that cross (before 2.14) or counts wrongly
+    /// with them (before 2.12): what is too much is left out here.
     widened: Option<Vec<String>>,
     failures: u32,
     is_open: bool,
@@ -404,6 +407,9 @@ impl Ordered {
         (self.sid, self.inbox) = net.new_inbox();
         self.name = format!("natskv{}", net.rng.token(10));
         self.tracker.restart();
+        if self.widened.is_none() && net.api_level() < COUNTS_RIGHTLY && is_miscounted(&self.plan.filters) {
+            self.widened = Some(covering(&self.plan.filters));
+        }
         net.subscribe(&self.inbox, self.sid);
         let body = self.create_request().to_string();
         let ask = Ask { payload: body.as_bytes(), on_loss: OnLoss::Fail, ..Ask::default() };
@@ -578,6 +584,18 @@ pub(crate) const fn delete_subject<'a>(api_prefix: &'a str, stream: &'a str, nam
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Whether servers before 2.12 lose count of what is pending, and so would end the initial values early: where one filter has `*` and
+/// another a literal in the same place (seen on 2.10.25 and 2.11.9, with `last_per_subject`).
+fn is_miscounted(filters: &[String]) -> bool {
+    let is_pair = |a: &str, b: &str| {
+        let mut places = a.split('.').zip(b.split('.')).skip_while(|(x, y)| x == y);
+        places.next().is_some_and(|(x, y)| (x == "*") != (y == "*"))
+    };
+    let mut with_wildcard =
+        filters.iter().enumerate().filter(|(_, filter)| filter.split('.').any(|token| token == "*"));
+    with_wildcard.any(|(at, a)| filters.iter().enumerate().any(|(other, b)| other != at && is_pair(a, b)))
 }
 
 /// One filter that matches all that `filters` match: their common first tokens, then `>`.

@@ -4,7 +4,7 @@ use alloc::{string::String, vec::Vec};
 
 use serde_json::{Map, Value};
 
-use crate::error::Error;
+use crate::{error::Error, secret::Secret};
 
 /// What the server said of itself. Unknown fields are ignored; all of it is kept as text too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,10 +19,14 @@ pub struct ServerInfo {
     pub version: String,
     /// Largest message it takes, headers included.
     pub max_payload: usize,
+    /// JetStream API level: 2 for server 2.12, 4 for 2.14, 5 for 2.15; 0 where it does not say, as before 2.12.
+    pub api_level: u64,
     pub(crate) has_headers: bool,
     pub(crate) is_tls_required: bool,
     pub(crate) is_tls_available: bool,
     pub(crate) is_lame_duck: bool,
+    /// What an nkey signs; in the first INFO of a connection, where the server knows nkeys.
+    pub(crate) nonce: Option<String>,
     /// `host:port` of the cluster's members, for TCP and for WebSocket.
     pub(crate) connect_urls: Vec<String>,
     pub(crate) ws_connect_urls: Vec<String>,
@@ -46,10 +50,12 @@ impl ServerInfo {
             server_name: string("server_name"),
             version: string("version"),
             max_payload: fields.get("max_payload").and_then(Value::as_u64).map_or(DEFAULT_MAX_PAYLOAD, |n| n as usize),
+            api_level: fields.get("api_lvl").and_then(Value::as_u64).unwrap_or_default(),
             has_headers: is("headers"),
             is_tls_required: is("tls_required"),
             is_tls_available: is("tls_available"),
             is_lame_duck: is("ldm"),
+            nonce: fields.get("nonce").and_then(Value::as_str).filter(|nonce| !nonce.is_empty()).map(String::from),
             connect_urls: list("connect_urls"),
             ws_connect_urls: list("ws_connect_urls"),
         })
@@ -59,19 +65,7 @@ impl ServerInfo {
 /// What servers allow when they do not say.
 const DEFAULT_MAX_PAYLOAD: usize = 1 << 20;
 
-/// Who we say we are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Credentials {
-    #[default]
-    None,
-    User {
-        user: String,
-        password: String,
-    },
-    Token(String),
-}
-
-/// What CONNECT says beside the credentials.
+/// What CONNECT says beside the login.
 pub(crate) struct ConnectOptions<'a> {
     pub(crate) name: Option<&'a str>,
     pub(crate) lang: &'a str,
@@ -81,7 +75,7 @@ pub(crate) struct ConnectOptions<'a> {
 
 /// The JSON of CONNECT. `verbose` and `pedantic` are always sent as false: left out, the server takes both as true, and then
 /// refuses consumer-create subjects that end in a filter with `>`.
-pub(crate) fn connect_json(options: &ConnectOptions<'_>, credentials: &Credentials, info: &ServerInfo) -> Value {
+pub(crate) fn connect_json(options: &ConnectOptions<'_>, login: &[(&str, Secret)], info: &ServerInfo) -> Value {
     let mut fields = Map::new();
     let mut put = |name: &str, value: Value| fields.insert(String::from(name), value);
     put("verbose", false.into());
@@ -96,15 +90,8 @@ pub(crate) fn connect_json(options: &ConnectOptions<'_>, credentials: &Credentia
     if let Some(name) = options.name {
         put("name", name.into());
     }
-    match credentials {
-        Credentials::None => {}
-        Credentials::User { user, password } => {
-            put("user", user.as_str().into());
-            put("pass", password.as_str().into());
-        }
-        Credentials::Token(token) => {
-            put("auth_token", token.as_str().into());
-        }
+    for (name, secret) in login {
+        put(name, secret.as_str().into());
     }
     Value::Object(fields)
 }

@@ -1,8 +1,8 @@
 //! One connection at a time, and the decision when to make the next. Knows nothing of requests, JetStream or KV.
 //!
-//! A connection goes Dialing → Greeting (INFO) → [Securing] → Handshake (CONNECT and PING in one write, up when PONG comes) →
-//! Ready. Whatever ends it, `on_lost` decides: another attempt, now or after a wait, or the end.
+//! A connection goes [Asking] → Dialing → Greeting → [Securing] → [Signing] → Handshake (CONNECT and PING in one write) → Ready. Whatever ends it, `on_lost` decides: another attempt, now or after a wait, or the end.
 
+pub(crate) mod auth;
 pub(crate) mod pool;
 
 use alloc::{collections::VecDeque, format, string::String, vec::Vec};
@@ -13,12 +13,15 @@ use crate::{
     error::{Error, ErrorCode},
     event::{Action, ConnId, Lost, State, Stats, TlsMode},
     proto::{
-        info::{ConnectOptions, Credentials, ServerInfo, connect_json},
+        info::{ConnectOptions, ServerInfo, connect_json},
         parser::Parser,
         server_error::ServerError,
     },
     rng::Rng,
-    session::pool::{Pool, Scheme},
+    session::{
+        auth::{Credentials, Login, Reason, Signature, Signing},
+        pool::{Pool, Scheme},
+    },
     time::Instant,
 };
 
@@ -51,13 +54,55 @@ pub(crate) enum Change {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    Waiting { until: Instant },
-    Dialing,
-    Greeting,
-    Securing,
-    Handshake,
-    Ready { since: Instant },
+    /// None: until `wake`.
+    Waiting {
+        until: Option<Instant>,
+    },
+    Trying(Step),
+    Ready {
+        since: Instant,
+    },
     Closed,
+}
+
+/// What an attempt waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Credentials.
+    Asking,
+    /// The transport.
+    Dialing,
+    /// INFO.
+    Greeting,
+    /// TLS.
+    Securing,
+    /// A signature.
+    Signing,
+    /// PONG.
+    Handshake,
+}
+
+impl Step {
+    const fn waits(self) -> &'static str {
+        match self {
+            Self::Asking => "for credentials",
+            Self::Dialing => "to connect",
+            Self::Greeting => "for INFO (a server with handshake_first needs tls_first)",
+            Self::Securing => "for TLS",
+            Self::Signing => "for a signature",
+            Self::Handshake => "for PONG",
+        }
+    }
+}
+
+/// How a connection or an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Broken,
+    /// The server wants other credentials.
+    Refused,
+    /// Trying again cannot help.
+    Hopeless,
 }
 
 /// Who waits for a PONG; the server answers PINGs in order.
@@ -65,13 +110,19 @@ enum Phase {
 enum Ping {
     Handshake,
     KeepAlive,
+    Wake,
     Flush { op: u64, sent: Instant },
 }
 
 #[derive(Debug)]
 pub(crate) struct Session {
     config: Config,
-    credentials: Credentials,
+    /// For servers whose URL has none of its own.
+    login: Login,
+    /// Counts the logins that differed from the one before; 0 is a URL's.
+    login_version: u64,
+    /// Why credentials are asked for next time.
+    reason: Reason,
     pool: Pool,
     phase: Phase,
     conn: ConnId,
@@ -90,19 +141,30 @@ pub(crate) struct Session {
     pings: VecDeque<Ping>,
     next_ping: Instant,
     last_inbound: Instant,
+    /// Until when the PING of `wake` has to be answered.
+    proof_due: Option<Instant>,
+    /// `wake` came during the attempt: should it fail, the next follows at once.
+    is_hurried: bool,
     pub(crate) actions: VecDeque<Action>,
     pub(crate) states: VecDeque<State>,
     pub(crate) stats: Stats,
 }
 
 impl Session {
-    pub(crate) fn new(config: Config, rng: &mut Rng, now: Instant) -> Result<Self, Error> {
+    pub(crate) fn new(mut config: Config, rng: &mut Rng, now: Instant) -> Result<Self, Error> {
+        let login = Login::of_config(&config)?;
+        let pool = Pool::new(&config, rng)?;
+        // What is secret is in these two now, and nowhere else.
+        config.credentials = Credentials::default();
+        config.servers.clear();
         let mut session = Self {
-            credentials: pool::of_config(&config)?,
-            pool: Pool::new(&config, rng)?,
+            login,
+            login_version: 1,
+            reason: Reason::First,
+            pool,
             parser: Parser::new(config.max_message),
             config,
-            phase: Phase::Waiting { until: now },
+            phase: Phase::Waiting { until: Some(now) },
             conn: ConnId(0),
             attempt_deadline: now,
             failures: 0,
@@ -114,6 +176,8 @@ impl Session {
             pings: VecDeque::new(),
             next_ping: now,
             last_inbound: now,
+            proof_due: None,
+            is_hurried: false,
             actions: VecDeque::new(),
             states: VecDeque::new(),
             stats: Stats::default(),
@@ -131,6 +195,10 @@ impl Session {
 
     pub(crate) fn is_current(&self, conn: ConnId) -> bool {
         self.conn == conn && !matches!(self.phase, Phase::Closed | Phase::Waiting { .. })
+    }
+
+    pub(crate) fn is_securing(&self) -> bool {
+        self.phase == Phase::Trying(Step::Securing)
     }
 
     /// Where frames are written; meant for a session that is ready.
@@ -163,9 +231,9 @@ impl Session {
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Waiting { until } => Some(until),
-            Phase::Dialing | Phase::Greeting | Phase::Securing | Phase::Handshake => Some(self.attempt_deadline),
-            Phase::Ready { .. } => Some(self.next_ping),
+            Phase::Waiting { until } => until,
+            Phase::Trying(_) => Some(self.attempt_deadline),
+            Phase::Ready { .. } => Some(self.proof_due.map_or(self.next_ping, |due| due.min(self.next_ping))),
             Phase::Closed => None,
         }
     }
@@ -195,6 +263,42 @@ impl Session {
         self.pings.push_back(Ping::Flush { op, sent: now });
     }
 
+    /// Gives the connection up, and makes no other until `wake`.
+    pub(crate) fn sleep(&mut self, rng: &mut Rng, now: Instant) -> Change {
+        let mut change = Change::Nothing;
+        match self.phase {
+            Phase::Closed => return change,
+            Phase::Waiting { .. } => {}
+            Phase::Ready { .. } => {
+                let text = format!("connection to {} given up to sleep", self.server_url());
+                change = self.abandon(Error::new(ErrorCode::Disconnected, text), rng, now);
+            }
+            Phase::Trying(_) => {
+                self.actions.push_back(Action::Disconnect { conn: self.conn });
+                self.out.clear();
+                self.pings.clear();
+            }
+        }
+        if self.phase != Phase::Closed {
+            self.phase = Phase::Waiting { until: None };
+        }
+        change
+    }
+
+    /// Ends a wait between attempts, the next one too if one is being made, and asks a connection for proof that it lives.
+    pub(crate) fn wake(&mut self, now: Instant) {
+        match self.phase {
+            Phase::Waiting { .. } => self.phase = Phase::Waiting { until: Some(now) },
+            Phase::Ready { .. } if self.proof_due.is_none() => {
+                self.out.extend_from_slice(b"PING\r\n");
+                self.pings.push_back(Ping::Wake);
+                self.proof_due = Some(now + self.config.connect_timeout);
+            }
+            Phase::Trying(_) => self.is_hurried = true,
+            Phase::Ready { .. } | Phase::Closed => {}
+        }
+    }
+
     /// Ends it for good, after what is still to be written.
     pub(crate) fn close(&mut self) {
         if self.phase == Phase::Closed {
@@ -209,17 +313,52 @@ impl Session {
 
     // ── inputs
 
-    pub(crate) fn on_open(&mut self) {
-        if self.phase == Phase::Dialing {
-            self.phase = Phase::Greeting;
+    pub(crate) fn on_credentials(&mut self, given: Result<Credentials, Error>, rng: &mut Rng, now: Instant) -> Change {
+        if self.phase != Phase::Trying(Step::Asking) {
+            return Change::Nothing;
+        }
+        match given.and_then(|credentials| Login::of(&credentials)) {
+            Ok(login) => {
+                if login != self.login {
+                    self.login = login;
+                    self.login_version += 1;
+                }
+                self.connect(now);
+                Change::Nothing
+            }
+            Err(error) => {
+                let text = format!("no credentials for {}: {}", self.server_url(), error.message);
+                self.on_lost(Error { message: text.into(), ..error }, Ending::Broken, rng, now)
+            }
         }
     }
 
-    pub(crate) fn on_secured(&mut self) {
-        if self.phase == Phase::Securing {
-            self.is_secured = true;
-            self.send_connect();
+    pub(crate) fn on_signature(&mut self, given: Result<Signature, Error>, rng: &mut Rng, now: Instant) -> Change {
+        if self.phase != Phase::Trying(Step::Signing) {
+            return Change::Nothing;
         }
+        match given {
+            Ok(signature) => self.send_connect(Some(&signature), rng, now),
+            Err(error) => {
+                let text = format!("no signature for {}: {}", self.server_url(), error.message);
+                self.abandon(Error { message: text.into(), ..error }, rng, now)
+            }
+        }
+    }
+
+    pub(crate) fn on_open(&mut self) {
+        if self.phase == Phase::Trying(Step::Dialing) {
+            self.phase = Phase::Trying(Step::Greeting);
+        }
+    }
+
+    pub(crate) fn on_secured(&mut self, rng: &mut Rng, now: Instant) -> Change {
+        if self.phase != Phase::Trying(Step::Securing) {
+            return Change::Nothing;
+        }
+        self.is_secured = true;
+        self.parser = Parser::new(self.config.max_message);
+        self.authenticate(rng, now)
     }
 
     pub(crate) fn on_bytes(&mut self, count: usize, now: Instant) {
@@ -237,7 +376,7 @@ impl Session {
         let is_lame_duck = info.is_lame_duck;
         self.info = Some(info);
         match self.phase {
-            Phase::Greeting => self.on_greeting(rng, now),
+            Phase::Trying(Step::Greeting) => self.on_greeting(rng, now),
             Phase::Ready { .. } if is_lame_duck && !was_lame_duck => Change::LameDuck,
             _ => Change::Nothing, // 2.12+ sends a second INFO after the first PONG
         }
@@ -254,10 +393,16 @@ impl Session {
                 self.next_ping = now + self.config.ping_interval;
                 self.stats.reconnects += u64::from(self.was_connected);
                 self.was_connected = true;
+                self.reason = Reason::Reconnect;
+                self.is_hurried = false;
                 self.states.push_back(State::Connected);
                 Change::Connected
             }
             Some(Ping::Flush { op, sent }) => Change::Flushed { op, sent },
+            Some(Ping::Wake) => {
+                self.proof_due = None;
+                Change::Nothing
+            }
             Some(Ping::KeepAlive) | None => Change::Nothing,
         }
     }
@@ -267,7 +412,13 @@ impl Session {
         let server_error = ServerError::parse(&text);
         let error = server_error.to_error(&text);
         if server_error.closes() {
-            return self.abandon(error, rng, now);
+            let ending = match server_error {
+                ServerError::Auth => Ending::Refused,
+                ServerError::Config => Ending::Hopeless,
+                _ => Ending::Broken,
+            };
+            self.actions.push_back(Action::Disconnect { conn: self.conn });
+            return self.on_lost(error, ending, rng, now);
         }
         match server_error {
             ServerError::PublishDenied { .. } | ServerError::SubscribeDenied { .. } => {
@@ -287,7 +438,7 @@ impl Session {
             }
             (false, why) => Error::new(ErrorCode::ConnectFailed, format!("{server}: {}", lost_text(&why))),
         };
-        self.on_lost(error, rng, now)
+        self.on_lost(error, Ending::Broken, rng, now)
     }
 
     pub(crate) fn handle_timeout(&mut self, rng: &mut Rng, now: Instant) -> Change {
@@ -301,14 +452,9 @@ impl Session {
             }
             Phase::Ready { .. } => self.keep_alive(rng, now),
             Phase::Closed => Change::Nothing,
-            Phase::Dialing | Phase::Greeting | Phase::Securing | Phase::Handshake => {
-                let waited_for = match self.phase {
-                    Phase::Dialing => "to connect",
-                    Phase::Greeting => "for INFO (a server with handshake_first needs tls_first)",
-                    Phase::Securing => "for TLS",
-                    _ => "for PONG",
-                };
-                let text = format!("{}: waited {:?} {waited_for}", self.server_url(), self.config.connect_timeout);
+            Phase::Trying(step) => {
+                let (server, time) = (self.server_url(), self.config.connect_timeout);
+                let text = format!("{server}: waited {time:?} {}", step.waits());
                 self.abandon(Error::new(ErrorCode::ConnectFailed, text), rng, now)
             }
         }
@@ -317,22 +463,38 @@ impl Session {
     /// Gives up a connection that the transport still holds.
     pub(crate) fn abandon(&mut self, error: Error, rng: &mut Rng, now: Instant) -> Change {
         self.actions.push_back(Action::Disconnect { conn: self.conn });
-        self.on_lost(error, rng, now)
+        self.on_lost(error, Ending::Broken, rng, now)
     }
 
     // ── inside
 
     fn dial(&mut self, now: Instant) {
         self.conn = ConnId(self.conn.0 + 1);
-        self.phase = Phase::Dialing;
-        self.attempt_deadline = now + self.config.connect_timeout;
-        let server = self.pool.current().server.clone();
-        let tls = if server.scheme == Scheme::Wss || self.config.tls_first { TlsMode::First } else { TlsMode::Later };
-        self.is_secured = tls == TlsMode::First;
         self.parser = Parser::new(self.config.max_message);
         self.out.clear();
         self.handed = 0;
         self.pings.clear();
+        self.proof_due = None;
+        if self.asks() {
+            self.phase = Phase::Trying(Step::Asking);
+            self.attempt_deadline = now + self.config.connect_timeout;
+            self.actions.push_back(Action::Credentials { conn: self.conn, reason: self.reason });
+        } else {
+            self.connect(now);
+        }
+    }
+
+    /// Whether the current server is one that credentials are asked for.
+    fn asks(&self) -> bool {
+        self.config.asks_credentials && self.pool.current().login == Login::Nobody
+    }
+
+    fn connect(&mut self, now: Instant) {
+        self.phase = Phase::Trying(Step::Dialing);
+        self.attempt_deadline = now + self.config.connect_timeout;
+        let server = self.pool.current().server.clone();
+        let tls = if server.scheme == Scheme::Wss || self.config.tls_first { TlsMode::First } else { TlsMode::Later };
+        self.is_secured = tls == TlsMode::First;
         self.actions.push_back(Action::Connect { conn: self.conn, server, tls });
     }
 
@@ -344,35 +506,64 @@ impl Session {
             .as_ref()
             .map_or((false, false), |info| (info.is_tls_required, info.is_tls_required || info.is_tls_available));
         if self.is_secured || member.server.scheme.is_websocket() || !(is_required || wants_tls) {
-            self.send_connect();
-            return Change::Nothing;
+            return self.authenticate(rng, now);
         }
         if !is_offered {
             let text = format!("{}: TLS was asked for and the server does not offer it", self.server_url());
             return self.abandon(Error::new(ErrorCode::Tls, text), rng, now);
         }
-        self.phase = Phase::Securing;
-        self.actions.push_back(Action::StartTls { conn: self.conn, server_name: member.tls_name.clone() });
+        self.phase = Phase::Trying(Step::Securing);
+        self.actions.push_back(Action::StartTls { conn: self.conn, server_name: member.server.tls_name.clone() });
         Change::Nothing
     }
 
-    fn send_connect(&mut self) {
-        let Some(info) = &self.info else { return };
-        let member = self.pool.current();
+    /// The login for the current server, and its version.
+    fn login(&self) -> (&Login, u64) {
+        let own = &self.pool.current().login;
+        if *own == Login::Nobody { (&self.login, self.login_version) } else { (own, 0) }
+    }
+
+    fn authenticate(&mut self, rng: &mut Rng, now: Instant) -> Change {
+        let nonce = self.info.as_ref().and_then(|info| info.nonce.as_deref());
+        match self.login().0.sign(nonce) {
+            Ok(Signing::Done(signature)) => self.send_connect(signature.as_ref(), rng, now),
+            Ok(Signing::Asked { nonce, seed }) => {
+                self.phase = Phase::Trying(Step::Signing);
+                self.actions.push_back(Action::Sign { conn: self.conn, nonce, seed });
+                Change::Nothing
+            }
+            Err(error) => {
+                let text = format!("{}: {}", self.server_url(), error.message);
+                self.abandon(Error { message: text.into(), ..error }, rng, now)
+            }
+        }
+    }
+
+    fn send_connect(&mut self, signature: Option<&Signature>, rng: &mut Rng, now: Instant) -> Change {
+        let Some(info) = &self.info else { return Change::Nothing };
         let options = ConnectOptions {
             name: self.config.name.as_deref(),
             lang: self.config.lang,
             is_tls: self.is_secured,
             echo: self.config.echo,
         };
-        let credentials = if member.credentials == Credentials::None { &self.credentials } else { &member.credentials };
-        let json = connect_json(&options, credentials, info);
-        self.out.extend_from_slice(format!("CONNECT {json}\r\nPING\r\n").as_bytes());
-        self.pings.push_back(Ping::Handshake);
-        self.phase = Phase::Handshake;
+        match self.login().0.fields(signature) {
+            Ok(login) => {
+                let json = connect_json(&options, &login, info);
+                self.out.extend_from_slice(format!("CONNECT {json}\r\nPING\r\n").as_bytes());
+                self.pings.push_back(Ping::Handshake);
+                self.phase = Phase::Trying(Step::Handshake);
+                Change::Nothing
+            }
+            Err(error) => self.abandon(error, rng, now),
+        }
     }
 
     fn keep_alive(&mut self, rng: &mut Rng, now: Instant) -> Change {
+        if self.proof_due.is_some_and(|due| due <= now) {
+            let text = format!("{}: stale connection, no answer after waking", self.server_url());
+            return self.abandon(Error::new(ErrorCode::Disconnected, text), rng, now);
+        }
         let quiet_until = self.last_inbound + self.config.ping_interval;
         if quiet_until > now {
             self.next_ping = quiet_until; // whatever came in proves the server alive
@@ -390,29 +581,30 @@ impl Session {
         Change::Nothing
     }
 
-    /// The one place that decides what follows a connection or an attempt that ended.
-    fn on_lost(&mut self, error: Error, rng: &mut Rng, now: Instant) -> Change {
+    /// The one place that decides what follows from the end of a connection or an attempt.
+    fn on_lost(&mut self, error: Error, ending: Ending, rng: &mut Rng, now: Instant) -> Change {
         let was_ready = self.is_ready();
         let is_proven = matches!(self.phase, Phase::Ready { since } if now.since(since) >= PROVEN_AFTER);
         self.out.clear();
         self.pings.clear();
         if is_proven {
             self.failures = 0;
-            self.pool.current_mut().is_refused = false;
+            self.pool.current_mut().refused = None;
         }
-        let is_auth = error.code == ErrorCode::Auth;
-        let is_refused_twice = is_auth && core::mem::replace(&mut self.pool.current_mut().is_refused, is_auth);
+        let is_hopeless = match ending {
+            Ending::Broken => false,
+            Ending::Refused => self.on_refused(was_ready),
+            Ending::Hopeless => true,
+        };
+        // Credentials that are asked for may only be old: a first refusal is a reason to ask for fresh ones.
+        let may_ask_again = ending == Ending::Refused && self.asks() && self.failures == 0;
         let round = self.pool.len() as u32;
-        let is_first_round_over = !self.was_connected && !self.config.retry_first_connect && self.failures + 1 >= round;
+        let is_first_round_over =
+            !self.was_connected && !self.config.retry_first_connect && self.failures + 1 >= round && !may_ask_again;
         let is_used_up =
-            !was_ready && self.was_connected && self.config.max_reconnects.is_some_and(|max| self.failures + 1 >= max);
-        let is_final = error.code == ErrorCode::InvalidArgument;
-        if is_refused_twice
-            || is_first_round_over
-            || is_used_up
-            || is_final
-            || self.was_connected && !self.config.reconnect
-        {
+            !is_proven && self.was_connected && self.config.max_reconnects.is_some_and(|max| self.failures + 1 >= max);
+        let is_unwanted = self.was_connected && !self.config.reconnect;
+        if is_hopeless || is_first_round_over || is_used_up || is_unwanted {
             self.phase = Phase::Closed;
             return Change::Closed(error);
         }
@@ -420,13 +612,21 @@ impl Session {
             self.states.push_back(State::Disconnected(error.clone()));
             self.states.push_back(State::Reconnecting);
         }
-        let wait = if was_ready && is_proven { Duration::ZERO } else { self.next_wait(rng) };
+        let is_hurried = core::mem::take(&mut self.is_hurried);
+        let wait = if was_ready && is_proven || is_hurried { Duration::ZERO } else { self.next_wait(rng) };
         if !is_proven {
             self.failures += 1;
         }
         self.pool.rotate();
-        self.phase = Phase::Waiting { until: now + wait };
+        self.phase = Phase::Waiting { until: Some(now + wait) };
         if was_ready { Change::Lost(error) } else { Change::Nothing }
+    }
+
+    /// Remembers that the server refused the login; whether it has done so before.
+    fn on_refused(&mut self, was_ready: bool) -> bool {
+        self.reason = if was_ready { Reason::Expired } else { Reason::Refused };
+        let version = self.login().1;
+        self.pool.current_mut().refused.replace(version) == Some(version)
     }
 
     /// No wait within the first round over the pool; then `reconnect_wait` doubling at each round, jitter ±25 %.

@@ -8,12 +8,7 @@ use alloc::{
 };
 use core::fmt;
 
-use crate::{
-    config::Config,
-    error::{Error, ErrorCode},
-    proto::info::{Credentials, ServerInfo},
-    rng::Rng,
-};
+use crate::{config::Config, error::Error, proto::info::ServerInfo, rng::Rng, session::auth::Login};
 
 /// How a server is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,11 +59,13 @@ pub struct Server {
     pub port: u16,
     /// Path and query of a WebSocket URL, beginning with `/`; empty for others.
     pub path: String,
+    /// The name that its certificate must carry: the host, or, for an address learnt from a server, the one of the URL that led there.
+    pub tls_name: String,
 }
 
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scheme, host, port, path } = self;
+        let Self { scheme, host, port, path, .. } = self;
         if host.contains(':') {
             return write!(f, "{}://[{host}]:{port}{path}", scheme.name());
         }
@@ -80,13 +77,11 @@ impl fmt::Display for Server {
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
     pub(crate) server: Server,
-    /// From the URL; None: those of Config.
-    pub(crate) credentials: Credentials,
-    /// The name that certificates are checked against: for an address learnt from a server, the host of the URL that led there.
-    pub(crate) tls_name: String,
+    /// From the URL; `Nobody`: that of Config.
+    pub(crate) login: Login,
     is_discovered: bool,
-    /// The server refused our credentials at the last attempt: a second time ends it.
-    pub(crate) is_refused: bool,
+    /// The version of the login that this server refused last; the same again ends it.
+    pub(crate) refused: Option<u64>,
 }
 
 /// The servers; the front one is the current.
@@ -100,9 +95,8 @@ impl Pool {
     pub(crate) fn new(config: &Config, rng: &mut Rng) -> Result<Self, Error> {
         let mut members = Vec::new();
         for url in config.servers.iter().flat_map(|urls| urls.split(',')) {
-            let (server, credentials) = parse_url(url.trim())?;
-            let tls_name = server.host.clone();
-            members.push(Member { server, credentials, tls_name, is_discovered: false, is_refused: false });
+            let (server, login) = parse_url(url.trim())?;
+            members.push(Member { server, login, is_discovered: false, refused: None });
         }
         let Some(first) = members.first() else { return Err(Error::argument("servers: none given")) };
         let is_websocket = first.server.scheme.is_websocket();
@@ -146,14 +140,15 @@ impl Pool {
         let is_listed = |server: &Server| listed.iter().any(|other| is_same(server, other));
         self.members.retain(|m| !m.is_discovered || is_same(&m.server, &current.server) || is_listed(&m.server));
         let known = self.members.len();
-        for server in listed {
+        for mut server in listed {
             if self.members.iter().any(|member| is_same(&member.server, &server)) {
                 continue;
             }
-            let is_address = server.host.parse::<core::net::IpAddr>().is_ok();
-            let tls_name = if is_address { current.tls_name.clone() } else { server.host.clone() };
-            let credentials = current.credentials.clone();
-            self.members.push_back(Member { server, credentials, tls_name, is_discovered: true, is_refused: false });
+            if server.host.parse::<core::net::IpAddr>().is_ok() {
+                server.tls_name.clone_from(&current.server.tls_name);
+            }
+            let login = current.login.clone();
+            self.members.push_back(Member { server, login, is_discovered: true, refused: None });
         }
         if self.is_randomized && self.members.len() > known {
             rng.shuffle(&mut self.members.make_contiguous()[1..]);
@@ -162,7 +157,7 @@ impl Pool {
 }
 
 /// `scheme://user:password@host:port/path`, all but the host optional; a user without a password is a token.
-pub(crate) fn parse_url(url: &str) -> Result<(Server, Credentials), Error> {
+pub(crate) fn parse_url(url: &str) -> Result<(Server, Login), Error> {
     let wrong = |why: &str| Error::argument(format!("server {:?}: {why}", without_credentials(url)));
     let (scheme, rest) = url.split_once("://").unwrap_or(("nats", url));
     let scheme = match scheme.to_ascii_lowercase().as_str() {
@@ -178,16 +173,16 @@ pub(crate) fn parse_url(url: &str) -> Result<(Server, Credentials), Error> {
     if scheme.is_websocket() && path.len() > 1 {
         server.path = path.to_string();
     }
-    let credentials = match userinfo
+    let login = match userinfo
         .map(|info| info.split_once(':').map_or((info, None), |(user, password)| (user, Some(password))))
     {
-        None | Some(("", None)) => Credentials::None,
+        None | Some(("", None)) => Login::Nobody,
         Some((user, Some(password))) => {
-            Credentials::User { user: decode(user).map_err(wrong)?, password: decode(password).map_err(wrong)? }
+            Login::User { user: decode(user).map_err(wrong)?, password: decode(password).map_err(wrong)?.into() }
         }
-        Some((token, None)) => Credentials::Token(decode(token).map_err(wrong)?),
+        Some((token, None)) => Login::Token(decode(token).map_err(wrong)?.into()),
     };
-    Ok((server, credentials))
+    Ok((server, login))
 }
 
 fn parse_authority(address: &str, scheme: Scheme) -> Result<Server, &'static str> {
@@ -209,7 +204,7 @@ fn parse_authority(address: &str, scheme: Scheme) -> Result<Server, &'static str
         None | Some("") => scheme.default_port(),
         Some(digits) => digits.parse().map_err(|_| "the port must be a number up to 65535")?,
     };
-    Ok(Server { scheme, host: host.to_string(), port, path: String::new() })
+    Ok(Server { scheme, host: host.to_string(), port, path: String::new(), tls_name: host.to_string() })
 }
 
 /// Percent-decoding.
@@ -231,26 +226,17 @@ fn decode(text: &str) -> Result<String, &'static str> {
     String::from_utf8(bytes).map_err(|_| "the credentials are not UTF-8")
 }
 
-/// The URL as it may be shown.
-fn without_credentials(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if at > scheme => format!("{}{}", &url[..scheme + 3], &url[at + 1..]),
-        (None, Some(at)) => url[at + 1..].to_string(),
-        _ => url.to_string(),
-    }
-}
-
-/// Credentials of Config, where the URL has none.
-pub(crate) fn of_config(config: &Config) -> Result<Credentials, Error> {
-    match (&config.user, &config.password, &config.token) {
-        (None, None, None) => Ok(Credentials::None),
-        (None, None, Some(token)) => Ok(Credentials::Token(token.clone())),
-        (Some(user), password, None) => {
-            Ok(Credentials::User { user: user.clone(), password: password.clone().unwrap_or_default() })
-        }
-        (None, Some(_), _) => Err(Error::argument("password: a user is needed with it")),
-        (Some(_), _, Some(_)) => Err(Error::new(ErrorCode::InvalidArgument, "user and token exclude each other")),
-    }
+/// URLs as they may be shown: without what stands before an `@`, and without a port that is none, since it may be the half of a
+/// password that has a comma or slash in it.
+pub(crate) fn without_credentials(urls: &str) -> String {
+    let (scheme, rest) = urls.split_once("://").map_or(("", urls), |(scheme, rest)| (scheme, rest));
+    let address = rest.rsplit_once('@').map_or(rest, |(_, address)| address);
+    let authority = &address[..address.find(['/', '?', '#']).unwrap_or(address.len())];
+    let shown = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.bytes().all(|b| b.is_ascii_digit() || b == b']') => format!("{host}:…"),
+        _ => authority.to_string(),
+    };
+    if scheme.is_empty() { shown } else { format!("{scheme}://{shown}") }
 }
 
 #[cfg(test)]
@@ -269,12 +255,15 @@ mod tests {
         ] {
             assert_eq!(parse_url(url).map(|(server, _)| server.to_string()), Ok(expected.to_string()), "{url}");
         }
-        let token = Credentials::Token("t k".to_string());
-        assert_eq!(parse_url("nats://t%20k@h").map(|(_, credentials)| credentials), Ok(token));
+        let token = Login::Token("t k".into());
+        assert_eq!(parse_url("nats://t%20k@h").map(|(_, login)| login), Ok(token));
         for bad in ["http://h", "nats://", "nats://h:x", "nats://h:99999", "nats://::1", "nats://a b", "nats://%zz@h"] {
             let error = parse_url(bad).expect_err(bad);
             assert!(error.message.contains("server "), "{error}");
         }
-        assert!(!parse_url("nats://secret@h:x").expect_err("port").message.contains("secret"));
+        for leaky in ["nats://secret@h:x", "nats://u:secret", "nats://u:secret/x@h:1:2", "secret@h:x", "u:secret"] {
+            let error = parse_url(leaky).expect_err(leaky);
+            assert!(!error.message.contains("secret"), "{error}");
+        }
     }
 }

@@ -328,88 +328,6 @@ static void everything_freed_in_a_callback(void)
     free(feed);
 }
 
-/* ── the connection's own callbacks */
-
-struct states {
-    struct counter connected, disconnected, closed, dropped;
-    natskv_code why;
-};
-
-static void on_status(void *user, natskv_connection_state state, const natskv_error *error)
-{
-    struct states *states = user;
-    if (state == NATSKV_STATE_CONNECTED)
-        counter_add(&states->connected, 1);
-    if (state == NATSKV_STATE_DISCONNECTED) {
-        states->why = error ? error->code : NATSKV_OK;
-        counter_add(&states->disconnected, 1);
-    }
-    if (state == NATSKV_STATE_CLOSED)
-        counter_add(&states->closed, 1);
-}
-
-static void on_notice(void *user, natskv_notice kind, const char *text)
-{
-    (void)user;
-    printf("# notice %d: %s\n", (int)kind, text);
-}
-
-static void on_states_over(void *user)
-{
-    struct states *states = user;
-    counter_add(&states->dropped, 1);
-}
-
-static void the_connection_tells_of_its_changes(void)
-{
-    static struct states states = {COUNTER, COUNTER, COUNTER, COUNTER, NATSKV_OK};
-    struct server server;
-    natskv_options options;
-    server_start(&server);
-    natskv_options_init(&options);
-    options.on_status = on_status;
-    options.on_notice = on_notice;
-    options.user = &states;
-    options.drop = on_states_over;
-    natskv_client *client = client_with(&options, &server);
-    CHECK(counter_await(&states.connected, 1));
-    server_kill(&server);
-    CHECK(counter_await(&states.disconnected, 1));
-    CHECK(states.why != NATSKV_OK);
-    server_restart(&server);
-    CHECK(counter_await(&states.connected, 2));
-    natskv_client_free(client);
-    CHECK_EQ(counter_get(&states.closed), 1);
-    CHECK_EQ(counter_get(&states.dropped), 1);
-    server_end(&server);
-    options.url = "nats://127.0.0.1:1";
-    CHECK_CODE(natskv_connect(&options, &client, &err), NATSKV_CONNECT_FAILED);
-    CHECK_EQ(counter_get(&states.dropped), 2); /* given back by a failing connect too */
-}
-
-static void requests_wait_for_the_reconnect(void)
-{
-    struct server server;
-    server_start(&server);
-    natskv_client *client = client_of(&server);
-    natskv_kv *kv = fresh_bucket(client, "wait", ",\"storage\":\"file\"");
-    natskv_entry *entry;
-    CHECK_OK(natskv_put_string(kv, "a", "1", NULL, &err));
-    server_kill(&server);
-    while (natskv_state(client) == NATSKV_STATE_CONNECTED)
-        nap_ms(1);
-    struct answer answer = {COUNTER, {0}, {0}};
-    CHECK_EQ(natskv_put_string_async(kv, "b", "2", on_answer, &answer, NULL), NATSKV_OK);
-    server_restart(&server);
-    CHECK(counter_await(&answer.count, 1));
-    CHECK_EQ(answer.reply.code, NATSKV_OK);
-    CHECK_OK(natskv_get(kv, "a", &entry, &err));
-    natskv_entry_free(entry);
-    natskv_kv_free(kv);
-    natskv_client_free(client);
-    server_end(&server);
-}
-
 const struct test async_tests[] = {
     {"every verb has an async form", every_verb_has_an_async_form},
     {"what is not taken is freed", what_is_not_taken_is_freed},
@@ -418,7 +336,5 @@ const struct test async_tests[] = {
     {"a watch with a callback", a_watch_with_a_callback},
     {"a client freed under its watches", a_client_freed_under_its_watches},
     {"everything freed in a callback", everything_freed_in_a_callback},
-    {"the connection tells of its changes", the_connection_tells_of_its_changes},
-    {"requests wait for the reconnect", requests_wait_for_the_reconnect},
     {NULL, NULL},
 };

@@ -12,7 +12,9 @@
 struct server {
     pid_t pid;
     int port;
+    int is_silent; /* it says nothing before TLS */
     char folder[64];
+    char config[96]; /* its configuration file; "" for none */
     char url[64];
 };
 
@@ -23,11 +25,15 @@ extern struct server shared;
 extern int is_small;
 
 void server_start(struct server *server);   /* a fresh store on a free port; waits until it serves */
+void server_start_with(struct server *server, const char *config); /* the same with lines of a configuration file */
 void server_kill(struct server *server);    /* kill -9; the store stays */
 void server_restart(struct server *server); /* again on the same port and store */
 void server_end(struct server *server);     /* kill and remove the store */
 void server_freeze(struct server *server);  /* it stays connected and says nothing */
 void server_thaw(struct server *server);
+
+void folder_make(char folder[64]); /* a new temporary one */
+void folder_remove(const char *folder);
 
 /* Ends the running test; only on the thread that runs it. */
 #if defined(__GNUC__)
@@ -96,7 +102,7 @@ struct test {
 };
 
 /* Each file's tests; the last one has a NULL name. */
-extern const struct test verb_tests[], null_tests[], watch_tests[], async_tests[], thread_tests[], loop_tests[];
+extern const struct test verb_tests[], null_tests[], watch_tests[], async_tests[], thread_tests[], loop_tests[], connection_tests[], tls_tests[];
 /* A test over a table: one result per row. */
 void run_one(const char *name, void (*run)(void));
 void run_scenarios(void);

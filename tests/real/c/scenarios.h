@@ -69,6 +69,8 @@ struct step {
     int include_deleted;
     set_config config;
     const char *config_json; /* instead of `config`, where a struct cannot say it */
+    const char *json;        /* the operation as natskv_execute takes it; NULL: it does not */
+    size_t json_fill;        /* so many 'x' and "\"}" follow `json` */
     /* what must come of it */
     natskv_code code;
     const char *const *says;
@@ -83,6 +85,9 @@ struct step {
     size_t name_count;
     const struct want_status *status;
     enum next next;
+    const char *const *reply; /* of natskv_execute: these texts, in this order */
+    size_t reply_count;
+    struct want_u64 reply_entries; /* … and so many entries */
 };
 
 struct scenario {
@@ -91,6 +96,7 @@ struct scenario {
     const char *config_json;
     const struct step *steps;
     size_t step_count;
+    int is_executable; /* natskv_execute takes some of its steps */
 };
 
 extern const struct scenario scenarios[];

@@ -74,22 +74,6 @@ static void options_that_cannot_be(void)
     CHECK(client == NULL);
 }
 
-static void tls_is_refused_with_a_reason(void)
-{
-    natskv_client *client = NULL;
-    natskv_options options;
-    char url[64];
-    snprintf(url, sizeof url, "tls://127.0.0.1:%d", shared.port);
-    natskv_options_init(&options);
-    options.url = url;
-    CHECK_CODE(natskv_connect(&options, &client, &err), NATSKV_TLS);
-    natskv_options_init(&options);
-    options.url = shared.url;
-    options.tls_first = true;
-    CHECK_SAYS(natskv_connect(&options, &client, &err), NATSKV_TLS, "no TLS");
-    CHECK(client == NULL);
-}
-
 /* A struct of an older version of the header is shorter; one of a newer version may hold what this library does not know. */
 static void structs_of_other_versions(void)
 {
@@ -497,7 +481,6 @@ const struct test verb_tests[] = {
     {"the library says its version", the_library_says_its_version},
     {"a client tells of itself", a_client_tells_of_itself},
     {"options that cannot be", options_that_cannot_be},
-    {"TLS is refused with a reason", tls_is_refused_with_a_reason},
     {"structs of other versions", structs_of_other_versions},
     {"zeroed structs are defaults", zeroed_structs_are_defaults},
     {"an entry shows all it has", an_entry_shows_all_it_has},

@@ -26,6 +26,7 @@ import natskv.sync
 
 ROOT = Path(__file__).resolve().parents[3]
 READY_WITHIN = 10.0
+GONE_WITHIN = 2.0  # what a client sent when it closed may still be on its way
 
 
 class Server:
@@ -58,6 +59,12 @@ class Server:
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
 
+    def end(self) -> None:
+        """Kills it; fails when a consumer was left behind on it."""
+        left = self.left_behind() if self._process.poll() is None else []
+        self.kill()
+        assert left == [], "consumers left behind"
+
     def pause(self) -> None:
         """The process stands still, its sockets stay open."""
         self._process.send_signal(signal.SIGSTOP)
@@ -76,9 +83,20 @@ class Server:
 
     def consumers(self, bucket: str) -> int:
         """How many consumers the server keeps for a bucket."""
+        return sum(stream == f"KV_{bucket}" for stream, _ in self.all_consumers())
+
+    def all_consumers(self) -> list[tuple[str, str]]:
+        """Stream and name of every consumer."""
         accounts = self.ask("/jsz?consumers=true&streams=true").get("account_details", [])
         streams = [stream for account in accounts for stream in account.get("stream_detail", [])]
-        return sum(s["state"]["consumer_count"] for s in streams if s["name"] == f"KV_{bucket}")
+        return [(s["name"], c["name"]) for s in streams for c in s.get("consumer_detail", [])]
+
+    def left_behind(self) -> list[tuple[str, str]]:
+        """The consumers that stay when what is on its way has arrived."""
+        give_up = time.monotonic() + GONE_WITHIN
+        while (left := self.all_consumers()) and time.monotonic() < give_up:
+            time.sleep(0.02)
+        return left
 
     def _is_ready(self) -> bool:
         try:
@@ -114,7 +132,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The module's server; tests take buckets of their own."""
     server = Server(tmp_path_factory.mktemp("nats"))
     yield server
-    server.kill()
+    server.end()
 
 
 @pytest.fixture
@@ -122,7 +140,7 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
     """A server to be killed."""
     server = Server(tmp_path)
     yield server
-    server.kill()
+    server.end()
 
 
 @pytest.fixture

@@ -5,8 +5,11 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 
+import { life } from "./browser-life.mjs";
+import { certificates } from "./certificates.mjs";
 import { control, dist, here, natskv, root, scenarios, tool, wanted } from "./dev.mjs";
 import { equal, ok } from "./expect.mjs";
+import { FORMS, runsIn } from "./scenarios.mjs";
 import { serve } from "./serve.mjs";
 import { Server } from "./server.mjs";
 import { tests } from "./suite.mjs";
@@ -30,6 +33,7 @@ describe("a page in Chromium", { timeout: 10 * TIMEOUT_MS }, () => {
   let server;
   let admin;
   let site;
+  let files;
   let browser;
   let page;
   let log = () => {};
@@ -38,11 +42,12 @@ describe("a page in Chromium", { timeout: 10 * TIMEOUT_MS }, () => {
     if (skip) {
       return;
     }
-    server = await Server.start();
+    [server, files] = await Promise.all([Server.start(), certificates()]);
     admin = await control(server);
     site = await serve({ "/web/": here, "/natskv/": dist, "/explorer/": join(root, "bindings-wasm/explorer"), "/explorer/natskv/": dist });
     const { chromium } = await tool("playwright-core/index.mjs");
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+    const trust = `--ignore-certificate-errors-spki-list=${await files.fingerprint("server")}`;
+    browser = await chromium.launch({ executablePath: CHROMIUM, args: [...FLAGS, trust] });
     page = await browser.newPage();
     page.on("console", (message) => log(message.text()));
     page.on("pageerror", (error) => log(`in the page: ${error.stack}`));
@@ -56,15 +61,18 @@ describe("a page in Chromium", { timeout: 10 * TIMEOUT_MS }, () => {
     site?.end();
     await admin?.end();
     await server?.end();
+    await files?.end();
   });
 
-  describe("scenarios", () => {
-    for (const { name, scenario } of wanted("scenarios") ? all : []) {
-      it(name, { skip, timeout: TIMEOUT_MS }, async () => {
-        passed(await page.evaluate(([scenario, url]) => window.natskvScenario(scenario, url), [scenario, server.ws]));
-      });
-    }
-  });
+  for (const form of FORMS.filter(wanted)) {
+    describe(`scenarios, ${form}`, () => {
+      for (const { name, scenario } of all.filter(({ scenario }) => runsIn(form, scenario))) {
+        it(name, { skip, timeout: TIMEOUT_MS }, async () => {
+          passed(await page.evaluate((given) => window.natskvScenario(...given), [scenario, form, server.ws]));
+        });
+      }
+    });
+  }
 
   describe("promises", () => {
     for (const [at, test] of wanted("promises") ? tests.entries() : []) {
@@ -75,7 +83,28 @@ describe("a page in Chromium", { timeout: 10 * TIMEOUT_MS }, () => {
     }
   });
 
+  life({ executable: CHROMIUM, skip, site: () => site });
+
   const promise = wanted("promises") ? it : () => {};
+  promise("wss:// with a certificate that the browser trusts, and with one that it does not", { skip, timeout: TIMEOUT_MS }, async () => {
+    const [trusted, other] = await Promise.all(["server", "other"].map((name) => Server.start("", files.block(name))));
+    try {
+      const url = (server) => server.ws.replace("ws://127.0.0.1", "wss://localhost");
+      const known = ["put, get, update, delete", "a value of 1 MiB, and what is too large", "options of watch"];
+      for (const name of known) {
+        passed(await page.evaluate(([at, url]) => window.natskvTest(at, url), [tests.findIndex((test) => test.name === name), url(trusted)]));
+      }
+      const error = await page.evaluate(async (servers) => {
+        const { connect } = await import("/natskv/index.js");
+        return connect({ servers }).then(() => null, ({ code, message }) => ({ code, message }));
+      }, url(other));
+      equal(error?.code, "CONNECT_FAILED");
+      ok(error.message.includes("certificate"), error.message);
+    } finally {
+      await Promise.all([trusted.end(), other.end()]);
+    }
+  });
+
   promise("the explorer shows what others write, and writes", { skip, timeout: TIMEOUT_MS }, async () => {
     const { connect, Kvm } = await natskv();
     const nc = await connect({ servers: server.nats });

@@ -16,7 +16,7 @@ if (!existsSync(beside)) {
   symlinkSync(tools, beside); // the package finds its optional peer `ws` there, as in a user's project
 }
 
-/** Whether to run "scenarios" or "promises": both, unless NATSKV_ONLY names one. */
+/** Whether to run "promises", or scenarios in the form "typed" or "execute": all, unless NATSKV_ONLY names one. */
 export function wanted(part) {
   return (process.env.NATSKV_ONLY ?? part) === part;
 }
@@ -31,11 +31,16 @@ export function natskv() {
   return import(pathToFileURL(join(dist, "node.js")));
 }
 
-/** All scenarios, by file name. */
+/** All scenarios, by file name, as they are for a server of the API level that NATSKV_API_LEVEL says (default: the newest). */
 export async function scenarios() {
   const folder = join(root, "tests/scenarios");
+  const level = Number(process.env.NATSKV_API_LEVEL ?? 99);
   const files = (await readdir(folder)).filter((file) => file.endsWith(".json")).sort();
-  return Promise.all(files.map(async (name) => ({ name, scenario: JSON.parse(await readFile(join(folder, name), "utf8")) })));
+  const read = async (name) => {
+    const scenario = JSON.parse(await readFile(join(folder, name), "utf8"));
+    return { name, scenario: scenario.requires > level ? scenario.instead : scenario };
+  };
+  return Promise.all(files.map(read));
 }
 
 /** What the tests ask of the server, with a connection of its own that outlives the tests'. */
@@ -49,6 +54,7 @@ export async function control(server) {
     start: () => server.run(),
     pause: () => server.pause(),
     resume: () => server.resume(),
+    lameDuck: () => server.lameDuck(),
     /** Puts `count` distinct keys with values of 128 bytes. */
     async fill(bucket, count) {
       const kv = await kvm.open(bucket);

@@ -4,7 +4,9 @@ import { after, before, describe, it } from "node:test";
 
 import { control, natskv, scenarios, wanted } from "./dev.mjs";
 import { equal, rejects } from "./expect.mjs";
-import { runScenario } from "./scenarios.mjs";
+import "./node-sleep.mjs";
+import "./node-tls.mjs";
+import { FORMS, runScenario, runsIn } from "./scenarios.mjs";
 import { Server } from "./server.mjs";
 import { runTest, tests } from "./suite.mjs";
 
@@ -28,18 +30,20 @@ for (const transport of ["nats", "ws"]) {
       await server?.end();
     });
 
-    describe("scenarios", () => {
-      for (const { name, scenario } of wanted("scenarios") ? all : []) {
-        it(name, { timeout: TIMEOUT_MS }, async () => {
-          const nc = await module.connect({ servers: context.url });
-          try {
-            await runScenario(scenario, module, nc);
-          } finally {
-            await nc.close();
-          }
-        });
-      }
-    });
+    for (const form of FORMS.filter(wanted)) {
+      describe(`scenarios, ${form}`, () => {
+        for (const { name, scenario } of all.filter(({ scenario }) => runsIn(form, scenario))) {
+          it(name, { timeout: TIMEOUT_MS }, async () => {
+            const nc = await module.connect({ servers: context.url });
+            try {
+              await runScenario(scenario, module, nc, form);
+            } finally {
+              await nc.close();
+            }
+          });
+        }
+      });
+    }
 
     describe("promises", () => {
       for (const test of wanted("promises") ? tests : []) {

@@ -16,11 +16,11 @@ async function outcome(action) {
   }
 }
 
-window.natskvScenario = (scenario, url) =>
+window.natskvScenario = (scenario, form, url) =>
   outcome(async () => {
     const nc = await natskv.connect({ servers: url });
     try {
-      await runScenario(scenario, natskv, nc);
+      await runScenario(scenario, natskv, nc, form);
     } finally {
       await nc.close();
     }
@@ -28,7 +28,7 @@ window.natskvScenario = (scenario, url) =>
 
 window.natskvTest = (at, url) =>
   outcome(() => {
-    const server = Object.fromEntries(["kill", "start", "pause", "resume", "fill", "consumers"].map((name) => [name, asked(name)]));
+    const server = Object.fromEntries(["kill", "start", "pause", "resume", "lameDuck", "fill", "consumers"].map((name) => [name, asked(name)]));
     const memory = async () => (await window.natskvServer("memory")) ?? undefined;
     return runTest(tests[at], { natskv, url, server, memory, log: (line) => console.log(line) });
   });

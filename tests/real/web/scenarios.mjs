@@ -1,4 +1,5 @@
-// Runs a scenario (tests/scenarios/README.md) through the typed API. The same module serves Node and the page.
+// Runs a scenario (tests/scenarios/README.md) through the typed API, or through `execute`. The same module serves Node and
+// the page.
 
 import { contains, ok, within } from "./expect.mjs";
 
@@ -6,9 +7,25 @@ const NEXT_MS = 10_000;
 const NOTHING_MS = 200;
 const NANOS_PER_MILLI = 1e6;
 
+/** Both ways in which a scenario runs. */
+export const FORMS = ["typed", "execute"];
+
+const TYPED_ONLY = ["ENTRY", "STATUS", "PURGE_DELETES"];
+
+/** Whether `execute` takes the step's operation. */
+function hasJsonForm({ do: operation }) {
+  const name = operation?.operation ?? "BUCKETS";
+  return !name.includes("BUCKET") && !TYPED_ONLY.includes(name) && operation.options === undefined;
+}
+
+/** Whether the scenario runs in this form: through `execute` when that takes any of its steps. */
+export function runsIn(form, scenario) {
+  return form === "typed" || scenario.steps.some(hasJsonForm);
+}
+
 /** Throws at the first step that does not give what it must. */
-export async function runScenario(scenario, { Kvm }, nc) {
-  const run = { kvm: new Kvm(nc), handles: new Map(), watches: new Map(), bucket: scenario.bucket?.bucket };
+export async function runScenario(scenario, { Kvm }, nc, form) {
+  const run = { kvm: new Kvm(nc), handles: new Map(), watches: new Map(), bucket: scenario.bucket?.bucket, form };
   if (scenario.bucket) {
     run.handles.set(run.bucket, await create(run.kvm, scenario.bucket));
   }
@@ -30,6 +47,11 @@ export async function runScenario(scenario, { Kvm }, nc) {
 }
 
 async function runStep(step, run) {
+  if (run.form === "execute" && hasJsonForm(step)) {
+    const kv = await outcome(() => handle(run, step.do.bucket ?? run.bucket));
+    const reply = kv.error ? kv : await outcome(async () => executed(await kv.value.execute(jsonForm(step.do))));
+    return judge(reply, { ...step, expect: step.do.operation === "WATCH" ? withoutMarkers(step.expect) : step.expect });
+  }
   if ("do" in step) {
     const reply = await outcome(() => perform(step.do, run));
     return judge(reply, step);
@@ -260,15 +282,28 @@ function present(entry) {
   return plain(entry);
 }
 
+/** The operation as `execute` takes it. */
+function jsonForm({ bucket: _, value_size, ...operation }) {
+  return value_size === undefined ? operation : { ...operation, value_text: "x".repeat(value_size) };
+}
+
+/** The reply of `execute` in the scenarios' form. */
 function executed(reply) {
   if (reply.kind !== undefined) {
-    throw Object.assign(new Error(reply.error.description), { code: reply.kind });
+    const { description, err_code } = reply.error;
+    throw Object.assign(new Error(description), { code: reply.kind, revision: reply.revision, apiCode: err_code });
   }
-  return reply;
+  const whole = (entry) => ("value" in entry ? plain({ ...entry, value: fromBase64(entry.value) }) : entry);
+  return reply.entries ? { ...reply, entries: reply.entries.map(whole) } : whole(reply);
+}
+
+/** What WATCH in its JSON form gives of these entries. */
+function withoutMarkers(expected) {
+  return expected && { entries: expected.entries.filter(({ operation }) => (operation ?? "PUT") === "PUT") };
 }
 
 /** An entry in the scenarios' form. */
-function plain({ bucket, key, value, revision, operation, delta, length }) {
+function plain({ bucket, key, value, revision, operation, delta, length = value.length }) {
   const text = new TextDecoder().decode(value);
   const base64 = btoa(Array.from(value, (byte) => String.fromCharCode(byte)).join(""));
   return { bucket, key, value: base64, value_text: text, revision, operation, delta, length };
@@ -278,7 +313,11 @@ function value({ value, value_text, value_size }) {
   if (value_size !== undefined) {
     return new Uint8Array(value_size).fill("x".charCodeAt(0));
   }
-  return value === undefined ? (value_text ?? "") : Uint8Array.from(atob(value), (char) => char.charCodeAt(0));
+  return value === undefined ? (value_text ?? "") : fromBase64(value);
+}
+
+function fromBase64(text) {
+  return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
 }
 
 function millis(nanos) {

@@ -1,4 +1,4 @@
-// A private nats-server: JetStream in a temporary directory, TCP and WebSocket without TLS on free loopback ports.
+// A private nats-server: JetStream in a temporary directory, TCP and WebSocket on free loopback ports.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -18,19 +18,21 @@ for (const signal of ["SIGINT", "SIGTERM"]) {
 }
 
 export class Server {
-  /** Starts one. `extra` is appended to its configuration. */
-  static async start(extra = "") {
+  /** Starts one. `extra` is appended to its configuration; `websocket` says how that part does TLS. */
+  static async start(extra = "", websocket = "no_tls: true") {
     const server = new Server();
     running.add(server);
     server.folder = await mkdtemp(join(tmpdir(), "natskv-web-"));
     server.port = await freePort();
     server.wsPort = await freePort();
+    server.monitor = `http://127.0.0.1:${await freePort()}`;
     server.config = join(server.folder, "nats.conf");
     await writeFile(
       server.config,
       `listen: "127.0.0.1:${server.port}"
+      http: "${server.monitor.slice(7)}"
       jetstream { store_dir: "${server.folder}/store" }
-      websocket { listen: "127.0.0.1:${server.wsPort}", no_tls: true }
+      websocket { listen: "127.0.0.1:${server.wsPort}", ${websocket} }
       ${extra}`,
     );
     await server.run();
@@ -74,6 +76,11 @@ export class Server {
     this.process.kill("SIGCONT");
   }
 
+  /** Says that it will shut down, and goes on for a while. */
+  async lameDuck() {
+    this.process.kill("SIGUSR2");
+  }
+
   async end() {
     await this.kill();
     running.delete(this);
@@ -89,7 +96,8 @@ export class Server {
   async #ready() {
     const until = Date.now() + READY_MS;
     while (Date.now() < until) {
-      if ((await greeting(this.port)).includes('"jetstream":true') && (await isListening(this.wsPort))) {
+      const health = await fetch(`${this.monitor}/healthz`).catch(() => undefined);
+      if (health?.ok && (await isListening(this.wsPort))) {
         return;
       }
       await new Promise((resolve) => setTimeout(resolve, 20));
@@ -107,24 +115,15 @@ async function freePort() {
   return port;
 }
 
-/** The INFO line, or nothing. */
-function greeting(port) {
-  return dial(port, (socket, done) => socket.once("data", (bytes) => done(bytes.toString())));
-}
-
-async function isListening(port) {
-  return (await dial(port, (socket, done) => socket.once("connect", () => done("yes")))) === "yes";
-}
-
-function dial(port, answer) {
+function isListening(port) {
   return new Promise((resolve) => {
     const socket = connect(port, "127.0.0.1");
-    const done = (text) => {
+    const done = (is) => {
       socket.destroy();
-      resolve(text);
+      resolve(is);
     };
-    socket.setTimeout(1000, () => done(""));
-    socket.once("error", () => done(""));
-    answer(socket, done);
+    socket.setTimeout(1000, () => done(false));
+    socket.once("error", () => done(false));
+    socket.once("connect", () => done(true));
   });
 }

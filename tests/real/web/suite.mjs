@@ -3,7 +3,7 @@
 //
 //   natskv     the package
 //   url        where the server listens for this transport
-//   server     kill, start, pause, resume, fill(bucket, count), consumers(bucket); all asynchronous
+//   server     kill, start, pause, resume, lameDuck, fill(bucket, count), consumers(bucket); all asynchronous
 //   memory     bytes this process uses, or undefined where the runtime does not tell
 //   log        prints a line
 
@@ -552,8 +552,10 @@ async function connecting({ natskv, url, server }) {
   const { connect } = natskv;
   const dead = url.replace(/:\d+$/, ":1");
   await rejects(connect({ servers: dead }), "CONNECT_FAILED");
-  await rejects(connect({ servers: "tls://127.0.0.1:4222" }), "UNSUPPORTED");
-  await rejects(connect({ servers: url, tls: {} }), "UNSUPPORTED");
+  if (globalThis.document) {
+    await rejects(connect({ servers: "tls://127.0.0.1:4222" }), "UNSUPPORTED", "wss://");
+    await rejects(connect({ servers: url, tls: {} }), "UNSUPPORTED", "wss://");
+  }
   await rejects(connect({ servers: url, creds: "x" }), "UNSUPPORTED");
   await rejects(connect({ servers: url, authenticator: () => ({ nkey: "U", sig: "" }) }), "UNSUPPORTED", "nkey");
   await rejects(connect({ servers: url, authenticator: "me" }), "INVALID_ARGUMENT", "authenticator");
@@ -625,14 +627,18 @@ async function persist(write) {
   }
 }
 
-async function transitions({ nc, server, url }) {
-  const seen = [];
+async function transitions({ connect, server, url }) {
+  const [told, seen] = [[], []];
+  const name = ({ type, server }) => (server === undefined ? type : `${type} ${server}`);
+  const nc = await connect({ onStatus: (status) => told.push(status) });
   const status = nc.status();
   const reading = (async () => {
-    for await (const { type, server } of status) {
-      seen.push(server === undefined ? type : `${type} ${server}`);
+    for await (const change of status) {
+      seen.push(name(change));
     }
   })();
+  await server.lameDuck();
+  await eventually(() => seen.length === 1, "lame duck");
   await server.kill();
   await eventually(() => seen.includes("reconnecting"), "reconnecting");
   await server.start();
@@ -640,7 +646,15 @@ async function transitions({ nc, server, url }) {
   await nc.flush();
   await nc.close();
   await reading;
-  equal(seen, [`disconnect ${url}`, "reconnecting", `reconnect ${url}`, "close"]);
+  equal(seen, [`ldm ${url}`, `disconnect ${url}`, "reconnecting", `reconnect ${url}`, "close"]);
+  equal(told.map(name), ["connecting", `connect ${url}`, ...seen]);
+  const reason = told.find(({ type }) => type === "disconnect").error;
+  equal(reason.code, "DISCONNECTED");
+  ok(reason.message.includes(url.split("//")[1]), reason.message);
+  const failing = [];
+  await rejects(connect({ servers: url.replace(/:\d+$/, ":1"), onStatus: (status) => failing.push(status) }), "CONNECT_FAILED");
+  await eventually(() => failing.length === 2, "the end told");
+  equal(failing.map(({ type, error }) => [type, error?.code]), [["connecting", undefined], ["close", "CONNECT_FAILED"]]);
 }
 
 async function givingUp({ connect, server, nc: survivor }) {

@@ -1,10 +1,10 @@
 //! Frames, header blocks, CONNECT and -ERR.
 
 use natskv_core::wire::{self, Parsed, ServerError};
-use natskv_core::{Action, Client, Config, Instant};
+use natskv_core::{Action, Client, Config, Credentials, Instant, Secret};
 use serde_json::{Map, Value, json};
 
-use super::{Found, Read, answer, kind, lossy, number, only, pairs, refused, text, texts};
+use super::{Read, answer, kind, lossy, number, only, pairs, refused, text, texts};
 
 const MAX_PAYLOAD: u64 = 1 << 20;
 const MAX_CONTROL_LINE: u64 = 4096;
@@ -139,15 +139,18 @@ pub(super) fn header_parse(input: &Value) -> Read {
 }
 
 pub(super) fn connect(input: &Value) -> Read {
-    if input.get("jwt").or_else(|| input.get("nkey_seed")).is_some() {
-        return Ok(Found::Later("signing with an nkey is not built yet"));
-    }
-    only(input, &["info", "url", "user", "pass", "token", "name", "no_echo", "tls"])?;
+    only(input, &["info", "url", "user", "pass", "token", "jwt", "nkey_seed", "name", "no_echo", "tls"])?;
     let given = |name: &str| input[name].as_str().map(str::to_owned);
+    let secret = |name: &str| input[name].as_str().map(Secret::from);
     let config = Config {
-        user: given("user"),
-        password: given("pass"),
-        token: given("token"),
+        credentials: Credentials {
+            user: given("user"),
+            password: secret("pass"),
+            token: secret("token"),
+            jwt: secret("jwt"),
+            nkey_seed: secret("nkey_seed"),
+            ..Credentials::default()
+        },
         name: given("name"),
         echo: input["no_echo"] != true,
         tls: input["tls"] == true,

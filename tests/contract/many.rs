@@ -1,0 +1,323 @@
+//! Many keys in one call: answers in pieces, servers that know no such call, connections that break in between, and replicas that
+//! lag behind.
+
+use std::time::Duration;
+
+use natskv_core::{BucketId, ErrorCode, Event, HandleOptions, OpId, Outcome, WatchItem, WatchOptions};
+use natskv_kit::rig::Rig;
+
+/// A connected client with a bound bucket.
+fn bound() -> (Rig, BucketId) {
+    let mut rig = Rig::connected();
+    let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
+    rig.sent();
+    (rig, bucket)
+}
+
+/// One message of the answer to the newest direct get.
+fn part(rig: &mut Rig, key: &str, sequence: u64, previous: u64) {
+    let headers = format!(
+        "NATS/1.0\r\nNats-Stream: KV_b\r\nNats-Subject: $KV.b.{key}\r\nNats-Sequence: {sequence}\r\n\
+         Nats-Time-Stamp: 2026-11-23T03:37:44Z\r\nNats-Num-Pending: 1\r\nNats-Last-Sequence: {previous}\r\n\r\n"
+    );
+    reply(rig, "DIRECT.GET", &headers, "v");
+}
+
+/// A message to the newest request whose line has `to`.
+fn reply(rig: &mut Rig, to: &str, headers: &str, value: &str) {
+    let inbox = rig.reply_of(to);
+    let total = headers.len() + value.len();
+    rig.receive(format!("HMSG {inbox} 1 {} {total}\r\n{headers}{value}\r\n", headers.len()));
+}
+
+fn end(rig: &mut Rig, pending: u64, last: u64, up_to: u64) {
+    let status =
+        format!("204 EOB\r\nNats-Num-Pending: {pending}\r\nNats-Last-Sequence: {last}\r\nNats-UpTo-Sequence: {up_to}");
+    rig.answer_status("DIRECT.GET", &status);
+}
+
+fn found(rig: &Rig, op: OpId) -> (Vec<String>, Option<u64>) {
+    let Ok(Outcome::Many { entries, as_of }) = rig.result(op) else { panic!("{:?}", rig.result(op)) };
+    (entries.iter().map(|entry| format!("{}@{}", entry.key(), entry.revision)).collect(), *as_of)
+}
+
+fn get_many(rig: &mut Rig, bucket: BucketId, keys: &[&str]) -> OpId {
+    rig.call(|c, now| c.get_many(bucket, keys, None, now)).expect("get_many")
+}
+
+#[test]
+fn one_request_gives_one_picture() {
+    let (mut rig, b) = bound();
+    let op = get_many(&mut rig, b, &["y", "x", "none", "x"]);
+    assert!(rig.written.contains("{\"multi_last\":[\"$KV.b.none\",\"$KV.b.x\",\"$KV.b.y\"]}"), "{}", rig.written);
+    part(&mut rig, "y", 3, 0);
+    part(&mut rig, "x", 5, 3);
+    assert!(!rig.is_done(op));
+    end(&mut rig, 0, 5, 9);
+    assert_eq!(found(&rig, op), (vec!["x@5".into(), "y@3".into()], Some(9)));
+}
+
+#[test]
+fn pages_ask_for_the_same_moment_and_what_it_hid_is_read_again() {
+    let (mut rig, b) = bound();
+    let op = get_many(&mut rig, b, &["x", "y", "z"]);
+    part(&mut rig, "x", 3, 0);
+    end(&mut rig, 2, 3, 9);
+    assert!(rig.written.contains("\"seq\":4,\"up_to_seq\":9"), "{}", rig.written);
+    part(&mut rig, "z", 8, 0);
+    end(&mut rig, 0, 8, 9);
+    // y was written at 12 in between: the bucket keeps one revision, so that the moment 9 does not show it.
+    assert!(rig.written.contains("{\"multi_last\":[\"$KV.b.y\"]}"), "{}", rig.written);
+    part(&mut rig, "y", 12, 0);
+    end(&mut rig, 0, 12, 12);
+    assert_eq!(found(&rig, op), (vec!["x@3".into(), "y@12".into(), "z@8".into()], None));
+}
+
+#[test]
+fn a_lost_connection_repeats_the_request_and_nothing_comes_twice() {
+    let (mut rig, b) = bound();
+    let op = get_many(&mut rig, b, &["x", "y"]);
+    part(&mut rig, "x", 3, 0);
+    rig.sent();
+    rig.pass(Duration::from_secs(2));
+    rig.lose();
+    rig.pass(Duration::from_millis(1));
+    rig.establish();
+    part(&mut rig, "x", 4, 0);
+    part(&mut rig, "y", 7, 4);
+    end(&mut rig, 0, 7, 7);
+    assert_eq!(found(&rig, op), (vec!["x@4".into(), "y@7".into()], Some(7)));
+}
+
+#[test]
+fn an_answer_with_a_hole_is_asked_for_again() {
+    let (mut rig, b) = bound();
+    let op = get_many(&mut rig, b, &["x", "y"]);
+    part(&mut rig, "y", 7, 4);
+    rig.sent();
+    rig.pass(Duration::from_millis(300));
+    part(&mut rig, "x", 4, 0);
+    part(&mut rig, "y", 7, 4);
+    end(&mut rig, 0, 7, 7);
+    assert_eq!(found(&rig, op).0, ["x@4", "y@7"]);
+}
+
+#[test]
+fn servers_without_batches_are_asked_key_by_key_from_then_on() {
+    let (mut rig, b) = bound();
+    for round in 0..2 {
+        let op = get_many(&mut rig, b, &["x", "y"]);
+        if round == 0 {
+            rig.answer_status("DIRECT.GET.KV_b ", "408 Empty Request");
+        }
+        for (key, sequence) in [("x", 3), ("y", 4)] {
+            let headers = format!(
+                "NATS/1.0\r\nNats-Stream: KV_b\r\nNats-Subject: $KV.b.{key}\r\nNats-Sequence: {sequence}\r\n\r\n"
+            );
+            reply(&mut rig, &format!("DIRECT.GET.KV_b.$KV.b.{key} "), &headers, "v");
+        }
+        assert_eq!(found(&rig, op), (vec!["x@3".into(), "y@4".into()], None));
+        assert_eq!(rig.sent().contains("multi_last"), round == 0);
+    }
+}
+
+#[test]
+fn wildcards_that_match_too_much_go_over_a_consumer() {
+    let (mut rig, b) = bound();
+    let op = get_many(&mut rig, b, &["k.>"]);
+    rig.answer_status("DIRECT.GET", "413 Too Many Results");
+    assert!(rig.written.contains("CONSUMER.CREATE.KV_b."), "{}", rig.written);
+    rig.answer("CONSUMER.CREATE", "{\"num_pending\":0,\"delivered\":{\"stream_seq\":0}}");
+    assert_eq!(found(&rig, op), (vec![], None));
+}
+
+#[test]
+fn a_replica_that_lags_behind_our_own_write_is_not_believed() {
+    let (mut rig, b) = bound();
+    let put = rig.call(|c, now| c.put(b, "x", b"v", None, None, now)).expect("put");
+    rig.answer("$KV.b.x", "{\"stream\":\"KV_b\",\"seq\":9}");
+    assert_eq!(rig.result(put), &Ok(Outcome::Revision(9)));
+    rig.sent();
+    let stored = |sequence: u64| {
+        format!(
+            "{{\"message\":{{\"subject\":\"$KV.b.x\",\"seq\":{sequence},\"data\":\"bmV3\",\"time\":\"2026-11-23T03:37:44Z\"}}}}"
+        )
+    };
+
+    let get = rig.call(|c, now| c.get(b, "x", None, None, now)).expect("get");
+    rig.answer_status("DIRECT.GET", "404 Message Not Found");
+    rig.answer("STREAM.MSG.GET", &stored(9));
+    assert!(matches!(rig.result(get), Ok(Outcome::Entry(entry)) if entry.revision == 9));
+    rig.sent();
+
+    let many = get_many(&mut rig, b, &["x", "y"]);
+    part(&mut rig, "x", 5, 0);
+    end(&mut rig, 0, 5, 5);
+    rig.answer("STREAM.MSG.GET", &stored(9));
+    assert_eq!(found(&rig, many), (vec!["x@9".into()], None));
+    rig.sent();
+
+    // The bucket was restored from a backup: the leader is right, whatever was seen before.
+    let get = rig.call(|c, now| c.get(b, "x", None, None, now)).expect("get");
+    rig.answer_status("DIRECT.GET", "404 Message Not Found");
+    rig.answer("STREAM.MSG.GET", "{\"error\":{\"code\":404,\"err_code\":10037,\"description\":\"no message found\"}}");
+    assert_eq!(rig.result(get).as_ref().expect_err("none").code, ErrorCode::KeyNotFound);
+    let get = rig.call(|c, now| c.get(b, "x", None, None, now)).expect("get");
+    rig.answer_status("DIRECT.GET", "404 Message Not Found");
+    assert!(rig.is_done(get));
+}
+
+#[test]
+fn put_many_has_a_result_for_each_key_whatever_happens_to_the_connection() {
+    let (mut rig, b) = bound();
+    let items: Vec<(String, Vec<u8>)> = (0..1500).map(|i| (format!("k{i}"), vec![b'v'])).collect();
+    let items: Vec<(&str, &[u8])> = items.iter().map(|(key, value)| (key.as_str(), value.as_slice())).collect();
+    let op = rig.call(|c, now| c.put_many(b, &items, None, now)).expect("put_many");
+    assert_eq!(rig.written.matches("PUB $KV.b.k").count(), 1024, "in flight");
+    rig.answer("$KV.b.k0 ", "{\"stream\":\"KV_b\",\"seq\":1}");
+    rig.answer(
+        "$KV.b.k1 ",
+        "{\"error\":{\"code\":400,\"err_code\":10054,\"description\":\"message size exceeds maximum allowed\"}}",
+    );
+    rig.sent();
+    rig.pass(Duration::from_secs(2));
+    rig.lose();
+    rig.pass(Duration::from_millis(1));
+    rig.establish();
+    assert_eq!(rig.written.matches("PUB $KV.b.k").count(), 474, "what was not sent goes on");
+    for i in 1026..1500 {
+        rig.answer(&format!("$KV.b.k{i} "), &format!("{{\"stream\":\"KV_b\",\"seq\":{i}}}"));
+    }
+    let Ok(Outcome::Written(results)) = rig.result(op) else { panic!() };
+    let text: Vec<String> = results
+        .iter()
+        .map(|result| match result {
+            Ok(revision) => revision.to_string(),
+            Err(error) => format!("{} {}", error.code.name(), error.maybe_applied),
+        })
+        .collect();
+    assert_eq!(text[..3], ["1", "TOO_LARGE false", "DISCONNECTED true"]);
+    assert_eq!(text[1025..1027], ["DISCONNECTED true", "1026"]);
+}
+
+#[test]
+fn put_many_gives_up_when_nothing_moves() {
+    let (mut rig, b) = bound();
+    let items: Vec<String> = (0..3000).map(|i| format!("k{i}")).collect();
+    let items: Vec<(&str, &[u8])> = items.iter().map(|key| (key.as_str(), &b"v"[..])).collect();
+    let op = rig.call(|c, now| c.put_many(b, &items, Some(Duration::from_secs(2)), now)).expect("put_many");
+    rig.pass(Duration::from_secs(3));
+    let Ok(Outcome::Written(results)) = rig.result(op) else { panic!() };
+    let is = |at: usize| results[at].as_ref().map_err(|error| (error.code, error.maybe_applied));
+    assert_eq!((is(0), is(2999)), (Err((ErrorCode::Timeout, true)), Err((ErrorCode::Timeout, false))));
+}
+
+#[test]
+fn cancelling_a_call_of_many_ends_its_parts() {
+    let (mut rig, b) = bound();
+    let op = rig.call(|c, now| c.put_many(b, &[("a", b"1"), ("b", b"2")], None, now)).expect("put_many");
+    rig.call(|c, now| c.cancel(op, now));
+    let error = rig.result(op).as_ref().expect_err("cancelled");
+    assert_eq!((error.code, error.maybe_applied), (ErrorCode::Cancelled, true));
+    rig.pass(Duration::from_secs(10));
+    assert_eq!(rig.events.iter().filter(|event| matches!(event, Event::Done { .. })).count(), 1);
+}
+
+/// Answers the newest create of a consumer, and delivers these keys at these revisions to it.
+fn deliver(rig: &mut Rig, keys: &[(&str, u64)]) {
+    let line = rig.written.lines().rev().find(|line| line.starts_with("SUB ")).expect("SUB");
+    let sid = line.split(' ').nth(2).expect("sid").to_string();
+    rig.answer("CONSUMER.CREATE", &format!("{{\"num_pending\":{},\"delivered\":{{\"stream_seq\":0}}}}", keys.len()));
+    for (at, (key, revision)) in keys.iter().enumerate() {
+        let pending = keys.len() - at - 1;
+        let ack = format!("$JS.ACK.KV_b.c.1.{revision}.{}.1795405052788098189.{pending}", at + 1);
+        rig.receive(format!("MSG $KV.b.{key} {sid} {ack} 0\r\n\r\n"));
+    }
+}
+
+#[test]
+fn clear_takes_only_what_it_listed() {
+    let (mut rig, b) = bound();
+    let op = rig.call(|c, now| c.clear(b, "a", None, now)).expect("clear");
+    assert!(rig.written.contains("\"filter_subjects\":[\"$KV.b.a\",\"$KV.b.a.>\"]"), "{}", rig.written);
+    deliver(&mut rig, &[("a", 4), ("a.b", 6)]);
+    let sent = rig.written.clone();
+    assert!(sent.contains("KV-Operation: PURGE") && sent.contains("Nats-Expected-Last-Subject-Sequence: 4"), "{sent}");
+    rig.answer("$KV.b.a ", "{\"stream\":\"KV_b\",\"seq\":10}");
+    rig.answer(
+        "$KV.b.a.b ",
+        "{\"error\":{\"code\":400,\"err_code\":10071,\"description\":\"wrong last sequence: 9\"}}",
+    );
+    assert_eq!(rig.result(op), &Ok(Outcome::Purged(1)), "a.b was written meanwhile, and stays");
+    assert!(rig.events.iter().any(|event| matches!(event, Event::Progress { done: 2, total: 2, .. })));
+}
+
+#[test]
+fn clear_says_how_far_it_came() {
+    let (mut rig, b) = bound();
+    let op = rig.call(|c, now| c.clear(b, "*", None, now)).expect("clear");
+    deliver(&mut rig, &[("a", 4), ("b", 6)]);
+    rig.answer("$KV.b.a ", "{\"stream\":\"KV_b\",\"seq\":10}");
+    rig.answer("$KV.b.b ", "{\"error\":{\"code\":503,\"err_code\":10077,\"description\":\"maximum bytes exceeded\"}}");
+    let error = rig.result(op).as_ref().expect_err("full");
+    assert_eq!(error.code, ErrorCode::BucketFull);
+    assert!(error.message.starts_with("1 of 2 keys were cleared; "), "{error}");
+}
+
+#[test]
+fn touch_writes_what_is_there_now() {
+    let mut rig = Rig::connected();
+    let op = rig.call(|c, now| c.open("b", &HandleOptions::default(), None, now)).expect("open");
+    rig.answer("STREAM.INFO", "{\"config\":{\"max_msgs_per_subject\":1,\"allow_direct\":true,\"allow_msg_ttl\":true}}");
+    let Ok(Outcome::Opened(opened)) = rig.result(op).clone() else { panic!() };
+    let touch = rig.call(|c, now| c.touch(opened.bucket, "k", Duration::from_millis(1500), None, now)).expect("touch");
+    let stored = |sequence: u64, data: &str| {
+        format!(
+            "{{\"message\":{{\"subject\":\"$KV.b.k\",\"seq\":{sequence},\"data\":\"{data}\",\"time\":\"2026-11-23T03:37:44Z\"}}}}"
+        )
+    };
+    rig.answer("STREAM.MSG.GET", &stored(3, "b25l"));
+    rig.answer("$KV.b.k ", "{\"error\":{\"code\":400,\"err_code\":10071,\"description\":\"wrong last sequence: 5\"}}");
+    rig.answer("STREAM.MSG.GET", &stored(5, "dHdv"));
+    let sent = rig.written.clone();
+    assert!(sent.contains("Nats-TTL: 1500ms") && sent.contains("Sequence: 5") && sent.ends_with("two\r\n"), "{sent}");
+    rig.answer("$KV.b.k ", "{\"stream\":\"KV_b\",\"seq\":6}");
+    assert_eq!(rig.result(touch), &Ok(Outcome::Revision(6)));
+}
+
+#[test]
+fn a_watch_over_several_consumers_is_caught_up_once_and_reset_once() {
+    let (mut rig, b) = bound();
+    let filters: Vec<String> = (0..300).map(|i| format!("k{i}")).collect();
+    let filters: Vec<&str> = filters.iter().map(String::as_str).collect();
+    let watch = rig.call(|c, now| c.watch(b, &filters, WatchOptions::default(), now)).expect("watch");
+    let creates: Vec<(String, String)> = requests(&rig, "CONSUMER.CREATE");
+    let sids: Vec<String> = rig.written.lines().filter_map(|l| l.strip_prefix("SUB ")).map(String::from).collect();
+    let sid = |at: usize| sids[at].split(' ').nth(1).expect("sid").to_string();
+    assert_eq!((creates.len(), sids.len()), (2, 2));
+    let created = "{\"num_pending\":1,\"delivered\":{\"stream_seq\":0}}";
+    for (_, inbox) in &creates {
+        assert!(!rig.events.iter().any(|event| matches!(event, Event::WatchOpen { .. })), "not before all are open");
+        rig.receive(format!("MSG {inbox} 1 {}\r\n{created}\r\n", created.len()));
+    }
+    assert!(rig.events.iter().any(|event| matches!(event, Event::WatchOpen { result: Ok(()), .. })));
+    let ack = |revision: u64| format!("$JS.ACK.KV_b.c.1.{revision}.1.1795405052788098189.0");
+    rig.receive(format!("MSG $KV.b.k299 {} {} 1\r\nv\r\n", sid(1), ack(7)));
+    assert_eq!(rig.items(watch).len(), 1, "one of the two is not caught up");
+    rig.receive(format!("MSG $KV.b.k0 {} {} 1\r\nv\r\n", sid(0), ack(4)));
+    let items = rig.items(watch);
+    assert!(matches!(&items[..], [WatchItem::Entry(entry), WatchItem::CaughtUp] if entry.revision == 4), "{items:?}");
+    rig.call(|c, now| c.watch_stop(watch, now));
+    assert_eq!(requests(&rig, "CONSUMER.DELETE").len(), 2);
+}
+
+/// Subject and reply subject of all requests whose line has this.
+fn requests(rig: &Rig, part: &str) -> Vec<(String, String)> {
+    let lines = rig.written.lines().filter(|line| line.contains("PUB ") && line.contains(part));
+    lines
+        .map(|line| {
+            let mut fields = line.split(' ').skip(1).map(String::from);
+            (fields.next().expect("subject"), fields.next().expect("reply"))
+        })
+        .collect()
+}
