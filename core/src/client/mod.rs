@@ -32,6 +32,7 @@ use crate::{
         key,
         list::What,
         op::{Limits, Listener, Op, Subscription, Verb, subscribe},
+        policy::KeyPolicy,
         purge_deletes::PurgeDeletes,
         put_many::PutMany,
         touch::Touch,
@@ -776,6 +777,16 @@ impl Client {
     /// Counters.
     pub fn stats(&self) -> Stats {
         self.net.session.stats
+    }
+
+    /// The keys that a bucket's handle takes, and how they are stored; `Strict` for an id of another client.
+    pub fn key_policy(&self, bucket: BucketId) -> KeyPolicy {
+        self.bucket(bucket).map(|bucket| bucket.keys).unwrap_or_default()
+    }
+
+    /// Why a bucket's handle cannot write, as far as is known. None: it can.
+    pub fn read_only(&self, bucket: BucketId) -> Option<&str> {
+        self.bucket(bucket).ok()?.read_only.as_deref()
     }
 
     /// The name of an opened bucket; empty for an id of another client.
