@@ -32,6 +32,7 @@ use crate::{
         key,
         list::What,
         op::{Limits, Listener, Op, Subscription, Verb, subscribe},
+        policy::KeyPolicy,
         purge_deletes::PurgeDeletes,
         put_many::PutMany,
         touch::Touch,
@@ -802,6 +803,16 @@ impl Client {
     /// The name of an opened bucket; empty for an id of another client.
     pub fn bucket_name(&self, bucket: BucketId) -> &str {
         self.buckets.get(bucket.0 as usize).map_or("", |bucket| &bucket.name)
+    }
+
+    /// The keys that a handle takes, and how they are stored, as far as is known: a bound one learns it when its bucket is opened.
+    pub fn key_policy(&self, bucket: BucketId) -> KeyPolicy {
+        self.buckets.get(bucket.0 as usize).map_or_else(KeyPolicy::default, |bucket| bucket.keys)
+    }
+
+    /// Why a handle cannot write. None: it can, as far as is known.
+    pub fn read_only(&self, bucket: BucketId) -> Option<&str> {
+        self.buckets.get(bucket.0 as usize)?.read_only.as_deref()
     }
 }
 
