@@ -10,16 +10,26 @@ import { Engine } from "natskv-engine";
 import { onAbort } from "./abort.js";
 import { Batch, Tag } from "./batch.js";
 import { millis, safe } from "./check.js";
-import { Entry } from "./entry.js";
+import { Entry, type EntryFields, type Owner } from "./entry.js";
 import { caught, failure, KvError } from "./errors.js";
 import { type Items, Newest } from "./iterator.js";
 import type { Living } from "./lifecycle.js";
 import { engineOptions } from "./options.js";
 import type { Address, Platform, Transport } from "./transport/transport.js";
-import type { CallOptions, ConnectionOptions, NatsConnection, ServerInfo, Stats, Status, TlsOptions } from "./types.js";
+import type { CallOptions, ConnectionOptions, KvProgressOptions, NatsConnection, ServerInfo, Stats, Status, TlsOptions } from "./types.js";
+import { type Ask, Verb } from "./verb.js";
 
-/** Starts something in the engine and gives its id. `timeout` and `now` are the last two arguments of every command. */
-export type Start = (engine: Engine, timeout: number | undefined, now: number) => number;
+/** Whose answers are no entries. */
+export const NOBODY: Owner = { bucket: "", codec: undefined };
+
+/** A bucket as core opened it. */
+export interface Opened {
+  id: number;
+  bucket: string;
+  keyPolicy: string;
+  readOnly: boolean;
+  drift: string[];
+}
 
 /** A watch as the connection sees it. */
 export interface Watching {
@@ -33,9 +43,14 @@ export interface Watching {
 interface Op {
   resolve(value: unknown): void;
   reject(reason: unknown): void;
-  bucket: string;
+  owner: Owner;
+  options: OpOptions | undefined;
+}
+
+/** What a call may be told apart from what its verb takes. */
+export interface OpOptions extends CallOptions, KvProgressOptions {
   /** Whether KEY_NOT_FOUND is an answer, null, and not an error. */
-  isNullable: boolean;
+  isNullable?: boolean;
 }
 
 type Change = { state: State; error: KvError | undefined } | { notice: Notice; text: string };
@@ -59,6 +74,7 @@ const enum Notice {
 
 const SCHEMES = ["nats", "tls", "ws", "wss"] as const;
 const KEY_NOT_FOUND = 33;
+const NOTHING = new Uint8Array();
 /** Output is corked for a tick, but not beyond this. */
 const CORK_BYTES = 64 * 1024;
 /** Output stays in the engine while a socket holds more than this. */
@@ -77,9 +93,7 @@ export function connector(platform: Platform): (options?: ConnectionOptions) => 
     const { json, patience } = await engineOptions(options, platform);
     const nc = new Connection(platform, await platform.load(), json, options);
     try {
-      await nc.call("", { timeout: patience, ...(options.signal && { signal: options.signal }) }, undefined, (engine, timeout, now) =>
-        engine.ready(timeout, now),
-      );
+      await nc.call(NOBODY, { verb: Verb.Ready }, { timeout: patience, ...(options.signal && { signal: options.signal }) }, undefined);
       return nc;
     } catch (error) {
       await nc.close();
@@ -186,7 +200,7 @@ export class Connection implements NatsConnection, Living {
   }
 
   rtt(options?: CallOptions): Promise<number> {
-    return this.call("", options, undefined, (engine, timeout, now) => engine.flush(timeout, now));
+    return this.call(NOBODY, { verb: Verb.Flush }, options, undefined);
   }
 
   // ── what the KV classes call
@@ -197,12 +211,12 @@ export class Connection implements NatsConnection, Living {
   }
 
   /** One operation. Arguments that are wrong reject too, so that callers have one way to fail. */
-  call<T>(bucket: string, options: CallOptions | undefined, fallback: number | undefined, start: Start, isNullable = false): Promise<T> {
+  call<T>(owner: Owner, ask: Ask, options: OpOptions | undefined, fallback: number | undefined): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const signal = options?.signal;
       signal?.throwIfAborted();
-      const op: Op = { resolve: resolve as (value: unknown) => void, reject, bucket, isNullable };
-      const id = this.#start(start, options, fallback);
+      const op: Op = { resolve: resolve as (value: unknown) => void, reject, owner, options };
+      const id = this.#start(ask, timeoutOf(options, fallback));
       this.#ops.set(id, op);
       if (!signal) {
         return;
@@ -219,8 +233,8 @@ export class Connection implements NatsConnection, Living {
   }
 
   /** A watch; `watching` hears of it until `unwatch`. */
-  watch(watching: Watching, options: CallOptions | undefined, fallback: number | undefined, start: Start): number {
-    const id = this.#start(start, options, fallback);
+  watch(watching: Watching, ask: Ask, options: CallOptions | undefined, fallback: number | undefined): number {
+    const id = this.#start(ask, timeoutOf(options, fallback));
     this.#watches.set(id, watching);
     return id;
   }
@@ -239,13 +253,9 @@ export class Connection implements NatsConnection, Living {
     }
   }
 
-  /** A call that neither sends nor waits. */
-  now<T>(call: (engine: Engine) => T): T {
-    try {
-      return call(this.#engine);
-    } catch (thrown) {
-      throw caught(thrown);
-    }
+  /** Asks for what neither sends nor waits. */
+  now(ask: Ask): number {
+    return this.#start(ask, undefined);
   }
 
   // ── what the platform calls
@@ -260,12 +270,12 @@ export class Connection implements NatsConnection, Living {
 
   // ── the engine's side
 
-  #start(start: Start, options: CallOptions | undefined, fallback: number | undefined): number {
+  #start({ verb, bucket = 0, text = "", bytes = NOTHING, number = NaN, ttl = NaN }: Ask, timeout = NaN): number {
     if (this.#broken) {
       throw this.#broken;
     }
     try {
-      const id = start(this.#engine, timeoutOf(options, fallback), performance.now());
+      const id = this.#engine.start(verb, bucket, text, bytes, number, ttl, timeout, performance.now());
       this.#cork();
       return id;
     } catch (thrown) {
@@ -352,27 +362,39 @@ export class Connection implements NatsConnection, Living {
       case Tag.Entry: {
         const fields = batch.entry();
         const op = this.#take(id);
-        return this.#settle(op, () => (safe(fields.revision), new Entry(op!.bucket, fields)));
+        return this.#settle(op, () => entry(op!.owner, fields));
       }
       case Tag.Entries: {
-        const entries = Array.from({ length: batch.number() }, () => batch.entry());
+        const asOf = batch.number();
+        const entries = batch.list(() => batch.entry());
         const op = this.#take(id);
-        return this.#settle(op, () => entries.map((fields) => (safe(fields.revision), new Entry(op!.bucket, fields))));
+        return this.#settle(op, () => ({ asOf: safe(asOf), entries: entries.map((fields) => entry(op!.owner, fields)) }));
       }
-      case Tag.Names: {
-        const count = batch.number();
-        const text = batch.text();
-        return this.#take(id)?.resolve(count === 0 ? [] : text.split("\n"));
-      }
+      case Tag.Names:
+        return this.#settle(this.#take(id), () => batch.list(() => batch.text()));
       case Tag.Json: {
         const json = batch.text(); // also where nobody waits any more, since the batch is read in order
         return this.#take(id)?.resolve(json);
+      }
+      case Tag.Opened: {
+        const [bucket, readOnly] = [batch.number(), batch.number() === 1];
+        const opened: Opened = { id: bucket, readOnly, bucket: batch.text(), keyPolicy: batch.text(), drift: JSON.parse(batch.text()) };
+        return this.#take(id)?.resolve(opened);
+      }
+      case Tag.Written: {
+        const results = batch.list(() => batch.number() || this.#error(batch));
+        return this.#settle(this.#take(id), () => results.map((result) => (typeof result === "number" ? safe(result) : result)));
+      }
+      case Tag.Progress: {
+        const [done, total] = [batch.number(), batch.number()];
+        const onProgress = this.#ops.get(id)?.options?.onProgress;
+        return onProgress && queueMicrotask(() => onProgress(done, total));
       }
       case Tag.Error: {
         const code = batch.number();
         const text = batch.text();
         const op = this.#take(id);
-        if (code === KEY_NOT_FOUND && op?.isNullable) {
+        if (code === KEY_NOT_FOUND && op?.options?.isNullable) {
           return op.resolve(null);
         }
         return op?.reject(new KvError(JSON.parse(text)));
@@ -380,8 +402,7 @@ export class Connection implements NatsConnection, Living {
       case Tag.WatchOpen:
         return this.#watches.get(id)?.opened();
       case Tag.WatchError: {
-        batch.number();
-        const error = new KvError(JSON.parse(batch.text()));
+        const error = this.#error(batch);
         const watching = this.#watches.get(id);
         this.#watches.delete(id);
         return watching?.opened(error);
@@ -406,6 +427,11 @@ export class Connection implements NatsConnection, Living {
       default:
         throw failure("INTERNAL", `unknown record ${tag}`);
     }
+  }
+
+  #error(batch: Batch): KvError {
+    batch.number(); // its code, which is in the text too
+    return new KvError(JSON.parse(batch.text()));
   }
 
   #take(id: number): Op | undefined {
@@ -587,6 +613,11 @@ export class Connection implements NatsConnection, Living {
     this.#end(error);
     return error;
   }
+}
+
+function entry(owner: Owner, fields: EntryFields): Entry {
+  safe(fields.revision);
+  return new Entry(owner, fields);
 }
 
 function textOf(thrown: unknown): string {

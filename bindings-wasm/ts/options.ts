@@ -1,9 +1,10 @@
 /** Options as users give them, in the JSON forms that core reads. */
 
 import { millis, nanos, text } from "./check.js";
+import { Codec } from "./codec.js";
 import { failure, invalid } from "./errors.js";
 import type { Platform } from "./transport/transport.js";
-import type { Authenticator, ConnectionOptions, Credentials, Duration, KvOptions, KvStatus } from "./types.js";
+import type { Authenticator, ConnectionOptions, Credentials, Duration, KvOpenOptions, KvOptions, KvStatus } from "./types.js";
 
 type Kind = "text" | "flag" | "count" | "duration";
 
@@ -106,23 +107,64 @@ function wholeMillis(ms: number | undefined): number | undefined {
 }
 
 /** Options of the handle, not of the bucket. */
-const HANDLE = new Set(["timeout", "signal", "bindOnly"]);
-const RENAMED: Record<string, string> = { maxValueSize: "max_value_size", replicas: "num_replicas", markerTTL: "limit_marker_ttl" };
+const HANDLE = new Set(["timeout", "signal", "bindOnly", "check", "keyPolicy", "leaderReads", "readOnly", "reservedKeys", "onDrift"]);
+const RENAMED: Record<string, string> = {
+  maxValueSize: "max_value_size",
+  replicas: "num_replicas",
+  markerTTL: "limit_marker_ttl",
+  codec: "key_codec",
+};
 
 /** SPEC.md's JSON of a bucket. Names that are not known go through as they are, and core refuses them by name. */
 export function bucketConfig(bucket: string, options: Partial<KvOptions> | undefined): string {
   const config: Record<string, unknown> = { bucket };
   for (const [name, value] of Object.entries(options ?? {})) {
-    if (HANDLE.has(name) || value == null || (name === "allow_direct" && value === true)) {
+    const isOwnCodec = name === "codec" && typeof value === "object";
+    if (HANDLE.has(name) || isOwnCodec || value == null || (name === "allow_direct" && value === true)) {
       continue;
-    }
-    if (name === "codec") {
-      throw failure("UNSUPPORTED", "codecs are not supported yet");
     }
     const isDuration = name === "ttl" || name === "markerTTL";
     config[RENAMED[name] ?? name] = isDuration ? nanos(name, value as Duration) : value;
   }
   return JSON.stringify(config);
+}
+
+const POLICIES = ["", "strict", "permissive", "base64", "path", "escape"];
+const ON_DRIFT = ["error", "ignore", "update"];
+
+/** What a handle does to keys, reads and writes; `flags` as `src/verb.rs` reads them. */
+export class Handle {
+  readonly flags: number;
+  readonly keyPolicy: string | undefined;
+  readonly codec: Codec | undefined;
+
+  constructor(options: KvOpenOptions | undefined) {
+    const { codec, keyPolicy, onDrift = "error" } = options ?? {};
+    if (codec && typeof codec === "object") {
+      this.codec = new Codec(codec);
+    }
+    const policy = choice("keyPolicy", keyPolicy ?? "", POLICIES.slice(0, 3));
+    const named = choice("codec", typeof codec === "object" ? "" : (codec ?? ""), ["", ...POLICIES.slice(3)]);
+    if (named && policy) {
+      throw invalid(`codec "${named}" says which keys there are; keyPolicy has to be left out`);
+    }
+    // What a program encodes itself, core must not: it takes what comes as it is, by the strict rule unless it is told otherwise.
+    this.keyPolicy = named || policy || (this.codec && "strict");
+    const flag = (name: "leaderReads" | "readOnly" | "reservedKeys") => Number(options?.[name] ?? false);
+    this.flags =
+      flag("leaderReads") |
+      (flag("readOnly") << 1) |
+      (flag("reservedKeys") << 2) |
+      (POLICIES.indexOf(this.keyPolicy ?? "") << 3) |
+      (ON_DRIFT.indexOf(choice("onDrift", onDrift, ON_DRIFT)) << 6);
+  }
+}
+
+function choice(name: string, value: string, of: string[]): string {
+  if (!of.includes(value)) {
+    throw invalid(`${name}: ${JSON.stringify(value)} is not known; these are: ${of.filter(Boolean).join(", ")}`);
+  }
+  return value;
 }
 
 /** A status as core gives it: see `BucketStatus::to_json` in core. */
@@ -137,6 +179,8 @@ interface StatusJson {
   metadata?: Record<string, string>;
   replicas: number;
   storage: "file" | "memory";
+  key_policy: KvStatus["keyPolicy"];
+  read_only: string | null;
   config: Pick<KvStatus, "description" | "placement" | "republish" | "mirror" | "sources"> & {
     max_bytes?: number;
     max_bucket_size?: number;
@@ -160,6 +204,8 @@ export function bucketStatus(json: StatusJson): KvStatus {
     ttl: json.ttl / NANOS_PER_MILLI,
     markerTTL: json.limit_marker_ttl / NANOS_PER_MILLI,
     storage: json.storage,
+    keyPolicy: json.key_policy,
+    ...(json.read_only && { readOnlyReason: json.read_only }),
     compression: json.compressed,
     metadata: json.metadata ?? {},
     ...Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined && value !== null)),

@@ -79,7 +79,7 @@ error_codes! {
     NotABucket = 32, "NOT_A_BUCKET", 400, 0, "the stream is not a key/value bucket";
     /// The key has no live value.
     KeyNotFound = 33, "KEY_NOT_FOUND", 404, 10037, "key not found";
-    /// The key has a live value already.
+    /// The key has a live value already. (10048, which SPEC.md names for it, is a stream that a cluster could not place.)
     KeyExists = 34, "KEY_EXISTS", 400, 10071, "key exists";
     /// The key is at another revision than the one expected.
     WrongRevision = 35, "WRONG_REVISION", 400, 10071, "wrong last revision";

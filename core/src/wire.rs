@@ -241,6 +241,10 @@ pub fn parse(chunks: &[&[u8]]) -> Vec<Parsed> {
     parsed
 }
 
+/// WebSocket frames: one of data for a server, and a server's as they come.
+#[cfg(feature = "websocket")]
+pub use crate::proto::websocket::{Decoder as WebDecoder, Piece as WebPiece, encode_data as web_frame};
+
 /// The JSON of CONNECT, for an INFO and what the user configured. `url` may carry credentials, which win.
 pub fn connect(info_json: &str, config: &Config, url: Option<&str>) -> Result<Value, Error> {
     let info = ServerInfo::parse(info_json.as_bytes())?;

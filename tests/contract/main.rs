@@ -1,5 +1,6 @@
 //! The contract of core's crate documentation, rule by rule, without a server.
 
+mod auth;
 mod consumer;
 mod every_call;
 mod many;

@@ -47,8 +47,13 @@ impl Rig {
 
     /// Answers the dialling, CONNECT and PING.
     pub fn establish(&mut self) {
+        self.establish_with(INFO);
+    }
+
+    /// The same with another INFO.
+    pub fn establish_with(&mut self, info: &str) {
         self.open();
-        self.receive(INFO);
+        self.receive(info);
         assert!(self.written.contains("CONNECT {"), "{:?}", self.written);
         self.written.clear();
         self.receive("PONG\r\n");

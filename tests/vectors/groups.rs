@@ -35,6 +35,7 @@ pub(crate) fn run(group: &str, input: &Value, kinds: &Kinds) -> Read {
         "proto_err" => protocol::server_error(input),
         "header_encode" => protocol::header_encode(input),
         "header_parse" => protocol::header_parse(input),
+        "ws_frame" => protocol::web_frame(input),
         "nkey" => keys::nkey(input),
         "creds" => keys::creds(input),
         "connect_json" => protocol::connect(input),
@@ -152,6 +153,16 @@ pub(crate) fn only(input: &Value, known: &[&str]) -> Result<(), String> {
 
 pub(crate) fn lossy(bytes: &[u8]) -> Value {
     String::from_utf8_lossy(bytes).into()
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(crate) fn unhex(text: &str) -> Result<Vec<u8>, String> {
+    let byte = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
+    let bytes: Option<Vec<u8>> = (0..text.len()).step_by(2).map(byte).collect();
+    bytes.ok_or_else(|| format!("{text:?} is not hex"))
 }
 
 /// An error as `compare` takes it: its number, and what the word for it names beside.

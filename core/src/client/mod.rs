@@ -41,14 +41,10 @@ use crate::{
         write::{Kind, What as Written, about},
     },
     mux::{Bounds, Net},
-    proto::{
-        info::ServerInfo,
-        parser::{Frame, Parser},
-        subject,
-    },
+    proto::{info::ServerInfo, subject},
     rng::Rng,
     session::{
-        Change, Session,
+        Read, Session,
         auth::{Credentials, Signature},
     },
     slab::Slab,
@@ -92,6 +88,8 @@ impl Client {
             inactive_threshold: config.inactive_threshold,
             request_timeout: config.request_timeout,
             max_filters: config.max_filters.max(1),
+            max_in_flight: config.max_in_flight.max(1),
+            seen_keys: config.seen_keys,
             retry_writes: config.retry_writes,
         };
         let (max_operations, watch_limit) = (config.max_operations.min(Slab::<Op>::MAX / 4), config.watch_limit);
@@ -651,7 +649,7 @@ impl Client {
     pub fn transport_open(&mut self, conn: ConnId, now: Instant) {
         self.advance(now);
         if self.net.session.is_current(conn) {
-            self.net.session.on_open();
+            self.net.session.on_open(&mut self.net.rng);
         }
     }
 
@@ -688,33 +686,14 @@ impl Client {
         if !self.net.session.is_current(conn) {
             return;
         }
-        self.net.session.on_bytes(bytes.len(), self.now);
-        // The parser's frames borrow it; an input may replace the connection, and its parser with it.
-        let mut parser = core::mem::replace(&mut self.net.session.parser, Parser::new(0));
-        let mut frames = parser.frames(bytes);
-        while let Some(frame) = frames.next() {
-            let change = match frame {
-                Ok(Frame::Message(message)) => {
-                    self.on_message(&message);
-                    Change::Nothing
-                }
-                Ok(Frame::Info(json)) => self.net.session.on_info(json, &mut self.net.rng, self.now),
-                Ok(Frame::Ping) => {
-                    self.net.session.on_ping();
-                    Change::Nothing
-                }
-                Ok(Frame::Pong) => self.net.session.on_pong(self.now),
-                Ok(Frame::Ok) => Change::Nothing,
-                Ok(Frame::Err(text)) => self.net.session.on_err(text, &mut self.net.rng, self.now),
-                Err(error) => self.net.session.abandon(error, &mut self.net.rng, self.now),
-            };
-            self.apply(change);
-            // What comes in the clear behind the INFO that starts TLS is nobody's word.
-            if !self.net.session.is_current(conn) || self.net.session.is_securing() {
-                return self.close_if_drained();
+        let mut rest = bytes;
+        while self.net.session.is_current(conn) {
+            match self.net.session.read(&mut rest, &mut self.net.rng, self.now) {
+                Read::Nothing => break,
+                Read::Nats(nats) => self.on_nats(conn, nats),
+                Read::Lost(change) => self.apply(change),
             }
         }
-        self.net.session.parser = parser;
         self.close_if_drained();
     }
 
@@ -750,7 +729,7 @@ impl Client {
 
     /// Bytes to write, swapped into `buf` (whose old content is dropped and whose capacity is reused).
     pub fn poll_transmit(&mut self, buf: &mut Vec<u8>) -> Option<ConnId> {
-        self.net.session.poll_transmit(buf)
+        self.net.session.poll_transmit(buf, &mut self.net.rng)
     }
 
     /// How many bytes `poll_transmit` would give: bindings that cork writes flush at once beyond 64 KiB.
@@ -818,6 +797,9 @@ impl Client {
 
 /// Checks what can be wrong with a configuration; returns the API prefix.
 fn check(config: &Config) -> Result<String, Error> {
+    if config.websocket_in_core && !cfg!(feature = "websocket") {
+        return Err(Error::new(ErrorCode::Unsupported, "websocket_in_core: this core is built without WebSocket"));
+    }
     let named = |name: &str, error: Error| Error { message: format!("{name}: {}", error.message).into(), ..error };
     subject::check_publish(&config.inbox_prefix).map_err(|error| named("inbox_prefix", error))?;
     if config.watch_heartbeat < Duration::from_millis(100) {

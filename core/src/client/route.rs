@@ -6,7 +6,7 @@ use core::time::Duration;
 use super::{Client, check_timeout, too_many};
 use crate::{
     error::{Error, ErrorCode},
-    event::{BucketId, Event, Notice, OpId, Outcome, State, WatchId},
+    event::{BucketId, ConnId, Event, Notice, OpId, Outcome, State, WatchId},
     js::ordered::{Ordered, Step},
     kv::{
         admin::{Admin, Task},
@@ -19,14 +19,15 @@ use crate::{
         write::{What as Written, Write},
     },
     mux::{Answer, INBOX_SID, Net, Owner},
-    proto::{headers::parse_u64, parser::Message, server_error::ServerError},
+    proto::{
+        headers::parse_u64,
+        parser::{Frame, Message, Parser},
+        server_error::ServerError,
+    },
     session::Change,
     time::Instant,
     timers::Timer,
 };
-
-/// Children of one operation in flight.
-const MAX_CHILDREN: usize = 1024;
 
 impl Client {
     // ── operations
@@ -182,7 +183,7 @@ impl Client {
         let bucket = op.verb.bucket().unwrap_or_default();
         let timeout = op.silence.unwrap_or(self.limits.request_timeout);
         let mut progress = Progress::Pending;
-        while op.children < MAX_CHILDREN
+        while op.children < self.limits.max_in_flight
             && matches!(progress, Progress::Pending)
             && let Some(child) = op.verb.next_child()
         {
@@ -214,7 +215,7 @@ impl Client {
     fn tell_progress(&mut self, id: u64) {
         let Some(op) = self.op_mut(id) else { return };
         if let Some((done, total)) = op.verb.done_of()
-            && (done >= op.told + (total / 100).max(1) || (done == total && op.told < total))
+            && (done >= op.told + total.div_ceil(100).max(1) || (done == total && op.told < total))
         {
             op.told = done;
             self.events.push_back(Event::Progress { op: OpId(id), done, total });
@@ -331,6 +332,36 @@ impl Client {
     }
 
     // ── messages
+
+    /// Bytes of NATS from the current connection.
+    pub(super) fn on_nats(&mut self, conn: ConnId, bytes: &[u8]) {
+        // The parser's frames borrow it; an input may replace the connection, and its parser with it.
+        let mut parser = core::mem::replace(&mut self.net.session.parser, Parser::new(0));
+        let mut frames = parser.frames(bytes);
+        while let Some(frame) = frames.next() {
+            let change = match frame {
+                Ok(Frame::Message(message)) => {
+                    self.on_message(&message);
+                    Change::Nothing
+                }
+                Ok(Frame::Info(json)) => self.net.session.on_info(json, &mut self.net.rng, self.now),
+                Ok(Frame::Ping) => {
+                    self.net.session.on_ping();
+                    Change::Nothing
+                }
+                Ok(Frame::Pong) => self.net.session.on_pong(self.now),
+                Ok(Frame::Ok) => Change::Nothing,
+                Ok(Frame::Err(text)) => self.net.session.on_err(text, &mut self.net.rng, self.now),
+                Err(error) => self.net.session.abandon(error, &mut self.net.rng, self.now),
+            };
+            self.apply(change);
+            // What comes in the clear behind the INFO that starts TLS is nobody's word.
+            if !self.net.session.is_current(conn) || self.net.session.is_securing() {
+                return;
+            }
+        }
+        self.net.session.parser = parser;
+    }
 
     pub(super) fn on_message(&mut self, message: &Message<'_>) {
         self.net.session.stats.in_msgs += 1;

@@ -180,7 +180,7 @@ impl Get {
     /// The key's message, or none. An answer older than what this client knows comes from a replica that lags behind.
     fn on_found(&mut self, cx: &mut Cx<'_>, request: u64, entry: Option<Entry>) -> Progress {
         if self.wants.revision.is_none() {
-            let Cx { buckets, net, .. } = cx;
+            let Cx { buckets, net, limits, .. } = cx;
             let bucket = &mut buckets[self.bucket];
             let revision = entry.as_ref().map_or(0, |entry| entry.revision);
             let key = match &self.key {
@@ -194,7 +194,7 @@ impl Get {
                     self.is_guarding = true;
                     return self.ask(cx).into();
                 }
-                _ if revision > 0 => bucket.seen.record(key.as_bytes(), revision),
+                _ if revision > 0 => bucket.seen.record(key.as_bytes(), revision, limits.seen_keys),
                 _ => {}
             }
         }

@@ -114,6 +114,8 @@ impl GetMany {
     fn go_on(&mut self, cx: &mut Cx<'_>) -> Progress {
         if matches!(self.step, Step::Checking) {
             self.step = Step::Together;
+            let Bucket { allows_direct, allows_batches, .. } = &cx.buckets[self.bucket];
+            self.has_batches &= *allows_direct && *allows_batches != Some(false);
         }
         let asked = if !self.wildcards.is_empty() {
             if !self.has_batches {
@@ -164,10 +166,7 @@ impl GetMany {
         if matches!(self.step, Step::Checking) {
             return match missing::judge(cx, self.bucket, answer) {
                 Err(error) => error.into(),
-                Ok(true) if !cx.buckets[self.bucket].allows_direct => {
-                    self.has_batches = false;
-                    self.go_on(cx)
-                }
+                Ok(true) if !cx.buckets[self.bucket].allows_direct => self.go_on(cx),
                 Ok(is_there) => self.later(missing::no_responders("direct get", is_there)),
             };
         }

@@ -219,7 +219,7 @@ pub(crate) fn about(key: &str, error: Error) -> Error {
 pub(crate) fn stored(cx: &mut Cx<'_>, bucket: usize, request: u64, revision: u64) -> Progress {
     let bucket = &mut cx.buckets[bucket];
     let key = cx.net.subject(request).get(bucket.write_prefix.len()..).unwrap_or_default();
-    bucket.seen.record(key.as_bytes(), revision);
+    bucket.seen.record(key.as_bytes(), revision, cx.limits.seen_keys);
     Progress::Done(Ok(Outcome::Revision(revision)))
 }
 

@@ -3,7 +3,10 @@
 //! A connection goes [Asking] → Dialing → Greeting → [Securing] → [Signing] → Handshake (CONNECT and PING in one write) → Ready. Whatever ends it, `on_lost` decides: another attempt, now or after a wait, or the end.
 
 pub(crate) mod auth;
+pub(crate) mod link;
 pub(crate) mod pool;
+#[cfg_attr(not(feature = "websocket"), path = "no_web.rs")]
+mod web;
 
 use alloc::{collections::VecDeque, format, string::String, vec::Vec};
 use core::time::Duration;
@@ -20,6 +23,7 @@ use crate::{
     rng::Rng,
     session::{
         auth::{Credentials, Login, Reason, Signature, Signing},
+        link::{Inbound, Link},
         pool::{Pool, Scheme},
     },
     time::Instant,
@@ -52,6 +56,15 @@ pub(crate) enum Change {
     LameDuck,
 }
 
+/// What the transport's bytes turned out to be.
+#[derive(Debug)]
+pub(crate) enum Read<'a> {
+    /// All were taken.
+    Nothing,
+    Nats(&'a [u8]),
+    Lost(Change),
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// None: until `wake`.
@@ -72,6 +85,8 @@ enum Step {
     Asking,
     /// The transport.
     Dialing,
+    /// The answer of HTTP.
+    Upgrading,
     /// INFO.
     Greeting,
     /// TLS.
@@ -87,6 +102,7 @@ impl Step {
         match self {
             Self::Asking => "for credentials",
             Self::Dialing => "to connect",
+            Self::Upgrading => "for the answer to the WebSocket upgrade",
             Self::Greeting => "for INFO (a server with handshake_first needs tls_first)",
             Self::Securing => "for TLS",
             Self::Signing => "for a signature",
@@ -135,9 +151,7 @@ pub(crate) struct Session {
     pub(crate) info: Option<ServerInfo>,
     is_secured: bool,
     /// What `poll_transmit` hands out next.
-    out: Vec<u8>,
-    /// Bytes handed out on this connection so far.
-    handed: u64,
+    link: Link,
     pings: VecDeque<Ping>,
     next_ping: Instant,
     last_inbound: Instant,
@@ -171,8 +185,7 @@ impl Session {
             was_connected: false,
             info: None,
             is_secured: false,
-            out: Vec::new(),
-            handed: 0,
+            link: Link::default(),
             pings: VecDeque::new(),
             next_ping: now,
             last_inbound: now,
@@ -203,21 +216,21 @@ impl Session {
 
     /// Where frames are written; meant for a session that is ready.
     pub(crate) fn out(&mut self) -> &mut Vec<u8> {
-        &mut self.out
+        self.link.bytes()
     }
 
     pub(crate) fn pending(&self) -> usize {
-        self.out.len()
+        self.link.len()
     }
 
     /// How many bytes have been written on this connection, handed out or not.
     pub(crate) fn written(&self) -> u64 {
-        self.handed + self.out.len() as u64
+        self.link.written()
     }
 
     /// Bytes before this position may have reached the server.
     pub(crate) fn handed(&self) -> u64 {
-        self.handed
+        self.link.handed()
     }
 
     /// The largest message the server takes; before the first one has said it, there is no limit.
@@ -238,20 +251,17 @@ impl Session {
         }
     }
 
-    pub(crate) fn poll_transmit(&mut self, buf: &mut Vec<u8>) -> Option<ConnId> {
-        if self.out.is_empty() {
+    pub(crate) fn poll_transmit(&mut self, buf: &mut Vec<u8>, rng: &mut Rng) -> Option<ConnId> {
+        if self.link.len() == 0 {
             return None;
         }
-        buf.clear();
-        core::mem::swap(buf, &mut self.out);
-        self.handed += buf.len() as u64;
-        self.stats.out_bytes += buf.len() as u64;
+        self.stats.out_bytes += self.link.take(buf, rng);
         Some(self.conn)
     }
 
     /// A Disconnect waits until the last bytes are taken.
     pub(crate) fn poll_action(&mut self) -> Option<Action> {
-        if !self.out.is_empty() && matches!(self.actions.front(), Some(Action::Disconnect { .. })) {
+        if self.link.len() > 0 && matches!(self.actions.front(), Some(Action::Disconnect { .. })) {
             return None;
         }
         self.actions.pop_front()
@@ -259,7 +269,7 @@ impl Session {
 
     /// PING; its PONG comes as `Change::Flushed`.
     pub(crate) fn flush(&mut self, op: u64, now: Instant) {
-        self.out.extend_from_slice(b"PING\r\n");
+        self.link.bytes().extend_from_slice(b"PING\r\n");
         self.pings.push_back(Ping::Flush { op, sent: now });
     }
 
@@ -275,7 +285,7 @@ impl Session {
             }
             Phase::Trying(_) => {
                 self.actions.push_back(Action::Disconnect { conn: self.conn });
-                self.out.clear();
+                self.link.clear();
                 self.pings.clear();
             }
         }
@@ -290,7 +300,7 @@ impl Session {
         match self.phase {
             Phase::Waiting { .. } => self.phase = Phase::Waiting { until: Some(now) },
             Phase::Ready { .. } if self.proof_due.is_none() => {
-                self.out.extend_from_slice(b"PING\r\n");
+                self.link.bytes().extend_from_slice(b"PING\r\n");
                 self.pings.push_back(Ping::Wake);
                 self.proof_due = Some(now + self.config.connect_timeout);
             }
@@ -304,6 +314,7 @@ impl Session {
         if self.phase == Phase::Closed {
             return;
         }
+        self.link.leave();
         if !matches!(self.phase, Phase::Waiting { .. }) {
             self.actions.push_back(Action::Disconnect { conn: self.conn });
         }
@@ -346,9 +357,15 @@ impl Session {
         }
     }
 
-    pub(crate) fn on_open(&mut self) {
-        if self.phase == Phase::Trying(Step::Dialing) {
-            self.phase = Phase::Trying(Step::Greeting);
+    pub(crate) fn on_open(&mut self, rng: &mut Rng) {
+        if self.phase != Phase::Trying(Step::Dialing) {
+            return;
+        }
+        self.phase = Phase::Trying(Step::Greeting);
+        let server = &self.pool.current().server;
+        if self.config.websocket_in_core && server.scheme.is_websocket() {
+            self.link.upgrade(server, rng);
+            self.phase = Phase::Trying(Step::Upgrading);
         }
     }
 
@@ -361,9 +378,31 @@ impl Session {
         self.authenticate(rng, now)
     }
 
-    pub(crate) fn on_bytes(&mut self, count: usize, now: Instant) {
+    /// Takes the transport's bytes from the front of `input`: NATS comes back, or what followed from them.
+    pub(crate) fn read<'a>(&mut self, input: &mut &'a [u8], rng: &mut Rng, now: Instant) -> Read<'a> {
         self.last_inbound = now;
-        self.stats.in_bytes += count as u64;
+        loop {
+            match self.link.read(input, rng) {
+                Inbound::Nothing => return Read::Nothing,
+                Inbound::Upgraded => {
+                    if self.phase == Phase::Trying(Step::Upgrading) {
+                        self.phase = Phase::Trying(Step::Greeting);
+                    }
+                }
+                Inbound::Nats(bytes) => {
+                    self.stats.in_bytes += bytes.len() as u64;
+                    return Read::Nats(bytes);
+                }
+                Inbound::Lost(error) => {
+                    let (server, text) = (self.server_url(), &error.message);
+                    let error = match self.is_ready() {
+                        true => Error { message: format!("connection to {server} lost: {text}").into(), ..error },
+                        false => Error::new(ErrorCode::ConnectFailed, format!("{server}: {text}")),
+                    };
+                    return Read::Lost(self.abandon(error, rng, now));
+                }
+            }
+        }
     }
 
     pub(crate) fn on_info(&mut self, json: &[u8], rng: &mut Rng, now: Instant) -> Change {
@@ -383,7 +422,7 @@ impl Session {
     }
 
     pub(crate) fn on_ping(&mut self) {
-        self.out.extend_from_slice(b"PONG\r\n");
+        self.link.bytes().extend_from_slice(b"PONG\r\n");
     }
 
     pub(crate) fn on_pong(&mut self, now: Instant) -> Change {
@@ -471,8 +510,7 @@ impl Session {
     fn dial(&mut self, now: Instant) {
         self.conn = ConnId(self.conn.0 + 1);
         self.parser = Parser::new(self.config.max_message);
-        self.out.clear();
-        self.handed = 0;
+        self.link.reset();
         self.pings.clear();
         self.proof_due = None;
         if self.asks() {
@@ -550,7 +588,7 @@ impl Session {
         match self.login().0.fields(signature) {
             Ok(login) => {
                 let json = connect_json(&options, &login, info);
-                self.out.extend_from_slice(format!("CONNECT {json}\r\nPING\r\n").as_bytes());
+                self.link.bytes().extend_from_slice(format!("CONNECT {json}\r\nPING\r\n").as_bytes());
                 self.pings.push_back(Ping::Handshake);
                 self.phase = Phase::Trying(Step::Handshake);
                 Change::Nothing
@@ -575,7 +613,7 @@ impl Session {
             let text = format!("{}: stale connection, {unanswered} pings unanswered", self.server_url());
             return self.abandon(Error::new(ErrorCode::Disconnected, text), rng, now);
         }
-        self.out.extend_from_slice(b"PING\r\n");
+        self.link.bytes().extend_from_slice(b"PING\r\n");
         self.pings.push_back(Ping::KeepAlive);
         self.next_ping = now + self.config.ping_interval;
         Change::Nothing
@@ -585,7 +623,7 @@ impl Session {
     fn on_lost(&mut self, error: Error, ending: Ending, rng: &mut Rng, now: Instant) -> Change {
         let was_ready = self.is_ready();
         let is_proven = matches!(self.phase, Phase::Ready { since } if now.since(since) >= PROVEN_AFTER);
-        self.out.clear();
+        self.link.clear();
         self.pings.clear();
         if is_proven {
             self.failures = 0;

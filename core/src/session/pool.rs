@@ -63,13 +63,17 @@ pub struct Server {
     pub tls_name: String,
 }
 
+impl Server {
+    /// `host:port`.
+    pub(crate) fn authority(&self) -> String {
+        let Self { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+}
+
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scheme, host, port, path, .. } = self;
-        if host.contains(':') {
-            return write!(f, "{}://[{host}]:{port}{path}", scheme.name());
-        }
-        write!(f, "{}://{host}:{port}{path}", scheme.name())
+        write!(f, "{}://{}{}", self.scheme.name(), self.authority(), self.path)
     }
 }
 
