@@ -107,6 +107,12 @@ impl Pool {
         if members.iter().any(|member| member.server.scheme.is_websocket() != is_websocket) {
             return Err(Error::argument("servers: nats/tls and ws/wss URLs cannot be mixed"));
         }
+        let is_bare = |member: &&Member| member.server.scheme == Scheme::Ws && config.tls && !config.tls_first;
+        if let Some(Member { server, .. }) = members.iter().find(is_bare) {
+            return Err(Error::argument(format!(
+                "server {server}: it is in the clear, and tls is asked for; use wss://"
+            )));
+        }
         if config.randomize_servers {
             rng.shuffle(&mut members);
         }
