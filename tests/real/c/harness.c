@@ -79,6 +79,8 @@ int main(int argc, char **argv)
     }
     server_start(&shared);
     run_all(verb_tests);
+    run_all(handle_tests);
+    run_all(many_tests);
     run_all(null_tests);
     run_scenarios();
     run_all(watch_tests);
