@@ -109,6 +109,7 @@ mod config;
 mod error;
 mod event;
 mod js;
+pub mod json;
 mod kv;
 mod mux;
 mod proto;

@@ -7,8 +7,6 @@
 
 use alloc::{boxed::Box, format, string::String, vec::Vec};
 
-use serde_json::json;
-
 use crate::{
     error::{Error, ErrorCode},
     event::Outcome,
@@ -17,6 +15,7 @@ use crate::{
         series::{Part, Series},
         status::Context,
     },
+    json::object,
     kv::{
         bucket::Bucket,
         entry::Entry,
@@ -137,12 +136,12 @@ impl GetMany {
             self.asked = self.next + count;
             &self.keys[self.next..self.asked]
         };
-        let mut body = json!({"multi_last": cx.buckets[self.bucket].filters(asked)});
+        let mut body = object! { "multi_last" => cx.buckets[self.bucket].filters(asked) };
         if self.page_seq > 0 {
-            body["seq"] = self.page_seq.into();
+            body.insert("seq", self.page_seq);
         }
         if let (Step::Together, Some(as_of)) = (&self.step, self.as_of) {
-            body["up_to_seq"] = as_of.into();
+            body.insert("up_to_seq", as_of);
         }
         self.series = Series::default();
         self.page_start = self.entries.len();
