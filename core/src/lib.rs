@@ -117,6 +117,7 @@ mod rng;
 mod secret;
 mod session;
 mod slab;
+mod sorted;
 mod time;
 mod timers;
 pub mod wire;

@@ -372,7 +372,8 @@ impl Client {
             }
             return;
         }
-        if let Some(consumer) = self.sids.get(&sid).copied() {
+        if let Ok(at) = self.sids.binary_search_by_key(&sid, |(known, _)| *known) {
+            let consumer = self.sids[at].1;
             self.with_consumer(consumer, Some(message), |subscription, net, now| {
                 subscription.ordered.on_message(message, net, now)
             });
@@ -510,15 +511,16 @@ impl Client {
         if sid == old_sid {
             return;
         }
-        self.sids.remove(&old_sid);
+        self.sids.retain(|(known, _)| *known != old_sid);
         if sid != 0 {
-            self.sids.insert(sid, consumer);
+            self.sids.push((sid, consumer));
         }
     }
 
     pub(super) fn stop_consumer(&mut self, id: u64) {
         let Some(Some(mut subscription)) = self.consumers.remove(id) else { return };
-        self.sids.remove(&subscription.ordered.sid());
+        let sid = subscription.ordered.sid();
+        self.sids.retain(|(known, _)| *known != sid);
         subscription.ordered.stop(&mut self.net);
     }
 

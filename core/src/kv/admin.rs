@@ -2,7 +2,6 @@
 
 use alloc::{
     boxed::Box,
-    collections::BTreeMap,
     format,
     string::{String, ToString},
     vec::Vec,
@@ -20,6 +19,7 @@ use crate::{
         op::{Cx, Progress},
     },
     mux::Answer,
+    sorted::sort,
 };
 
 /// What is asked for, and what it needs.
@@ -30,8 +30,8 @@ pub(crate) enum Task {
     Create { config: BucketConfig, handle: HandleOptions, compare: Compare, on_drift: OnDrift },
     Update { config: BucketConfig, handle: HandleOptions, creates: bool },
     Delete,
-    Names { found: BTreeMap<String, ()> },
-    List { found: BTreeMap<String, BucketStatus> },
+    Names { found: Vec<String> },
+    List { found: Vec<BucketStatus> },
 }
 
 #[derive(Debug)]
@@ -241,11 +241,10 @@ impl Admin {
                 let info = stream.as_object()?;
                 let name = info.get("config")?.get("name")?.as_str()?.strip_prefix("KV_")?;
                 let bucket = Bucket::bound(name, &cx.net.api_prefix, HandleOptions::default());
-                Some((name.to_string(), BucketStatus::of_info(&bucket, info)))
+                Some(BucketStatus::of_info(&bucket, info))
             })),
             Task::Names { found } => {
-                found
-                    .extend(page.iter().filter_map(|name| Some((name.as_str()?.strip_prefix("KV_")?.to_string(), ()))));
+                found.extend(page.iter().filter_map(|name| Some(name.as_str()?.strip_prefix("KV_")?.to_string())));
             }
             _ => {}
         }
@@ -253,8 +252,17 @@ impl Admin {
             return self.go(cx, Step::Page);
         }
         Progress::Done(Ok(match &mut self.task {
-            Task::List { found } => Outcome::Statuses(core::mem::take(found).into_values().collect()),
-            Task::Names { found } => Outcome::Names(core::mem::take(found).into_keys().collect()),
+            // A page may repeat what the one before had, when buckets were made in between.
+            Task::List { found } => {
+                sort(found, |a, b| a.bucket.cmp(&b.bucket));
+                found.dedup_by(|a, b| a.bucket == b.bucket);
+                Outcome::Statuses(core::mem::take(found))
+            }
+            Task::Names { found } => {
+                sort(found, Ord::cmp);
+                found.dedup();
+                Outcome::Names(core::mem::take(found))
+            }
             _ => Outcome::Unit,
         }))
     }

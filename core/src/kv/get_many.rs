@@ -19,12 +19,13 @@ use crate::{
     kv::{
         bucket::Bucket,
         entry::Entry,
-        list::{List, What},
+        list::{List, What, keep_newest},
         missing::{self, Tries},
         op::{Child, Cx, Progress, Single},
     },
     mux::{Answer, Ask},
     proto::{parser::Message, subject},
+    sorted::sort,
 };
 
 /// Subjects that one request may match.
@@ -84,7 +85,7 @@ impl GetMany {
     pub(crate) fn start(cx: &mut Cx<'_>, bucket: usize, filters: Vec<String>) -> Result<Self, Error> {
         let (wildcards, mut keys): (Vec<_>, Vec<_>) =
             filters.into_iter().partition(|filter| subject::is_filter(filter));
-        keys.sort_unstable();
+        sort(&mut keys, Ord::cmp);
         let Bucket { allows_direct, allows_batches, .. } = &cx.buckets[bucket];
         let mut many = Self {
             bucket,
@@ -311,9 +312,7 @@ impl GetMany {
 
     /// All that was asked for in this step is read.
     fn end_round(&mut self, cx: &mut Cx<'_>) -> Progress {
-        let newest_first = |a: &Entry, b: &Entry| a.raw_key().cmp(b.raw_key()).then(b.revision.cmp(&a.revision));
-        self.entries.sort_unstable_by(newest_first);
-        self.entries.dedup_by(|later, first| later.raw_key() == first.raw_key());
+        keep_newest(&mut self.entries);
         match self.step {
             Step::Together if self.requests > 1 => {
                 let missing = self.keys_where(|_, found| found == 0);
@@ -334,7 +333,7 @@ impl GetMany {
         }
         let mut entries = core::mem::take(&mut self.entries);
         entries.retain(|entry| !entry.is_marker());
-        entries.sort_unstable_by(|a, b| a.key().cmp(b.key()));
+        sort(&mut entries, |a, b| a.key().cmp(b.key()));
         Progress::Done(Ok(Outcome::Many { entries, as_of: self.as_of }))
     }
 
