@@ -36,6 +36,13 @@ const PROVEN_AFTER: Duration = Duration::from_secs(1);
 /// A deadline that is noticed later than this was slept through: by the machine, a frozen page, a process that stood still.
 const LATE_AFTER: Duration = Duration::from_secs(1);
 
+/// A server in lame duck mode closes the first connections after 10 s by default. Clients leave one by one, so that not all knock at
+/// the next server together, and all before that.
+const LEAVE_WITHIN: Duration = Duration::from_secs(4);
+
+/// How long what is in flight may hold up the leaving.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
+
 /// What the session tells its owner after an input.
 #[derive(Debug)]
 pub(crate) enum Change {
@@ -53,10 +60,14 @@ pub(crate) enum Change {
     },
     /// A subject was refused; the connection stays.
     Denied(ServerError, Error),
+    /// The last subscription was one too many; the connection stays.
+    TooManySubscriptions(Error),
     /// An -ERR that concerns no one in particular.
     Noted(String),
     /// The server will shut down.
     LameDuck,
+    /// The connection is about to be left: once nothing is in flight, `leave` does it.
+    Leaving,
 }
 
 /// What the transport's bytes turned out to be.
@@ -77,6 +88,11 @@ enum Phase {
     Trying(Step),
     Ready {
         since: Instant,
+    },
+    /// The server shuts down. What is in flight is finished, the rest waits for the next connection.
+    Leaving {
+        since: Instant,
+        until: Instant,
     },
     Closed,
 }
@@ -124,13 +140,20 @@ enum Ending {
     Hopeless,
 }
 
-/// Who waits for a PONG; the server answers PINGs in order.
+/// A PING on its way; the server answers them in order.
 #[derive(Clone, Copy, Debug)]
-enum Ping {
+struct Ping {
+    sent: Instant,
+    why: Why,
+}
+
+/// Who waits for a PONG.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
     Handshake,
     KeepAlive,
     Wake,
-    Flush { op: u64, sent: Instant },
+    Flush(u64),
 }
 
 #[derive(Debug)]
@@ -162,6 +185,10 @@ pub(crate) struct Session {
     proof_due: Option<Instant>,
     /// That deadline was slept through, and moved.
     is_proof_extended: bool,
+    /// When a server that shuts down is left.
+    leave_at: Option<Instant>,
+    /// The server that was left, by its id; it is not to be come back to.
+    left: Option<String>,
     /// `wake` came during the attempt: should it fail, the next follows at once.
     is_hurried: bool,
     pub(crate) actions: VecDeque<Action>,
@@ -196,6 +223,8 @@ impl Session {
             last_inbound: now,
             proof_due: None,
             is_proof_extended: false,
+            leave_at: None,
+            left: None,
             is_hurried: false,
             actions: VecDeque::new(),
             states: VecDeque::new(),
@@ -210,6 +239,11 @@ impl Session {
 
     pub(crate) fn is_ready(&self) -> bool {
         matches!(self.phase, Phase::Ready { .. })
+    }
+
+    /// Whether a connection is up, if only for what is in flight.
+    fn is_up(&self) -> bool {
+        matches!(self.phase, Phase::Ready { .. } | Phase::Leaving { .. })
     }
 
     pub(crate) fn is_current(&self, conn: ConnId) -> bool {
@@ -252,7 +286,11 @@ impl Session {
         match self.phase {
             Phase::Waiting { until } => until,
             Phase::Trying(_) => Some(self.attempt_deadline),
-            Phase::Ready { .. } => Some(self.proof_due.map_or(self.next_ping, |due| due.min(self.next_ping))),
+            Phase::Ready { .. } => {
+                let others = [self.proof_due, self.leave_at].into_iter().flatten();
+                Some(others.fold(self.next_ping, Instant::min))
+            }
+            Phase::Leaving { until, .. } => Some(until),
             Phase::Closed => None,
         }
     }
@@ -275,8 +313,12 @@ impl Session {
 
     /// PING; its PONG comes as `Change::Flushed`.
     pub(crate) fn flush(&mut self, op: u64, now: Instant) {
+        self.ping(Why::Flush(op), now);
+    }
+
+    fn ping(&mut self, why: Why, now: Instant) {
         self.link.bytes().extend_from_slice(b"PING\r\n");
-        self.pings.push_back(Ping::Flush { op, sent: now });
+        self.pings.push_back(Ping { sent: now, why });
     }
 
     /// Gives the connection up, and makes no other until `wake`.
@@ -285,7 +327,7 @@ impl Session {
         match self.phase {
             Phase::Closed => return change,
             Phase::Waiting { .. } => {}
-            Phase::Ready { .. } => {
+            Phase::Ready { .. } | Phase::Leaving { .. } => {
                 let text = format!("connection to {} given up to sleep", self.server_url());
                 change = self.abandon(Error::new(ErrorCode::Disconnected, text), rng, now);
             }
@@ -306,13 +348,12 @@ impl Session {
         match self.phase {
             Phase::Waiting { .. } => self.phase = Phase::Waiting { until: Some(now) },
             Phase::Ready { .. } if self.proof_due.is_none() => {
-                self.link.bytes().extend_from_slice(b"PING\r\n");
-                self.pings.push_back(Ping::Wake);
+                self.ping(Why::Wake, now);
                 self.proof_due = Some(now + self.config.connect_timeout);
                 self.is_proof_extended = false;
             }
             Phase::Trying(_) => self.is_hurried = true,
-            Phase::Ready { .. } | Phase::Closed => {}
+            Phase::Ready { .. } | Phase::Leaving { .. } | Phase::Closed => {}
         }
     }
 
@@ -402,7 +443,7 @@ impl Session {
                 }
                 Inbound::Lost(error) => {
                     let (server, text) = (self.server_url(), &error.message);
-                    let error = match self.is_ready() {
+                    let error = match self.is_up() {
                         true => Error { message: format!("connection to {server} lost: {text}").into(), ..error },
                         false => Error::new(ErrorCode::ConnectFailed, format!("{server}: {text}")),
                     };
@@ -423,40 +464,85 @@ impl Session {
         self.info = Some(info);
         match self.phase {
             Phase::Trying(Step::Greeting) => self.on_greeting(rng, now),
-            Phase::Ready { .. } if is_lame_duck && !was_lame_duck => Change::LameDuck,
+            Phase::Ready { .. } if is_lame_duck && !was_lame_duck => {
+                self.plan_to_leave(rng, now);
+                Change::LameDuck
+            }
             _ => Change::Nothing, // 2.12+ sends a second INFO after the first PONG
         }
+    }
+
+    /// Away from a server that shuts down, if there is another.
+    fn plan_to_leave(&mut self, rng: &mut Rng, now: Instant) {
+        if self.pool.has_another() {
+            let delay = rng.below(LEAVE_WITHIN.as_nanos() as u64);
+            self.leave_at = Some(now + Duration::from_nanos(delay));
+        }
+    }
+
+    /// Whether the connection is to be left, and nothing of the session's own is in flight.
+    pub(crate) fn may_leave(&self) -> bool {
+        matches!(self.phase, Phase::Leaving { .. }) && self.pings.is_empty()
+    }
+
+    /// Leaves for another server. Nothing is in flight.
+    pub(crate) fn leave(&mut self, now: Instant) -> Change {
+        let text = format!("{} shuts down (lame duck), on to another server", self.server_url());
+        let error = Error::new(ErrorCode::Disconnected, text);
+        self.link.leave();
+        self.actions.push_back(Action::Disconnect { conn: self.conn });
+        self.states.extend([State::Disconnected(error.clone()), State::Reconnecting]);
+        self.failures = 0;
+        self.avoid_current();
+        self.phase = Phase::Waiting { until: Some(now) };
+        Change::Lost(error)
+    }
+
+    /// Goes on to the next server that is another than the current one.
+    fn avoid_current(&mut self) {
+        self.left.clone_from(&self.pool.current().server_id);
+        self.pool.rotate_to_another();
     }
 
     pub(crate) fn on_ping(&mut self) {
         self.link.bytes().extend_from_slice(b"PONG\r\n");
     }
 
-    pub(crate) fn on_pong(&mut self, now: Instant) -> Change {
-        match self.pings.pop_front() {
-            Some(Ping::Handshake) => {
+    pub(crate) fn on_pong(&mut self, rng: &mut Rng, now: Instant) -> Change {
+        let Some(Ping { sent, why }) = self.pings.pop_front() else { return Change::Nothing };
+        self.stats.round_trip = now.since(sent);
+        match why {
+            Why::Handshake => {
                 self.phase = Phase::Ready { since: now };
                 self.next_ping = now + self.config.ping_interval;
                 self.stats.reconnects += u64::from(self.was_connected);
                 self.was_connected = true;
                 self.reason = Reason::Reconnect;
                 self.is_hurried = false;
+                self.left = None;
+                self.leave_at = None;
+                if self.info.as_ref().is_some_and(|info| info.is_lame_duck) {
+                    self.plan_to_leave(rng, now);
+                }
                 self.states.push_back(State::Connected);
                 Change::Connected
             }
-            Some(Ping::Flush { op, sent }) => Change::Flushed { op, sent },
-            Some(Ping::Wake) => {
+            Why::Flush(op) => Change::Flushed { op, sent },
+            Why::Wake => {
                 self.proof_due = None;
                 Change::Nothing
             }
-            Some(Ping::KeepAlive) | None => Change::Nothing,
+            Why::KeepAlive => Change::Nothing,
         }
     }
 
     pub(crate) fn on_err(&mut self, text: &[u8], rng: &mut Rng, now: Instant) -> Change {
         let text = String::from_utf8_lossy(text);
         let server_error = ServerError::parse(&text);
-        let error = server_error.to_error(&text);
+        let mut error = server_error.to_error(&text);
+        if server_error == ServerError::Auth && *self.login().0 == Login::Nobody {
+            error.message = format!("{} (no credentials were given)", error.message).into();
+        }
         if server_error.closes() {
             let ending = match server_error {
                 ServerError::Auth => Ending::Refused,
@@ -470,19 +556,32 @@ impl Session {
             ServerError::PublishDenied { .. } | ServerError::SubscribeDenied { .. } => {
                 Change::Denied(server_error, error)
             }
-            _ if !self.is_ready() => self.abandon(error, rng, now),
+            _ if !self.is_up() => self.abandon(error, rng, now),
+            ServerError::MaxSubscriptions => Change::TooManySubscriptions(error),
             _ => Change::Noted(text.into_owned()),
         }
     }
 
     pub(crate) fn on_closed(&mut self, why: Lost, rng: &mut Rng, now: Instant) -> Change {
         let server = self.server_url();
-        let error = match (self.is_ready(), why) {
-            (_, Lost::Tls(text)) => Error::new(ErrorCode::Tls, format!("{server}: TLS: {text}")),
+        let error = match (self.is_up(), why) {
+            (_, Lost::Tls(text)) => {
+                let hint = if self.config.tls_first {
+                    " (tls_first was asked for; a server without handshake_first says INFO before)"
+                } else {
+                    ""
+                };
+                Error::new(ErrorCode::Tls, format!("{server}: TLS: {text}{hint}"))
+            }
             (true, why) => {
                 Error::new(ErrorCode::Disconnected, format!("connection to {server} lost: {}", lost_text(&why)))
             }
-            (false, why) => Error::new(ErrorCode::ConnectFailed, format!("{server}: {}", lost_text(&why))),
+            (false, why) => {
+                let is_greeting = self.phase == Phase::Trying(Step::Greeting);
+                let hint =
+                    if is_greeting { " before INFO (a server with handshake_first needs tls_first)" } else { "" };
+                Error::new(ErrorCode::ConnectFailed, format!("{server}: {}{hint}", lost_text(&why)))
+            }
         };
         self.on_lost(error, Ending::Broken, rng, now)
     }
@@ -496,7 +595,17 @@ impl Session {
                 self.dial(now);
                 Change::Nothing
             }
+            Phase::Ready { since } if self.leave_at.is_some_and(|at| at <= now) => {
+                self.leave_at = None;
+                self.phase = Phase::Leaving { since, until: now + LEAVE_PATIENCE };
+                Change::Leaving
+            }
             Phase::Ready { .. } => self.keep_alive(rng, now),
+            Phase::Leaving { .. } => {
+                let text =
+                    format!("{} shuts down (lame duck), and what was in flight took too long", self.server_url());
+                self.abandon(Error::new(ErrorCode::Disconnected, text), rng, now)
+            }
             Phase::Closed => Change::Nothing,
             Phase::Trying(step) => {
                 let (server, time) = (self.server_url(), self.config.connect_timeout);
@@ -544,6 +653,13 @@ impl Session {
     }
 
     fn on_greeting(&mut self, rng: &mut Rng, now: Instant) -> Change {
+        let id = self.info.as_ref().map(|info| info.server_id.clone()).filter(|id| !id.is_empty());
+        if id.is_some() && id == self.left && self.pool.has_another() {
+            let text = format!("{}: this is the server that shuts down, by another name", self.server_url());
+            self.pool.current_mut().server_id = id;
+            return self.abandon(Error::new(ErrorCode::ConnectFailed, text), rng, now);
+        }
+        self.pool.current_mut().server_id = id;
         let member = self.pool.current();
         let wants_tls = self.config.tls || member.server.scheme == Scheme::Tls;
         let (is_required, is_offered) = self
@@ -595,8 +711,8 @@ impl Session {
         match self.login().0.fields(signature) {
             Ok(login) => {
                 let json = connect_json(&options, &login, info);
-                self.link.bytes().extend_from_slice(format!("CONNECT {json}\r\nPING\r\n").as_bytes());
-                self.pings.push_back(Ping::Handshake);
+                self.link.bytes().extend_from_slice(format!("CONNECT {json}\r\n").as_bytes());
+                self.ping(Why::Handshake, now);
                 self.phase = Phase::Trying(Step::Handshake);
                 Change::Nothing
             }
@@ -630,21 +746,24 @@ impl Session {
             return Change::Nothing;
         }
         // Not the flushes: one that was just sent says nothing about the silence before it.
-        let unanswered = self.pings.iter().filter(|ping| matches!(ping, Ping::KeepAlive)).count();
+        let unanswered = self.pings.iter().filter(|ping| ping.why == Why::KeepAlive).count();
         if unanswered as u64 >= u64::from(self.config.max_pings_out) {
             let text = format!("{}: stale connection, {unanswered} pings unanswered", self.server_url());
             return self.abandon(Error::new(ErrorCode::Disconnected, text), rng, now);
         }
-        self.link.bytes().extend_from_slice(b"PING\r\n");
-        self.pings.push_back(Ping::KeepAlive);
+        self.ping(Why::KeepAlive, now);
         self.next_ping = now + self.config.ping_interval;
         Change::Nothing
     }
 
     /// The one place that decides what follows from the end of a connection or an attempt.
     fn on_lost(&mut self, error: Error, ending: Ending, rng: &mut Rng, now: Instant) -> Change {
-        let was_ready = self.is_ready();
-        let is_proven = matches!(self.phase, Phase::Ready { since } if now.since(since) >= PROVEN_AFTER);
+        let was_ready = self.is_up();
+        let is_leaving = matches!(self.phase, Phase::Leaving { .. });
+        let is_proven = match self.phase {
+            Phase::Ready { since } | Phase::Leaving { since, .. } => now.since(since) >= PROVEN_AFTER,
+            Phase::Waiting { .. } | Phase::Trying(_) | Phase::Closed => false,
+        };
         self.link.clear();
         self.pings.clear();
         if is_proven {
@@ -677,7 +796,11 @@ impl Session {
         if !is_proven {
             self.failures += 1;
         }
-        self.pool.rotate();
+        if is_leaving {
+            self.avoid_current();
+        } else {
+            self.pool.rotate();
+        }
         self.phase = Phase::Waiting { until: Some(now + wait) };
         if was_ready { Change::Lost(error) } else { Change::Nothing }
     }
