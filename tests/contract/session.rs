@@ -316,6 +316,17 @@ fn tls_is_asked_for_when_either_side_wants_it() {
 }
 
 #[test]
+fn a_websocket_in_the_clear_is_not_taken_for_tls() {
+    for (url, tls, is_fine) in [("ws://h", true, false), ("ws://h", false, true), ("wss://h", true, true)] {
+        let config = Config { servers: vec![url.into()], tls, ..Config::default() };
+        match natskv_core::Client::new(config, [1; 32], natskv_core::Instant::default()) {
+            Ok(_) => assert!(is_fine, "{url}"),
+            Err(error) => assert!(!is_fine && error.message.contains("wss://"), "{url}: {error}"),
+        }
+    }
+}
+
+#[test]
 fn what_came_in_the_clear_behind_info_is_forgotten() {
     let mut rig = Rig::new(Config::default());
     rig.open();

@@ -387,7 +387,7 @@ impl Session {
             }
             Err(error) => {
                 let text = format!("no credentials for {}: {}", self.server_url(), error.message);
-                self.on_lost(Error { message: text.into(), ..error }, Ending::Broken, rng, now)
+                self.on_lost(error.saying(text), Ending::Broken, rng, now)
             }
         }
     }
@@ -400,7 +400,7 @@ impl Session {
             Ok(signature) => self.send_connect(Some(&signature), rng, now),
             Err(error) => {
                 let text = format!("no signature for {}: {}", self.server_url(), error.message);
-                self.abandon(Error { message: text.into(), ..error }, rng, now)
+                self.abandon(error.saying(text), rng, now)
             }
         }
     }
@@ -442,10 +442,10 @@ impl Session {
                     return Read::Nats(bytes);
                 }
                 Inbound::Lost(error) => {
-                    let (server, text) = (self.server_url(), &error.message);
+                    let server = self.server_url();
                     let error = match self.is_up() {
-                        true => Error { message: format!("connection to {server} lost: {text}").into(), ..error },
-                        false => Error::new(ErrorCode::ConnectFailed, format!("{server}: {text}")),
+                        true => error.about(format_args!("connection to {server} lost")),
+                        false => Error::new(ErrorCode::ConnectFailed, format!("{server}: {}", error.message)),
                     };
                     return Read::Lost(self.abandon(error, rng, now));
                 }
@@ -541,7 +541,8 @@ impl Session {
         let server_error = ServerError::parse(&text);
         let mut error = server_error.to_error(&text);
         if server_error == ServerError::Auth && *self.login().0 == Login::Nobody {
-            error.message = format!("{} (no credentials were given)", error.message).into();
+            let text = format!("{} (no credentials were given)", error.message);
+            error = error.saying(text);
         }
         if server_error.closes() {
             let ending = match server_error {
@@ -695,7 +696,7 @@ impl Session {
             }
             Err(error) => {
                 let text = format!("{}: {}", self.server_url(), error.message);
-                self.abandon(Error { message: text.into(), ..error }, rng, now)
+                self.abandon(error.saying(text), rng, now)
             }
         }
     }
