@@ -1,47 +1,34 @@
 //! One connection at a time, and the decision when to make the next. Knows nothing of requests, JetStream or KV.
 //!
-//! A connection goes [Asking] → Dialing → Greeting → [Securing] → [Signing] → Handshake (CONNECT and PING in one write) → Ready. Whatever ends it, `on_lost` decides: another attempt, now or after a wait, or the end.
+//! A connection goes Waiting → Trying (attempt.rs has the steps) → Ready (alive.rs) → [Leaving]. Whatever ends it, `on_lost` in ending.rs
+//! decides: another attempt, now or after a wait, or the end.
 
+mod alive;
+mod attempt;
 pub(crate) mod auth;
+mod ending;
 pub(crate) mod link;
 pub(crate) mod pool;
 #[cfg_attr(not(feature = "websocket"), path = "no_web.rs")]
 mod web;
 
 use alloc::{collections::VecDeque, format, string::String, vec::Vec};
-use core::time::Duration;
 
 use crate::{
     config::Config,
     error::{Error, ErrorCode},
-    event::{Action, ConnId, Lost, State, Stats, TlsMode},
-    proto::{
-        info::{ConnectOptions, ServerInfo, connect_json},
-        parser::Parser,
-        server_error::ServerError,
-    },
+    event::{Action, ConnId, State, Stats},
+    proto::{info::ServerInfo, parser::Parser, server_error::ServerError},
     rng::Rng,
     session::{
-        auth::{Credentials, Login, Reason, Signature, Signing},
+        attempt::Step,
+        auth::{Credentials, Login, Reason},
+        ending::Ending,
         link::{Inbound, Link},
-        pool::{Pool, Scheme},
+        pool::Pool,
     },
     time::Instant,
 };
-
-/// A connection that is lost sooner than this after its PONG counts as a failed attempt: servers accept expired credentials
-/// with a PONG and refuse them right after (seen on 2.15.1).
-const PROVEN_AFTER: Duration = Duration::from_secs(1);
-
-/// A deadline that is noticed later than this was slept through: by the machine, a frozen page, a process that stood still.
-const LATE_AFTER: Duration = Duration::from_secs(1);
-
-/// A server in lame duck mode closes the first connections after 10 s by default. Clients leave one by one, so that not all knock at
-/// the next server together, and all before that.
-const LEAVE_WITHIN: Duration = Duration::from_secs(4);
-
-/// How long what is in flight may hold up the leaving.
-const LEAVE_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What the session tells its owner after an input.
 #[derive(Debug)]
@@ -95,49 +82,6 @@ enum Phase {
         until: Instant,
     },
     Closed,
-}
-
-/// What an attempt waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    /// Credentials.
-    Asking,
-    /// The transport.
-    Dialing,
-    /// The answer of HTTP.
-    Upgrading,
-    /// INFO.
-    Greeting,
-    /// TLS.
-    Securing,
-    /// A signature.
-    Signing,
-    /// PONG.
-    Handshake,
-}
-
-impl Step {
-    const fn waits(self) -> &'static str {
-        match self {
-            Self::Asking => "for credentials",
-            Self::Dialing => "to connect",
-            Self::Upgrading => "for the answer to the WebSocket upgrade",
-            Self::Greeting => "for INFO (a server with handshake_first needs tls_first)",
-            Self::Securing => "for TLS",
-            Self::Signing => "for a signature",
-            Self::Handshake => "for PONG",
-        }
-    }
-}
-
-/// How a connection or an attempt ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
-    Broken,
-    /// The server wants other credentials.
-    Refused,
-    /// Trying again cannot help.
-    Hopeless,
 }
 
 /// A PING on its way; the server answers them in order.
@@ -316,47 +260,6 @@ impl Session {
         self.ping(Why::Flush(op), now);
     }
 
-    fn ping(&mut self, why: Why, now: Instant) {
-        self.link.bytes().extend_from_slice(b"PING\r\n");
-        self.pings.push_back(Ping { sent: now, why });
-    }
-
-    /// Gives the connection up, and makes no other until `wake`.
-    pub(crate) fn sleep(&mut self, rng: &mut Rng, now: Instant) -> Change {
-        let mut change = Change::Nothing;
-        match self.phase {
-            Phase::Closed => return change,
-            Phase::Waiting { .. } => {}
-            Phase::Ready { .. } | Phase::Leaving { .. } => {
-                let text = format!("connection to {} given up to sleep", self.server_url());
-                change = self.abandon(Error::new(ErrorCode::Disconnected, text), rng, now);
-            }
-            Phase::Trying(_) => {
-                self.actions.push_back(Action::Disconnect { conn: self.conn });
-                self.link.clear();
-                self.pings.clear();
-            }
-        }
-        if self.phase != Phase::Closed {
-            self.phase = Phase::Waiting { until: None };
-        }
-        change
-    }
-
-    /// Ends a wait between attempts, the next one too if one is being made, and asks a connection for proof that it lives.
-    pub(crate) fn wake(&mut self, now: Instant) {
-        match self.phase {
-            Phase::Waiting { .. } => self.phase = Phase::Waiting { until: Some(now) },
-            Phase::Ready { .. } if self.proof_due.is_none() => {
-                self.ping(Why::Wake, now);
-                self.proof_due = Some(now + self.config.connect_timeout);
-                self.is_proof_extended = false;
-            }
-            Phase::Trying(_) => self.is_hurried = true,
-            Phase::Ready { .. } | Phase::Leaving { .. } | Phase::Closed => {}
-        }
-    }
-
     /// Ends it for good, after what is still to be written.
     pub(crate) fn close(&mut self) {
         if self.phase == Phase::Closed {
@@ -371,60 +274,6 @@ impl Session {
     }
 
     // ── inputs
-
-    pub(crate) fn on_credentials(&mut self, given: Result<Credentials, Error>, rng: &mut Rng, now: Instant) -> Change {
-        if self.phase != Phase::Trying(Step::Asking) {
-            return Change::Nothing;
-        }
-        match given.and_then(|credentials| Login::of(&credentials)) {
-            Ok(login) => {
-                if login != self.login {
-                    self.login = login;
-                    self.login_version += 1;
-                }
-                self.connect(now);
-                Change::Nothing
-            }
-            Err(error) => {
-                let text = format!("no credentials for {}: {}", self.server_url(), error.message);
-                self.on_lost(error.saying(text), Ending::Broken, rng, now)
-            }
-        }
-    }
-
-    pub(crate) fn on_signature(&mut self, given: Result<Signature, Error>, rng: &mut Rng, now: Instant) -> Change {
-        if self.phase != Phase::Trying(Step::Signing) {
-            return Change::Nothing;
-        }
-        match given {
-            Ok(signature) => self.send_connect(Some(&signature), rng, now),
-            Err(error) => {
-                let text = format!("no signature for {}: {}", self.server_url(), error.message);
-                self.abandon(error.saying(text), rng, now)
-            }
-        }
-    }
-
-    pub(crate) fn on_open(&mut self, rng: &mut Rng) {
-        if self.phase != Phase::Trying(Step::Dialing) {
-            return;
-        }
-        self.phase = Phase::Trying(Step::Greeting);
-        let server = &self.pool.current().server;
-        if self.config.websocket_in_core && server.scheme.is_websocket() {
-            self.link.upgrade(server, rng);
-            self.phase = Phase::Trying(Step::Upgrading);
-        }
-    }
-
-    pub(crate) fn on_secured(&mut self, rng: &mut Rng, now: Instant) -> Change {
-        if self.phase != Phase::Trying(Step::Securing) {
-            return Change::Nothing;
-        }
-        self.is_secured = true;
-        self.parser = Parser::new(self.config.max_message);
-        self.authenticate(rng, now)
-    }
 
     /// Takes the transport's bytes from the front of `input`: NATS comes back, or what followed from them.
     pub(crate) fn read<'a>(&mut self, input: &mut &'a [u8], rng: &mut Rng, now: Instant) -> Read<'a> {
@@ -470,38 +319,6 @@ impl Session {
             }
             _ => Change::Nothing, // 2.12+ sends a second INFO after the first PONG
         }
-    }
-
-    /// Away from a server that shuts down, if there is another.
-    fn plan_to_leave(&mut self, rng: &mut Rng, now: Instant) {
-        if self.pool.has_another() {
-            let delay = rng.below(LEAVE_WITHIN.as_nanos() as u64);
-            self.leave_at = Some(now + Duration::from_nanos(delay));
-        }
-    }
-
-    /// Whether the connection is to be left, and nothing of the session's own is in flight.
-    pub(crate) fn may_leave(&self) -> bool {
-        matches!(self.phase, Phase::Leaving { .. }) && self.pings.is_empty()
-    }
-
-    /// Leaves for another server. Nothing is in flight.
-    pub(crate) fn leave(&mut self, now: Instant) -> Change {
-        let text = format!("{} shuts down (lame duck), on to another server", self.server_url());
-        let error = Error::new(ErrorCode::Disconnected, text);
-        self.link.leave();
-        self.actions.push_back(Action::Disconnect { conn: self.conn });
-        self.states.extend([State::Disconnected(error.clone()), State::Reconnecting]);
-        self.failures = 0;
-        self.avoid_current();
-        self.phase = Phase::Waiting { until: Some(now) };
-        Change::Lost(error)
-    }
-
-    /// Goes on to the next server that is another than the current one.
-    fn avoid_current(&mut self) {
-        self.left.clone_from(&self.pool.current().server_id);
-        self.pool.rotate_to_another();
     }
 
     pub(crate) fn on_ping(&mut self) {
@@ -563,30 +380,6 @@ impl Session {
         }
     }
 
-    pub(crate) fn on_closed(&mut self, why: Lost, rng: &mut Rng, now: Instant) -> Change {
-        let server = self.server_url();
-        let error = match (self.is_up(), why) {
-            (_, Lost::Tls(text)) => {
-                let hint = if self.config.tls_first {
-                    " (tls_first was asked for; a server without handshake_first says INFO before)"
-                } else {
-                    ""
-                };
-                Error::new(ErrorCode::Tls, format!("{server}: TLS: {text}{hint}"))
-            }
-            (true, why) => {
-                Error::new(ErrorCode::Disconnected, format!("connection to {server} lost: {}", lost_text(&why)))
-            }
-            (false, why) => {
-                let is_greeting = self.phase == Phase::Trying(Step::Greeting);
-                let hint =
-                    if is_greeting { " before INFO (a server with handshake_first needs tls_first)" } else { "" };
-                Error::new(ErrorCode::ConnectFailed, format!("{server}: {}{hint}", lost_text(&why)))
-            }
-        };
-        self.on_lost(error, Ending::Broken, rng, now)
-    }
-
     pub(crate) fn handle_timeout(&mut self, rng: &mut Rng, now: Instant) -> Change {
         if self.deadline().is_none_or(|deadline| deadline > now) {
             return Change::Nothing;
@@ -596,17 +389,9 @@ impl Session {
                 self.dial(now);
                 Change::Nothing
             }
-            Phase::Ready { since } if self.leave_at.is_some_and(|at| at <= now) => {
-                self.leave_at = None;
-                self.phase = Phase::Leaving { since, until: now + LEAVE_PATIENCE };
-                Change::Leaving
-            }
+            Phase::Ready { since } if self.leave_at.is_some_and(|at| at <= now) => self.begin_to_leave(since, now),
             Phase::Ready { .. } => self.keep_alive(rng, now),
-            Phase::Leaving { .. } => {
-                let text =
-                    format!("{} shuts down (lame duck), and what was in flight took too long", self.server_url());
-                self.abandon(Error::new(ErrorCode::Disconnected, text), rng, now)
-            }
+            Phase::Leaving { .. } => self.leave_anyway(rng, now),
             Phase::Closed => Change::Nothing,
             Phase::Trying(step) => {
                 let (server, time) = (self.server_url(), self.config.connect_timeout);
@@ -614,223 +399,5 @@ impl Session {
                 self.abandon(Error::new(ErrorCode::ConnectFailed, text), rng, now)
             }
         }
-    }
-
-    /// Gives up a connection that the transport still holds.
-    pub(crate) fn abandon(&mut self, error: Error, rng: &mut Rng, now: Instant) -> Change {
-        self.actions.push_back(Action::Disconnect { conn: self.conn });
-        self.on_lost(error, Ending::Broken, rng, now)
-    }
-
-    // ── inside
-
-    fn dial(&mut self, now: Instant) {
-        self.conn = ConnId(self.conn.0 + 1);
-        self.parser = Parser::new(self.config.max_message);
-        self.link.reset();
-        self.pings.clear();
-        self.proof_due = None;
-        if self.asks() {
-            self.phase = Phase::Trying(Step::Asking);
-            self.attempt_deadline = now + self.config.connect_timeout;
-            self.actions.push_back(Action::Credentials { conn: self.conn, reason: self.reason });
-        } else {
-            self.connect(now);
-        }
-    }
-
-    /// Whether the current server is one that credentials are asked for.
-    fn asks(&self) -> bool {
-        self.config.asks_credentials && self.pool.current().login == Login::Nobody
-    }
-
-    fn connect(&mut self, now: Instant) {
-        self.phase = Phase::Trying(Step::Dialing);
-        self.attempt_deadline = now + self.config.connect_timeout;
-        let server = self.pool.current().server.clone();
-        let tls = if server.scheme == Scheme::Wss || self.config.tls_first { TlsMode::First } else { TlsMode::Later };
-        self.is_secured = tls == TlsMode::First;
-        self.actions.push_back(Action::Connect { conn: self.conn, server, tls });
-    }
-
-    fn on_greeting(&mut self, rng: &mut Rng, now: Instant) -> Change {
-        let id = self.info.as_ref().map(|info| info.server_id.clone()).filter(|id| !id.is_empty());
-        if id.is_some() && id == self.left && self.pool.has_another() {
-            let text = format!("{}: this is the server that shuts down, by another name", self.server_url());
-            self.pool.current_mut().server_id = id;
-            return self.abandon(Error::new(ErrorCode::ConnectFailed, text), rng, now);
-        }
-        self.pool.current_mut().server_id = id;
-        let member = self.pool.current();
-        let wants_tls = self.config.tls || member.server.scheme == Scheme::Tls;
-        let (is_required, is_offered) = self
-            .info
-            .as_ref()
-            .map_or((false, false), |info| (info.is_tls_required, info.is_tls_required || info.is_tls_available));
-        if self.is_secured || member.server.scheme.is_websocket() || !(is_required || wants_tls) {
-            return self.authenticate(rng, now);
-        }
-        if !is_offered {
-            let text = format!("{}: TLS was asked for and the server does not offer it", self.server_url());
-            return self.abandon(Error::new(ErrorCode::Tls, text), rng, now);
-        }
-        self.phase = Phase::Trying(Step::Securing);
-        self.actions.push_back(Action::StartTls { conn: self.conn, server_name: member.server.tls_name.clone() });
-        Change::Nothing
-    }
-
-    /// The login for the current server, and its version.
-    fn login(&self) -> (&Login, u64) {
-        let own = &self.pool.current().login;
-        if *own == Login::Nobody { (&self.login, self.login_version) } else { (own, 0) }
-    }
-
-    fn authenticate(&mut self, rng: &mut Rng, now: Instant) -> Change {
-        let nonce = self.info.as_ref().and_then(|info| info.nonce.as_deref());
-        match self.login().0.sign(nonce) {
-            Ok(Signing::Done(signature)) => self.send_connect(signature.as_ref(), rng, now),
-            Ok(Signing::Asked { nonce, seed }) => {
-                self.phase = Phase::Trying(Step::Signing);
-                self.actions.push_back(Action::Sign { conn: self.conn, nonce, seed });
-                Change::Nothing
-            }
-            Err(error) => {
-                let text = format!("{}: {}", self.server_url(), error.message);
-                self.abandon(error.saying(text), rng, now)
-            }
-        }
-    }
-
-    fn send_connect(&mut self, signature: Option<&Signature>, rng: &mut Rng, now: Instant) -> Change {
-        let Some(info) = &self.info else { return Change::Nothing };
-        let options = ConnectOptions {
-            name: self.config.name.as_deref(),
-            lang: self.config.lang,
-            is_tls: self.is_secured,
-            echo: self.config.echo,
-        };
-        match self.login().0.fields(signature) {
-            Ok(login) => {
-                let json = connect_json(&options, &login, info);
-                self.link.bytes().extend_from_slice(format!("CONNECT {json}\r\n").as_bytes());
-                self.ping(Why::Handshake, now);
-                self.phase = Phase::Trying(Step::Handshake);
-                Change::Nothing
-            }
-            Err(error) => self.abandon(error, rng, now),
-        }
-    }
-
-    fn keep_alive(&mut self, rng: &mut Rng, now: Instant) -> Change {
-        if let Some(due) = self.proof_due.filter(|due| *due <= now) {
-            if now.since(due) <= LATE_AFTER || self.is_proof_extended {
-                let text = format!("{}: stale connection, no answer after waking", self.server_url());
-                return self.abandon(Error::new(ErrorCode::Disconnected, text), rng, now);
-            }
-            // The answer may lie in the socket: it gets a little time to be read, once.
-            self.proof_due = Some(now + LATE_AFTER);
-            self.is_proof_extended = true;
-            return Change::Nothing;
-        }
-        let quiet_until = self.last_inbound + self.config.ping_interval;
-        if quiet_until > now {
-            self.next_ping = quiet_until; // whatever came in proves the server alive
-            return Change::Nothing;
-        }
-        if self.next_ping > now {
-            return Change::Nothing;
-        }
-        if now.since(self.next_ping) > LATE_AFTER {
-            // This machine or page stood still. What was to be answered meanwhile says nothing; a PING of now does.
-            self.wake(now);
-            self.next_ping = now + self.config.ping_interval;
-            return Change::Nothing;
-        }
-        // Not the flushes: one that was just sent says nothing about the silence before it.
-        let unanswered = self.pings.iter().filter(|ping| ping.why == Why::KeepAlive).count();
-        if unanswered as u64 >= u64::from(self.config.max_pings_out) {
-            let text = format!("{}: stale connection, {unanswered} pings unanswered", self.server_url());
-            return self.abandon(Error::new(ErrorCode::Disconnected, text), rng, now);
-        }
-        self.ping(Why::KeepAlive, now);
-        self.next_ping = now + self.config.ping_interval;
-        Change::Nothing
-    }
-
-    /// The one place that decides what follows from the end of a connection or an attempt.
-    fn on_lost(&mut self, error: Error, ending: Ending, rng: &mut Rng, now: Instant) -> Change {
-        let was_ready = self.is_up();
-        let is_leaving = matches!(self.phase, Phase::Leaving { .. });
-        let is_proven = match self.phase {
-            Phase::Ready { since } | Phase::Leaving { since, .. } => now.since(since) >= PROVEN_AFTER,
-            Phase::Waiting { .. } | Phase::Trying(_) | Phase::Closed => false,
-        };
-        self.link.clear();
-        self.pings.clear();
-        if is_proven {
-            self.failures = 0;
-            self.pool.current_mut().refused = None;
-        }
-        let is_hopeless = match ending {
-            Ending::Broken => false,
-            Ending::Refused => self.on_refused(was_ready),
-            Ending::Hopeless => true,
-        };
-        // Credentials that are asked for may only be old: a first refusal is a reason to ask for fresh ones.
-        let may_ask_again = ending == Ending::Refused && self.asks() && self.failures == 0;
-        let round = self.pool.len() as u32;
-        let is_first_round_over =
-            !self.was_connected && !self.config.retry_first_connect && self.failures + 1 >= round && !may_ask_again;
-        let is_used_up =
-            !is_proven && self.was_connected && self.config.max_reconnects.is_some_and(|max| self.failures + 1 >= max);
-        let is_unwanted = self.was_connected && !self.config.reconnect;
-        if is_hopeless || is_first_round_over || is_used_up || is_unwanted {
-            self.phase = Phase::Closed;
-            return Change::Closed(error);
-        }
-        if was_ready {
-            self.states.push_back(State::Disconnected(error.clone()));
-            self.states.push_back(State::Reconnecting);
-        }
-        let is_hurried = core::mem::take(&mut self.is_hurried);
-        let wait = if was_ready && is_proven || is_hurried { Duration::ZERO } else { self.next_wait(rng) };
-        if !is_proven {
-            self.failures += 1;
-        }
-        if is_leaving {
-            self.avoid_current();
-        } else {
-            self.pool.rotate();
-        }
-        self.phase = Phase::Waiting { until: Some(now + wait) };
-        if was_ready { Change::Lost(error) } else { Change::Nothing }
-    }
-
-    /// Remembers that the server refused the login; whether it has done so before.
-    fn on_refused(&mut self, was_ready: bool) -> bool {
-        self.reason = if was_ready { Reason::Expired } else { Reason::Refused };
-        let version = self.login().1;
-        self.pool.current_mut().refused.replace(version) == Some(version)
-    }
-
-    /// No wait within the first round over the pool; then `reconnect_wait` doubling at each round, jitter ±25 %.
-    fn next_wait(&self, rng: &mut Rng) -> Duration {
-        let round = (self.failures + 1) / self.pool.len() as u32;
-        if !(self.failures + 1).is_multiple_of(self.pool.len() as u32) {
-            return Duration::ZERO;
-        }
-        let base =
-            self.config.reconnect_wait.saturating_mul(1 << (round - 1).min(20)).min(self.config.max_reconnect_wait);
-        base * 3 / 4 + base.saturating_mul(rng.below(1024) as u32) / 2048
-    }
-}
-
-fn lost_text(why: &Lost) -> &str {
-    match why {
-        Lost::Refused => "connection refused",
-        Lost::Unreachable => "host not found or unreachable",
-        Lost::Eof => "closed by the server",
-        Lost::Reset => "broken connection",
-        Lost::Tls(text) | Lost::Other(text) => text,
     }
 }
