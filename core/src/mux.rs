@@ -327,6 +327,11 @@ impl Net {
         Some((id, request.owner, answer))
     }
 
+    /// Whether an earlier copy of this request, a write, may have been stored whatever becomes of this one.
+    pub(crate) fn may_be_stored(&self, id: u64) -> bool {
+        self.requests.get(id).is_some_and(|request| request.is_resent && request.on_loss != OnLoss::Repeat)
+    }
+
     /// Requests that were published to a subject now known to be denied.
     pub(crate) fn denied(&mut self, subject: &str) -> Vec<(u64, Owner)> {
         self.settle(|request| subject_of(&request.frame) == subject)
@@ -341,6 +346,11 @@ impl Net {
     /// Whether a request may be sent again without harm.
     pub(crate) fn is_repeatable(&self, id: u64) -> bool {
         self.requests.get(id).is_some_and(|request| request.on_loss == OnLoss::Repeat)
+    }
+
+    /// Whether an answer may still come on this connection.
+    pub(crate) fn is_awaiting(&self) -> bool {
+        self.requests.iter().any(|(_, request)| matches!(request.place, Place::Written(_)))
     }
 
     fn settle(&mut self, is_hit: impl Fn(&Request) -> bool) -> Vec<(u64, Owner)> {

@@ -688,6 +688,7 @@ impl Client {
                 Read::Lost(change) => self.apply(change),
             }
         }
+        self.leave_if_idle();
         self.close_if_drained();
     }
 
@@ -715,6 +716,7 @@ impl Client {
         if self.drain_deadline.is_some_and(|deadline| deadline <= self.now) {
             self.end(Some(Error::new(ErrorCode::Timeout, "drain: what was in flight did not end in the time allowed")));
         }
+        self.leave_if_idle();
         self.close_if_drained();
         self.sweep();
     }

@@ -167,6 +167,11 @@ impl Ordered {
         self.sid != 0 && (subject == self.inbox || is_flow_control)
     }
 
+    /// Its subscription, if the server has not shown yet that it took it.
+    pub(crate) fn unproven_sid(&self) -> Option<u64> {
+        matches!(self.state, State::Creating { .. } | State::Probing { .. }).then_some(self.sid)
+    }
+
     /// Ends it: no more messages, and the server need not wait for the inactive threshold to forget it.
     pub(crate) fn stop(&mut self, net: &mut Net) {
         self.let_go(net);
