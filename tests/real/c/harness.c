@@ -83,6 +83,8 @@ int main(int argc, char **argv)
     run_all(thread_tests);
     run_all(connection_tests);
     run_all(tls_tests);
+    run_all(auth_tests);
+    run_all(websocket_tests);
     server_end(&shared);
     printf("%d passed, %d failed, 0 skipped\n", passed, failed);
     return failed ? 1 : 0;
