@@ -143,7 +143,7 @@ pub(crate) fn read(path: &str) -> Result<Credentials, Error> {
     let given = Credentials { creds: Some(text.into()), ..Credentials::default() };
     match given.check() {
         Ok(()) => Ok(given),
-        Err(error) => Err(Error { message: format!("credentials_file {path:?}: {}", error.message).into(), ..error }),
+        Err(error) => Err(Error::new(error.code, format!("credentials_file {path:?}: {}", error.message))),
     }
 }
 

@@ -107,11 +107,9 @@ impl Pool {
         if members.iter().any(|member| member.server.scheme.is_websocket() != is_websocket) {
             return Err(Error::argument("servers: nats/tls and ws/wss URLs cannot be mixed"));
         }
-        let is_bare = |member: &&Member| member.server.scheme == Scheme::Ws && config.tls && !config.tls_first;
-        if let Some(Member { server, .. }) = members.iter().find(is_bare) {
-            return Err(Error::argument(format!(
-                "server {server}: it is in the clear, and tls is asked for; use wss://"
-            )));
+        let asks_tls = [("tls", config.tls), ("tls_first", config.tls_first)].into_iter().find(|(_, is_set)| *is_set);
+        if let Some((name, _)) = asks_tls.filter(|_| members.iter().any(|member| member.server.scheme == Scheme::Ws)) {
+            return Err(Error::argument(format!("{name}: over WebSocket the URL says it; use wss://, not ws://")));
         }
         if config.randomize_servers {
             rng.shuffle(&mut members);

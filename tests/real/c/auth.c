@@ -247,7 +247,7 @@ static void what_expires_is_asked_for_anew(void)
     proof_tell(&proof, "revoke"); /* of the second; and there is no third */
     CHECK(counter_await(&asked.closed, 1));
     CHECK_EQ(asked.why, NATSKV_AUTH);
-    CHECK_CODE(natskv_flush(client, 0, &err), NATSKV_AUTH);
+    CHECK_SAYS(natskv_flush(client, 0, &err), NATSKV_CLOSED, "Authorization Violation");
     natskv_client_free(client);
     way_forget(&brief);
     proof_end(&proof);

@@ -479,6 +479,8 @@ static void run_scenario(void)
         check_answer(step);
         forget_answer();
     }
+    if (consumers_left(&shared) > 0)
+        FAIL("consumers left behind");
 }
 
 void run_scenarios(void)

@@ -82,7 +82,7 @@ static void schemes_that_do_not_go_together_are_refused(void)
     CHECK_SAYS(natskv_connect(&options, &client, &err), NATSKV_INVALID_ARGUMENT, "cannot be mixed");
     options.url = "ws://127.0.0.1:1";
     options.tls = true;
-    CHECK_SAYS(natskv_connect(&options, &client, &err), NATSKV_INVALID_ARGUMENT, "in the clear", "wss://");
+    CHECK_SAYS(natskv_connect(&options, &client, &err), NATSKV_INVALID_ARGUMENT, "tls", "wss://");
 }
 
 static void a_server_that_speaks_no_websocket_is_told_apart(void)
