@@ -13,7 +13,9 @@ use crate::started;
 fn a_server_that_shuts_down_is_left_in_time() {
     started(&["cluster"], |proof| {
         let first = format!("nats://127.0.0.1:{}", proof.servers[0].port);
-        let mut live = Live::new(Config { servers: vec![first], ..Config::default() }).expect("config");
+        // The stream's leader may be on the server that goes, and then an answer can be lost there: retry_writes finds out.
+        let config = Config { servers: vec![first], retry_writes: true, ..Config::default() };
+        let mut live = Live::new(config).expect("config");
         live.run(|c, now| c.ready(None, now)).expect("connect");
         let (config, options) =
             (BucketConfig { replicas: Some(3), ..BucketConfig::new("b") }, HandleOptions::default());
