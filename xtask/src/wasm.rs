@@ -133,7 +133,7 @@ fn bundle(root: &Path, tools: &Path, engine: &Path, entry: &str, to: &Path, opti
 
 /// Checks the sources and ships the declarations that `index.d.ts` leads to; what is marked @internal is not in them.
 fn declare(root: &Path, tools: &Path, types: &Path, dist: &Path) -> Result<()> {
-    const PUBLIC: [&str; 6] = ["index", "api", "errors", "kv", "kvm", "types"];
+    const PUBLIC: [&str; 7] = ["index", "api", "authenticators", "errors", "kv", "kvm", "types"];
     run("tsc --strict", tsc(tools).arg("--project").arg(root.join("bindings-wasm")).arg("--outDir").arg(types))?;
     for module in PUBLIC {
         let file = format!("{module}.d.ts");

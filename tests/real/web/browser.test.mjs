@@ -10,6 +10,7 @@ import { certificates } from "./certificates.mjs";
 import { control, dist, here, natskv, root, scenarios, tool, wanted } from "./dev.mjs";
 import { equal, ok } from "./expect.mjs";
 import { FORMS, runsIn } from "./scenarios.mjs";
+import { Proof } from "./proof.mjs";
 import { serve } from "./serve.mjs";
 import { Server } from "./server.mjs";
 import { tests } from "./suite.mjs";
@@ -86,6 +87,21 @@ describe("a page in Chromium", { timeout: 10 * TIMEOUT_MS }, () => {
   life({ executable: CHROMIUM, skip, site: () => site });
 
   const promise = wanted("promises") ? it : () => {};
+  for (const kind of ["users", "token", "nkey", "jwt"]) {
+    promise(`logging in: ${kind}`, { skip, timeout: TIMEOUT_MS }, async () => {
+      const proof = await Proof.start(kind);
+      try {
+        passed(await page.evaluate(([credentials, url]) => window.natskvLogin(credentials, url), [proof.credentials, proof.ws_url]));
+        const { nkey_seed: seed } = proof.credentials[0];
+        if (kind === "nkey") {
+          passed(await page.evaluate(([seed, url]) => window.natskvNonsense(seed, url), [seed, proof.ws_url]));
+        }
+      } finally {
+        await proof.end();
+      }
+    });
+  }
+
   promise("wss:// with a certificate that the browser trusts, and with one that it does not", { skip, timeout: TIMEOUT_MS }, async () => {
     const [trusted, other] = await Promise.all(["server", "other"].map((name) => Server.start("", files.block(name))));
     try {
