@@ -115,7 +115,7 @@ fn bind(root: &Path, wasm: &Path) -> Result<PathBuf> {
 
 fn shrink(tools: &Path, from: &Path, to: &Path) -> Result<()> {
     let mut wasm_opt = node(&tools.join("binaryen/bin/wasm-opt"));
-    wasm_opt.arg(from).arg("-o").arg(to).args(["-Oz", "--strip-debug", "--strip-producers"]);
+    wasm_opt.arg(from).arg("-o").arg(to).args(["-Oz", "--low-memory-unused", "--strip-debug", "--strip-producers"]);
     run("wasm-opt", &mut wasm_opt)
 }
 
