@@ -230,7 +230,7 @@ pub extern "C" fn natskv_rtt_ns(
 }
 
 /// Takes no new operations, finishes those in flight, ends the watches, closes, and waits for all that, at most
-/// `drain_timeout_ms`. Any thread.
+/// `drain_timeout_ms`: then NATSKV_TIMEOUT, and what was not finished has failed with that too. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_drain(
     client: Option<&natskv_client>,

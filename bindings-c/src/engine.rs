@@ -33,11 +33,13 @@ use crate::{
         trust::Trust,
     },
     options::Hooks,
-    reply::natskv_callback,
+    reply::{natskv_callback, natskv_on_progress},
     watch::Hook,
 };
 
 mod deliver;
+
+use deliver::Inside;
 
 /// How long nobody must have led before the quiet thread does.
 const IDLE: Duration = Duration::from_millis(1);
@@ -115,15 +117,23 @@ enum Leader {
 
 #[derive(Debug)]
 enum Call {
-    Waiting,
-    Done(Result<Outcome, Error>),
+    /// With what its thread has not heard yet: how many are done of how many.
+    Waiting(Option<(u64, u64)>),
+    Done(Result<Outcome, Error>, Option<(u64, u64)>),
     Callback(Callback),
+}
+
+/// What a call that waits hears next.
+enum Step {
+    Progress(u64, u64),
+    Done(Result<Outcome, Error>),
 }
 
 /// Where the answer of an async call goes.
 #[derive(Clone, Debug)]
 pub(crate) struct Callback {
     pub(crate) callback: natskv_callback,
+    pub(crate) on_progress: natskv_on_progress,
     pub(crate) user: User,
     /// The bucket of the verb, which its entries and watchers name.
     pub(crate) bucket: Arc<CStr>,
@@ -155,6 +165,7 @@ enum Waits {
 #[derive(Debug)]
 enum Delivery {
     Reply(Callback, Result<Answer, Error>),
+    Progress(Callback, u64, u64),
     Items(WatchId),
     Status(State),
     Notice(Notice),
@@ -212,14 +223,32 @@ impl Engine {
         &self,
         command: impl FnOnce(&mut Core, Instant) -> Result<OpId, Error>,
     ) -> Result<Outcome, Error> {
+        self.call_watched(command, |_, _| ())
+    }
+
+    /// The same; `on_progress` hears on this thread how far it is: `done` of `total`.
+    pub(crate) fn call_watched(
+        &self,
+        command: impl FnOnce(&mut Core, Instant) -> Result<OpId, Error>,
+        mut on_progress: impl FnMut(u64, u64),
+    ) -> Result<Outcome, Error> {
         self.refuse_inside()?;
         let mut inner = self.lock()?;
         let now = inner.driver.now();
         let op = command(&mut inner.driver.core, now)?;
-        inner.calls.insert(op, Call::Waiting);
+        inner.calls.insert(op, Call::Waiting(None));
         self.pump(&mut inner, now);
-        let answer = self.wait(inner, Waits::Op(op), None, |inner, _| inner.take_done(op))?;
-        answer.unwrap_or_else(|| Err(internal("a call without a time limit timed out")))
+        loop {
+            match self.wait(inner, Waits::Op(op), None, |inner, _| inner.take_step(op))? {
+                Some(Step::Progress(done, total)) => {
+                    let _inside = Inside::enter(self);
+                    on_progress(done, total);
+                }
+                Some(Step::Done(result)) => return result,
+                None => return Err(internal("a call without a time limit timed out")),
+            }
+            inner = self.lock()?;
+        }
     }
 
     /// Starts one command; its end calls back. The bytes leave with the next turn of the loop, together with others'.
@@ -339,7 +368,7 @@ impl Engine {
         self.pump(&mut inner, now);
         let is_closed = |inner: &mut Inner, _| matches!(inner.driver.core.state(), State::Closed(_)).then_some(());
         self.wait(inner, Waits::Closed, None, is_closed)?;
-        Ok(())
+        self.lock()?.drain_error().map_or(Ok(()), Err)
     }
 
     /// Finishes what is in flight and closes; then calls back.
@@ -531,16 +560,26 @@ impl Engine {
 
     fn on_event(&self, inner: &mut Inner, event: Event) {
         match event {
-            Event::Progress { .. } => {}
             Event::Done { op, result } => match inner.calls.remove(&op) {
                 Some(Call::Callback(callback)) => {
                     inner.deliveries.push_back(Delivery::Reply(callback, result.map(Answer::Outcome)));
                 }
-                Some(Call::Waiting | Call::Done(_)) => {
-                    inner.calls.insert(op, Call::Done(result));
+                Some(Call::Waiting(progress) | Call::Done(_, progress)) => {
+                    inner.calls.insert(op, Call::Done(result, progress));
                     self.notify(inner, Waits::Op(op));
                 }
                 None => {} // nobody asked
+            },
+            Event::Progress { op, done, total } => match inner.calls.get_mut(&op) {
+                Some(Call::Callback(callback)) if callback.on_progress.is_some() => {
+                    let callback = callback.clone();
+                    inner.deliveries.push_back(Delivery::Progress(callback, done, total));
+                }
+                Some(Call::Waiting(progress)) => {
+                    *progress = Some((done, total));
+                    self.notify(inner, Waits::Op(op));
+                }
+                Some(Call::Callback(_) | Call::Done(..)) | None => {}
             },
             Event::WatchOpen { watch: id, result } => {
                 let Some(watch) = inner.watches.get_mut(&id) else { return };
@@ -606,8 +645,10 @@ impl Engine {
     }
 
     fn answer_closers(&self, inner: &mut Inner) {
+        let error = inner.drain_error();
         for callback in std::mem::take(&mut inner.closers) {
-            inner.deliveries.push_back(Delivery::Reply(callback, Ok(Answer::Outcome(Outcome::Unit))));
+            let answer = error.clone().map_or(Ok(Answer::Outcome(Outcome::Unit)), Err);
+            inner.deliveries.push_back(Delivery::Reply(callback, answer));
         }
     }
 
@@ -646,13 +687,27 @@ impl Engine {
 }
 
 impl Inner {
-    fn take_done(&mut self, op: OpId) -> Option<Result<Outcome, Error>> {
-        match self.calls.get(&op) {
-            Some(Call::Done(_)) => match self.calls.remove(&op) {
-                Some(Call::Done(result)) => Some(result),
-                Some(Call::Waiting | Call::Callback(_)) | None => None,
+    /// A drain that ran out of time. Whatever else closed the client, nothing is left to drain.
+    fn drain_error(&self) -> Option<Error> {
+        match self.driver.core.state() {
+            State::Closed(Some(error)) if error.code == ErrorCode::Timeout => Some(error.clone()),
+            _ => None,
+        }
+    }
+
+    fn take_step(&mut self, op: OpId) -> Option<Step> {
+        let (is_done, progress) = match self.calls.get_mut(&op)? {
+            Call::Waiting(progress) => (false, progress.take()),
+            Call::Done(_, progress) => (true, progress.take()),
+            Call::Callback(_) => return None,
+        };
+        match (progress, is_done) {
+            (Some((done, total)), _) => Some(Step::Progress(done, total)),
+            (None, false) => None,
+            (None, true) => match self.calls.remove(&op)? {
+                Call::Done(result, _) => Some(Step::Done(result)),
+                Call::Waiting(_) | Call::Callback(_) => None,
             },
-            Some(Call::Waiting | Call::Callback(_)) | None => None,
         }
     }
 }

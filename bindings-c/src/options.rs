@@ -340,7 +340,7 @@ fn attempts(max_reconnects: i64) -> Result<Option<u32>, Error> {
         .map_err(|_| invalid(format!("max_reconnects {max_reconnects} is neither a number of attempts nor -1")))
 }
 
-/// How to delete or purge. Call `natskv_write_options_init` first. NULL in place of the struct: all defaults.
+/// How to write, delete or purge. Call `natskv_write_options_init` first. NULL in place of the struct: all defaults.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct natskv_write_options {
@@ -348,8 +348,8 @@ pub struct natskv_write_options {
     pub struct_size: usize,
     /// Only if the key's newest revision is this one, else NATSKV_WRONG_REVISION. Default: 0, whatever it is.
     pub expected_revision: u64,
-    /// Purge only: how long the marker stays, in milliseconds, at least 1000, in buckets with `limit_marker_ttl_ms`.
-    /// Default: 0, as long as the bucket keeps it.
+    /// How long the value lives, or the marker of a purge, in milliseconds, at least 1000, in buckets with `limit_marker_ttl_ms`; values
+    /// only where the bucket keeps one revision of a key. Not for delete. Default: 0, as long as the bucket keeps it.
     pub ttl_ms: i64,
     /// How long it may take, in milliseconds. Default: 0, the bucket handle's timeout.
     pub timeout_ms: i64,
@@ -382,7 +382,7 @@ impl natskv_write_options {
     }
 
     pub(crate) fn refuse_ttl(&self) -> Result<(), Error> {
-        if self.ttl_ms == 0 { Ok(()) } else { Err(invalid("ttl_ms: only natskv_purge takes a TTL for its marker")) }
+        if self.ttl_ms == 0 { Ok(()) } else { Err(invalid("ttl_ms: a delete marker takes none; natskv_purge does")) }
     }
 
     pub(crate) fn timeout(&self, kv: &natskv_kv) -> Result<Option<Duration>, Error> {

@@ -7,3 +7,4 @@ mod many;
 mod operations;
 mod session;
 mod transcript;
+mod websocket;

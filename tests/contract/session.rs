@@ -229,6 +229,43 @@ fn waking_asks_a_connection_for_proof_of_life() {
 }
 
 #[test]
+fn a_machine_that_slept_asks_before_it_calls_a_connection_stale() {
+    let sleep = |rig: &mut Rig, seconds: u64| {
+        rig.now = rig.now + Duration::from_secs(seconds);
+        rig.call(|c, now| c.handle_timeout(now));
+    };
+    for answers in [true, false] {
+        let mut rig = Rig::connected();
+        rig.pass(Duration::from_secs(179)); // two pings are out, the third second later it would be stale
+        rig.sent();
+        sleep(&mut rig, 3600);
+        assert_eq!(rig.client.state(), &State::Connected);
+        assert_eq!(rig.sent(), "PING\r\n", "the question");
+        if answers {
+            rig.receive("PONG\r\nPONG\r\nPONG\r\n");
+            rig.pass(Duration::from_secs(50));
+            assert_eq!(rig.client.state(), &State::Connected);
+        } else {
+            rig.pass(Duration::from_secs(6));
+            assert_eq!(rig.client.state(), &State::Reconnecting, "found out in seconds");
+        }
+    }
+    // Asleep again while the answer is on its way, and a clock that is always late: it ends all the same.
+    let mut rig = Rig::connected();
+    sleep(&mut rig, 3600);
+    for nap in 0..3 {
+        assert_eq!(rig.client.state() == &State::Connected, nap < 2, "nap {nap}");
+        sleep(&mut rig, 60);
+    }
+    let mut rig = Rig::connected();
+    sleep(&mut rig, 3600);
+    sleep(&mut rig, 60);
+    rig.receive("PONG\r\n");
+    sleep(&mut rig, 1);
+    assert_eq!(rig.client.state(), &State::Connected, "it lay in the socket");
+}
+
+#[test]
 fn any_traffic_keeps_it_alive() {
     let mut rig = Rig::connected();
     for _ in 0..20 {
@@ -276,6 +313,17 @@ fn tls_is_asked_for_when_either_side_wants_it() {
         "{:?}",
         rig.client.state()
     );
+}
+
+#[test]
+fn a_websocket_in_the_clear_is_not_taken_for_tls() {
+    for (url, tls, is_fine) in [("ws://h", true, false), ("ws://h", false, true), ("wss://h", true, true)] {
+        let config = Config { servers: vec![url.into()], tls, ..Config::default() };
+        match natskv_core::Client::new(config, [1; 32], natskv_core::Instant::default()) {
+            Ok(_) => assert!(is_fine, "{url}"),
+            Err(error) => assert!(!is_fine && error.message.contains("wss://"), "{url}: {error}"),
+        }
+    }
 }
 
 #[test]

@@ -30,6 +30,15 @@ pub struct Live {
     pub asked: Vec<Reason>,
 }
 
+impl Drop for Live {
+    /// Ends as a program does that closes its client: with what is to be said before the socket goes.
+    fn drop(&mut self) {
+        let now = self.now();
+        self.client.close(now);
+        self.pump();
+    }
+}
+
 impl Live {
     /// A client of the server on this port, connected.
     pub fn connect(port: u16, config: Config) -> Result<Self, Error> {
@@ -84,6 +93,21 @@ impl Live {
                 return result;
             }
             self.turn(Duration::from_secs(10));
+        }
+    }
+
+    /// Closes, and tells the server so.
+    pub fn close(&mut self) {
+        let now = self.now();
+        self.client.close(now);
+        self.pump();
+    }
+
+    /// Turns until the connection is old enough that its loss is no failed attempt.
+    pub fn until_proven(&mut self) {
+        let until = Clock::now() + Duration::from_millis(1100);
+        while Clock::now() < until {
+            self.turn(until.saturating_duration_since(Clock::now()));
         }
     }
 
@@ -190,5 +214,12 @@ impl Live {
                 }
             }
         }
+    }
+}
+
+impl Drop for Live {
+    /// A client that ends takes its consumers along.
+    fn drop(&mut self) {
+        self.close();
     }
 }

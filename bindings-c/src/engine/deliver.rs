@@ -21,13 +21,13 @@ use crate::{
 const TURN: usize = 64;
 
 /// Marks the thread as running a callback of `engine`.
-struct Inside<'a> {
+pub(super) struct Inside<'a> {
     engine: &'a Engine,
     before: *const Engine,
 }
 
 impl<'a> Inside<'a> {
-    fn enter(engine: &'a Engine) -> Self {
+    pub(super) fn enter(engine: &'a Engine) -> Self {
         Self { engine, before: INSIDE.replace(ptr::from_ref(engine)) }
     }
 }
@@ -108,6 +108,11 @@ impl Engine {
                         }
                     });
                     natskv_reply::tell(self, callback, answer);
+                }
+                Delivery::Progress(callback, done, total) => {
+                    if let Some(on_progress) = callback.on_progress {
+                        on_progress(callback.user.0, done, total);
+                    }
                 }
                 Delivery::Items(id) => self.deliver_items(id)?,
                 Delivery::Status(state) => {

@@ -32,6 +32,7 @@ use crate::{
         key,
         list::What,
         op::{Limits, Listener, Op, Subscription, Verb, subscribe},
+        policy::KeyPolicy,
         purge_deletes::PurgeDeletes,
         put_many::PutMany,
         touch::Touch,
@@ -778,6 +779,16 @@ impl Client {
         self.net.session.stats
     }
 
+    /// The keys that a bucket's handle takes, and how they are stored; `Strict` for an id of another client.
+    pub fn key_policy(&self, bucket: BucketId) -> KeyPolicy {
+        self.bucket(bucket).map(|bucket| bucket.keys).unwrap_or_default()
+    }
+
+    /// Why a bucket's handle cannot write, as far as is known. None: it can.
+    pub fn read_only(&self, bucket: BucketId) -> Option<&str> {
+        self.bucket(bucket).ok()?.read_only.as_deref()
+    }
+
     /// The name of an opened bucket; empty for an id of another client.
     pub fn bucket_name(&self, bucket: BucketId) -> &str {
         self.buckets.get(bucket.0 as usize).map_or("", |bucket| &bucket.name)
@@ -789,7 +800,7 @@ fn check(config: &Config) -> Result<String, Error> {
     if config.websocket_in_core && !cfg!(feature = "websocket") {
         return Err(Error::new(ErrorCode::Unsupported, "websocket_in_core: this core is built without WebSocket"));
     }
-    let named = |name: &str, error: Error| Error { message: format!("{name}: {}", error.message).into(), ..error };
+    let named = |name: &str, error: Error| error.about(name);
     subject::check_publish(&config.inbox_prefix).map_err(|error| named("inbox_prefix", error))?;
     if config.watch_heartbeat < Duration::from_millis(100) {
         return Err(Error::argument(format!(

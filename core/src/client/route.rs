@@ -598,7 +598,7 @@ impl Client {
             }
         }
         let handed = self.net.session.handed();
-        let lost = Error { code: ErrorCode::Disconnected, ..error.clone() }.maybe_applied(true);
+        let lost = error.clone().of_kind(ErrorCode::Disconnected).maybe_applied(true);
         for (request, owner) in self.net.on_lost(handed) {
             self.answer(request, owner, &Answer::Failed(lost.clone()));
         }
@@ -633,7 +633,7 @@ impl Client {
     /// No reply can come on this connection; what was published may have been stored all the same.
     fn on_inbox_denied(&mut self, error: Error) {
         let text = format!("{}: inbox_prefix must name subjects that this user may subscribe to", error.message);
-        let error = Error { message: text.into(), ..error };
+        let error = error.saying(text);
         for (request, owner) in self.net.deny_inbox(&error) {
             let is_write = matches!(owner, Owner::Op(_)) && !self.net.is_repeatable(request);
             self.answer(request, owner, &Answer::Failed(error.clone().maybe_applied(is_write)));

@@ -78,15 +78,11 @@ impl ApiError {
             _ if self.is_retryable() => ErrorCode::Unavailable,
             _ => ErrorCode::Server,
         };
-        let own = Error::from_code(code);
-        Error {
-            message: format!("{}: {} ({})", own.message, self.description, self.err_code).into(),
-            // 10071 stands for both, as it does in SPEC.md.
-            api_code: if self.err_code == 10164 { 10071 } else { self.err_code },
-            status: self.code,
-            revision: self.actual_sequence().filter(|revision| *revision > 0),
-            ..own
-        }
+        let text = format!("{}: {} ({})", Error::from_code(code).message, self.description, self.err_code);
+        // 10071 stands for both, as it does in SPEC.md.
+        let api_code = if self.err_code == 10164 { 10071 } else { self.err_code };
+        let revision = self.actual_sequence().filter(|revision| *revision > 0);
+        Error::new(code, text).from_server(self.code, api_code).at(revision)
     }
 }
 

@@ -156,11 +156,11 @@ impl Admin {
             (Step::Create, 10058, Task::Create { .. }) => self.go(cx, Step::Compare),
             (_, 10059, _) => {
                 let text = format!("bucket not found: {:?}: {} (10059)", self.bucket, error.description);
-                Error { message: text.into(), ..error.to_error() }.into()
+                error.to_error().saying(text).into()
             }
             _ => {
                 let own = error.to_error();
-                Error { message: format!("bucket {:?}: {}", self.bucket, own.message).into(), ..own }.into()
+                own.about(format_args!("bucket {:?}", self.bucket)).into()
             }
         }
     }

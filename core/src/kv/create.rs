@@ -224,7 +224,7 @@ impl Create {
         };
         // Sent twice: the first may have been stored, and overwritten since.
         let is_in_doubt = cx.net.is_resent(cx.slots.held);
-        Error { revision, ..Error::new(ErrorCode::KeyExists, text) }.maybe_applied(is_in_doubt)
+        Error::new(ErrorCode::KeyExists, text).at(revision).maybe_applied(is_in_doubt)
     }
 
     fn shown<'a>(&self, cx: &'a Cx<'_>) -> Cow<'a, str> {

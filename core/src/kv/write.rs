@@ -212,7 +212,7 @@ pub(crate) fn is_ours(cx: &Cx<'_>, stored: &Headers<'_>) -> bool {
 
 /// The error, saying which key it is about.
 pub(crate) fn about(key: &str, error: Error) -> Error {
-    Error { message: format!("key {key:?}: {}", error.message).into(), ..error }
+    error.about(format_args!("key {key:?}"))
 }
 
 /// The end of a write that was stored: from now on no older answer is taken for the key.

@@ -37,6 +37,13 @@ pub struct Credentials {
     pub signs: bool,
 }
 
+impl Credentials {
+    /// Whether they can open a door at all: exactly one way in, or none, and well-formed.
+    pub fn check(&self) -> Result<(), Error> {
+        Login::of(self).map(drop)
+    }
+}
+
 /// Why credentials are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {

@@ -33,6 +33,9 @@ use crate::{
 /// with a PONG and refuse them right after (seen on 2.15.1).
 const PROVEN_AFTER: Duration = Duration::from_secs(1);
 
+/// A deadline that is noticed later than this was slept through: by the machine, a frozen page, a process that stood still.
+const LATE_AFTER: Duration = Duration::from_secs(1);
+
 /// What the session tells its owner after an input.
 #[derive(Debug)]
 pub(crate) enum Change {
@@ -157,6 +160,8 @@ pub(crate) struct Session {
     last_inbound: Instant,
     /// Until when the PING of `wake` has to be answered.
     proof_due: Option<Instant>,
+    /// That deadline was slept through, and moved.
+    is_proof_extended: bool,
     /// `wake` came during the attempt: should it fail, the next follows at once.
     is_hurried: bool,
     pub(crate) actions: VecDeque<Action>,
@@ -190,6 +195,7 @@ impl Session {
             next_ping: now,
             last_inbound: now,
             proof_due: None,
+            is_proof_extended: false,
             is_hurried: false,
             actions: VecDeque::new(),
             states: VecDeque::new(),
@@ -303,6 +309,7 @@ impl Session {
                 self.link.bytes().extend_from_slice(b"PING\r\n");
                 self.pings.push_back(Ping::Wake);
                 self.proof_due = Some(now + self.config.connect_timeout);
+                self.is_proof_extended = false;
             }
             Phase::Trying(_) => self.is_hurried = true,
             Phase::Ready { .. } | Phase::Closed => {}
@@ -339,7 +346,7 @@ impl Session {
             }
             Err(error) => {
                 let text = format!("no credentials for {}: {}", self.server_url(), error.message);
-                self.on_lost(Error { message: text.into(), ..error }, Ending::Broken, rng, now)
+                self.on_lost(error.saying(text), Ending::Broken, rng, now)
             }
         }
     }
@@ -352,7 +359,7 @@ impl Session {
             Ok(signature) => self.send_connect(Some(&signature), rng, now),
             Err(error) => {
                 let text = format!("no signature for {}: {}", self.server_url(), error.message);
-                self.abandon(Error { message: text.into(), ..error }, rng, now)
+                self.abandon(error.saying(text), rng, now)
             }
         }
     }
@@ -394,10 +401,10 @@ impl Session {
                     return Read::Nats(bytes);
                 }
                 Inbound::Lost(error) => {
-                    let (server, text) = (self.server_url(), &error.message);
+                    let server = self.server_url();
                     let error = match self.is_ready() {
-                        true => Error { message: format!("connection to {server} lost: {text}").into(), ..error },
-                        false => Error::new(ErrorCode::ConnectFailed, format!("{server}: {text}")),
+                        true => error.about(format_args!("connection to {server} lost")),
+                        false => Error::new(ErrorCode::ConnectFailed, format!("{server}: {}", error.message)),
                     };
                     return Read::Lost(self.abandon(error, rng, now));
                 }
@@ -572,7 +579,7 @@ impl Session {
             }
             Err(error) => {
                 let text = format!("{}: {}", self.server_url(), error.message);
-                self.abandon(Error { message: text.into(), ..error }, rng, now)
+                self.abandon(error.saying(text), rng, now)
             }
         }
     }
@@ -598,13 +605,28 @@ impl Session {
     }
 
     fn keep_alive(&mut self, rng: &mut Rng, now: Instant) -> Change {
-        if self.proof_due.is_some_and(|due| due <= now) {
-            let text = format!("{}: stale connection, no answer after waking", self.server_url());
-            return self.abandon(Error::new(ErrorCode::Disconnected, text), rng, now);
+        if let Some(due) = self.proof_due.filter(|due| *due <= now) {
+            if now.since(due) <= LATE_AFTER || self.is_proof_extended {
+                let text = format!("{}: stale connection, no answer after waking", self.server_url());
+                return self.abandon(Error::new(ErrorCode::Disconnected, text), rng, now);
+            }
+            // The answer may lie in the socket: it gets a little time to be read, once.
+            self.proof_due = Some(now + LATE_AFTER);
+            self.is_proof_extended = true;
+            return Change::Nothing;
         }
         let quiet_until = self.last_inbound + self.config.ping_interval;
         if quiet_until > now {
             self.next_ping = quiet_until; // whatever came in proves the server alive
+            return Change::Nothing;
+        }
+        if self.next_ping > now {
+            return Change::Nothing;
+        }
+        if now.since(self.next_ping) > LATE_AFTER {
+            // This machine or page stood still. What was to be answered meanwhile says nothing; a PING of now does.
+            self.wake(now);
+            self.next_ping = now + self.config.ping_interval;
             return Change::Nothing;
         }
         // Not the flushes: one that was just sent says nothing about the silence before it.

@@ -107,6 +107,10 @@ impl Pool {
         if members.iter().any(|member| member.server.scheme.is_websocket() != is_websocket) {
             return Err(Error::argument("servers: nats/tls and ws/wss URLs cannot be mixed"));
         }
+        let asks_tls = [("tls", config.tls), ("tls_first", config.tls_first)].into_iter().find(|(_, is_set)| *is_set);
+        if let Some((name, _)) = asks_tls.filter(|_| members.iter().any(|member| member.server.scheme == Scheme::Ws)) {
+            return Err(Error::argument(format!("{name}: over WebSocket the URL says it; use wss://, not ws://")));
+        }
         if config.randomize_servers {
             rng.shuffle(&mut members);
         }
