@@ -5,11 +5,13 @@
 
 use core::time::Duration;
 
-use natskv_core::{Config, Error, ErrorCode, Secret};
-use serde_json::{Map, Value};
+use natskv_core::{
+    Config, Error, ErrorCode, Secret,
+    json::{Object, Value},
+};
 
 pub(crate) fn parse(json: &str) -> Result<Config, Error> {
-    let Ok(Value::Object(options)) = serde_json::from_str(json) else {
+    let Ok(Value::Object(options)) = Value::parse(json) else {
         return Err(Error::new(ErrorCode::InvalidArgument, "connect options must be an object"));
     };
     let given = Given(&options);
@@ -50,7 +52,7 @@ pub(crate) fn parse(json: &str) -> Result<Config, Error> {
     Ok(config)
 }
 
-struct Given<'a>(&'a Map<String, Value>);
+struct Given<'a>(&'a Object);
 
 impl Given<'_> {
     fn text(&self, name: &str) -> Option<String> {
