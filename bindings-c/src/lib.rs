@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The `extern "C"` functions are safe to Rust's eyes and safe in truth only under C's contract (pointers are NULL or good);
-//! Rust programs use natskv-core instead. `unsafe` lives in `ffi.rs` and `net/poll.rs`.
+//! Rust programs use natskv-core instead. `unsafe` lives in `ffi.rs`, `net/poll.rs` and `net/clock.rs`.
 
 #![allow(non_camel_case_types)] // the names are C's
 
