@@ -30,6 +30,7 @@ pub mod options;
 pub mod reply;
 pub mod status;
 mod tls_options;
+pub mod verb_options;
 pub mod watch;
 
 /// C hands these from thread to thread and uses them from several at once: every function of theirs says "Any thread".
