@@ -213,6 +213,28 @@ typedef enum {
 } natskv_notice;
 
 /**
+ * Why `on_credentials` is called.
+ */
+typedef enum {
+  /**
+   * The first connection is being made.
+   */
+  NATSKV_CREDENTIALS_FIRST = 0,
+  /**
+   * A later one, and nothing was wrong with the last credentials.
+   */
+  NATSKV_CREDENTIALS_RECONNECT = 1,
+  /**
+   * A server refused the last ones.
+   */
+  NATSKV_CREDENTIALS_REFUSED = 2,
+  /**
+   * A server accepted the last ones and then no longer: they expired or were revoked.
+   */
+  NATSKV_CREDENTIALS_EXPIRED = 3,
+} natskv_credentials_reason;
+
+/**
  * Which keys a bucket handle takes, and how they are stored.
  */
 typedef enum {
@@ -378,6 +400,54 @@ typedef void (*natskv_on_status)(void *user, natskv_connection_state state, cons
 typedef void (*natskv_on_notice)(void *user, natskv_notice kind, const char *text);
 
 /**
+ * What opens the door, for `on_credentials` to fill in: one of a user with a password, a token, an nkey, a JWT, or the text of a
+ * credentials file; nothing at all is fine too. The fields mean what those of natskv_options do.
+ */
+typedef struct {
+  /**
+   * User name.
+   */
+  const char *user_name;
+  /**
+   * Password of `user_name`.
+   */
+  const char *password;
+  /**
+   * Token.
+   */
+  const char *token;
+  /**
+   * Seed of a user's nkey.
+   */
+  const char *nkey_seed;
+  /**
+   * Public nkey, for which `on_sign` signs.
+   */
+  const char *nkey;
+  /**
+   * A user's JWT.
+   */
+  const char *jwt;
+  /**
+   * The text of a credentials file.
+   */
+  const char *credentials;
+} natskv_credentials;
+
+/**
+ * Says who we are, before each connection: sets fields of `answer`, which are all NULL, and returns 0. The strings are copied when it
+ * has returned, and have to live until then, in `user` for instance. Any other number fails this attempt to connect, and another
+ * one may follow. It must be back within `connect_timeout_ms`, and other callbacks wait meanwhile.
+ */
+typedef int32_t (*natskv_on_credentials)(void *user, natskv_credentials_reason reason, natskv_credentials *answer);
+
+/**
+ * Signs: writes the 64 bytes of ed25519 over the bytes of `nonce`, without its NUL, to `signature`, and returns 0. Any other number
+ * fails this attempt to connect. Otherwise as `natskv_on_credentials`.
+ */
+typedef int32_t (*natskv_on_sign)(void *user, const char *nonce, uint8_t *signature);
+
+/**
  * Told once when natskv will never use `user` again.
  */
 typedef void (*natskv_drop)(void *user);
@@ -393,8 +463,8 @@ typedef struct {
   size_t struct_size;
   /**
    * Where to connect: one URL such as "nats://127.0.0.1:4222", or several separated by commas. `user:password@` or `token@`
-   * in a URL win over the fields below. tls:// is nats:// with `tls`. NULL: `servers`; if that is empty too,
-   * "nats://127.0.0.1:4222". This build has no WebSocket transport: ws:// and wss:// are NATSKV_UNSUPPORTED.
+   * in a URL win over the fields below. tls:// is nats:// with `tls`; ws:// and wss:// are WebSocket, for networks that let nothing
+   * else out, and do not mix with the others. NULL: `servers`; if that is empty too, "nats://127.0.0.1:4222".
    */
   const char *url;
   /**
@@ -421,6 +491,28 @@ typedef struct {
    * Token, instead of user name and password. NULL: none.
    */
   const char *token;
+  /**
+   * Seed of a user's nkey, "SU…": logs in by itself, or signs for `jwt`. NULL: none.
+   */
+  const char *nkey_seed;
+  /**
+   * Public nkey, "U…", of a user whose seed stays elsewhere: `on_sign` signs. NULL: none.
+   */
+  const char *nkey;
+  /**
+   * A user's JWT, for which `nkey_seed` or `on_sign` signs; with neither it is sent alone, which is enough for a bearer JWT.
+   * NULL: none.
+   */
+  const char *jwt;
+  /**
+   * The text of a credentials file: a JWT, a seed, or both. NULL: none.
+   */
+  const char *credentials;
+  /**
+   * A credentials file. It is read by `natskv_connect`, which answers NATSKV_INVALID_ARGUMENT where it is unusable, and anew for
+   * each connection, so a renewed one is taken up. NULL: none.
+   */
+  const char *credentials_file;
   /**
    * TLS must be used: where the server does not offer it, connecting fails with NATSKV_TLS. Where the server requires it, it is
    * used anyhow. Naming an authority, a certificate or a host name below sets it too. Default: false.
@@ -560,7 +652,16 @@ typedef struct {
    */
   natskv_on_notice on_notice;
   /**
-   * Handed to `on_status`, `on_notice` and `drop`.
+   * Asked who we are before each connection, instead of the fields above: where `on_status` is told, or by a blocking call that
+   * waits on a client with a loop of your own. NULL: nobody.
+   */
+  natskv_on_credentials on_credentials;
+  /**
+   * Asked to sign for `nkey` or `jwt`, likewise. NULL: nobody.
+   */
+  natskv_on_sign on_sign;
+  /**
+   * Handed to `on_status`, `on_notice`, `on_credentials`, `on_sign` and `drop`.
    */
   void *user;
   /**
@@ -1036,8 +1137,7 @@ void natskv_watch_options_init(natskv_watch_options *options);
  * NULL: all defaults. `*out` gets the client, to be freed with `natskv_client_free`. The client has one thread of its own,
  * which serves the connection while nobody waits in a call, and runs the callbacks.
  *
- * Errors: NATSKV_CONNECT_FAILED, NATSKV_AUTH, NATSKV_TLS, NATSKV_UNSUPPORTED for ws:// and wss://, NATSKV_TIMEOUT,
- * NATSKV_INVALID_ARGUMENT for an option. Any thread.
+ * Errors: NATSKV_CONNECT_FAILED, NATSKV_AUTH, NATSKV_TLS, NATSKV_TIMEOUT, NATSKV_INVALID_ARGUMENT for an option. Any thread.
  */
 natskv_code natskv_connect(const natskv_options *options,
                            natskv_client **out,
@@ -1058,8 +1158,8 @@ natskv_code natskv_connect(const natskv_options *options,
  * afterwards. Blocking functions work too (outside of callbacks): they drive the connection meanwhile, and callbacks that
  * become due wait for the next `natskv_process`.
  *
- * `natskv_ready_async` tells when requests can go out; operations may be started before that. Errors: NATSKV_UNSUPPORTED for
- * ws:// and wss://, NATSKV_INVALID_ARGUMENT for an option. Free the client with `natskv_client_free`. Any thread.
+ * `natskv_ready_async` tells when requests can go out; operations may be started before that. Errors: NATSKV_INVALID_ARGUMENT for
+ * an option. Free the client with `natskv_client_free`. Any thread.
  */
 natskv_code natskv_connect_external(const natskv_options *options,
                                     natskv_client **out,

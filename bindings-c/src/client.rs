@@ -13,6 +13,7 @@ use crate::{
     engine::{Engine, internal, unexpected},
     ffi::{self, boxed, c_string, guard, guard_value, millis, natskv_code, natskv_error, peek, required, to_millis},
     kv_async::callback,
+    net::driver::Driver,
     options::{Hooks, natskv_connection_state, natskv_options},
     reply::{WATCH_BIT, natskv_callback, natskv_op},
 };
@@ -27,7 +28,8 @@ pub struct natskv_client {
 
 impl natskv_client {
     fn new(options: &natskv_options, hooks: Hooks, is_external: bool) -> Result<Self, Error> {
-        let engine = Arc::new(Engine::new(options.config()?, options.trust()?, hooks, is_external)?);
+        let (config, trust, credentials) = (options.config()?, options.trust()?, options.credentials()?);
+        let engine = Arc::new(Engine::new(Driver::new(config, trust, credentials)?, hooks, is_external)?);
         let mut client = Self { engine, quiet: None };
         if !is_external {
             let engine = Arc::clone(&client.engine);
@@ -58,8 +60,7 @@ impl Drop for natskv_client {
 /// NULL: all defaults. `*out` gets the client, to be freed with `natskv_client_free`. The client has one thread of its own,
 /// which serves the connection while nobody waits in a call, and runs the callbacks.
 ///
-/// Errors: NATSKV_CONNECT_FAILED, NATSKV_AUTH, NATSKV_TLS, NATSKV_UNSUPPORTED for ws:// and wss://, NATSKV_TIMEOUT,
-/// NATSKV_INVALID_ARGUMENT for an option. Any thread.
+/// Errors: NATSKV_CONNECT_FAILED, NATSKV_AUTH, NATSKV_TLS, NATSKV_TIMEOUT, NATSKV_INVALID_ARGUMENT for an option. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_connect(
     options: *const natskv_options,
@@ -94,8 +95,8 @@ const FOR_EVER: std::time::Duration = std::time::Duration::from_secs(365 * 86_40
 /// afterwards. Blocking functions work too (outside of callbacks): they drive the connection meanwhile, and callbacks that
 /// become due wait for the next `natskv_process`.
 ///
-/// `natskv_ready_async` tells when requests can go out; operations may be started before that. Errors: NATSKV_UNSUPPORTED for
-/// ws:// and wss://, NATSKV_INVALID_ARGUMENT for an option. Free the client with `natskv_client_free`. Any thread.
+/// `natskv_ready_async` tells when requests can go out; operations may be started before that. Errors: NATSKV_INVALID_ARGUMENT for
+/// an option. Free the client with `natskv_client_free`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_connect_external(
     options: *const natskv_options,

@@ -21,16 +21,13 @@ use std::{
     time::Duration,
 };
 
-use natskv_core::{
-    Client as Core, Config, Error, ErrorCode, Event, Instant, Notice, OpId, Outcome, State, WatchId, WatchItem,
-};
+use natskv_core::{Client as Core, Error, ErrorCode, Event, Instant, Notice, OpId, Outcome, State, WatchId, WatchItem};
 
 use crate::{
     ffi::{User, invalid},
     net::{
         driver::Driver,
         poll::{Waker, Wants, poll},
-        trust::Trust,
     },
     options::Hooks,
     reply::{natskv_callback, natskv_on_progress},
@@ -195,11 +192,11 @@ thread_local! {
 }
 
 impl Engine {
-    pub(crate) fn new(config: Config, trust: Trust, hooks: Hooks, is_external: bool) -> Result<Self, Error> {
+    pub(crate) fn new(driver: Driver, hooks: Hooks, is_external: bool) -> Result<Self, Error> {
         let waker = || Waker::new().map_err(|e| Error::new(ErrorCode::Internal, format!("no descriptors left: {e}")));
         let quiet = if is_external { None } else { Some(Quiet { waker: waker()?, bell: Condvar::new() }) };
         let inner = Inner {
-            driver: Driver::new(config, trust)?,
+            driver,
             leader: Leader::Nobody,
             asleep_on: None,
             rounds: 0,
@@ -400,7 +397,7 @@ impl Engine {
     /// How long a loop may sleep; zero while callbacks are due, None for ever.
     pub(crate) fn timeout(&self) -> Result<Option<Duration>, Error> {
         let inner = self.lock()?;
-        if !inner.deliveries.is_empty() {
+        if inner.has_callbacks() {
             return Ok(Some(Duration::ZERO));
         }
         let now = inner.driver.now();
@@ -437,6 +434,12 @@ impl Engine {
             if value.is_some() || until.is_some_and(|at| at <= now) {
                 self.leave(&mut inner);
                 return Ok(value);
+            }
+            if self.quiet.is_none() && inner.driver.question.is_some() && !inner.is_delivering {
+                inner.is_delivering = true; // no `natskv_process` may come before the call that waits for the connection
+                inner = self.ask(inner)?;
+                inner.is_delivering = false;
+                continue;
             }
             inner = match inner.leader {
                 Leader::Caller => self.follow(inner, what, until.map(|at| at.since(now)))?,
@@ -506,14 +509,14 @@ impl Engine {
         let mut inner = self.lock()?;
         let mut seen = inner.rounds;
         loop {
-            if !inner.deliveries.is_empty() {
+            if inner.has_callbacks() {
                 inner = self.deliver(inner)?;
             }
             if inner.is_ending && inner.deliveries.is_empty() && !inner.driver.is_closing() {
                 return Ok(());
             }
             let is_unchanged = std::mem::replace(&mut seen, inner.rounds) == inner.rounds;
-            let is_due = !inner.deliveries.is_empty();
+            let is_due = inner.has_callbacks();
             let is_corked = inner.driver.core.pending_transmit() > 0;
             inner = match inner.leader {
                 Leader::Nobody if is_unchanged || is_due || is_corked => {
@@ -637,8 +640,8 @@ impl Engine {
             }
         }
         let is_busy = inner.is_delivering || self.quiet.is_none();
-        let has_work = !inner.deliveries.is_empty()
-            || (inner.leader == Leader::Nobody && inner.driver.core.pending_transmit() > 0);
+        let has_work =
+            inner.has_callbacks() || (inner.leader == Leader::Nobody && inner.driver.core.pending_transmit() > 0);
         if has_work && !is_busy {
             self.ring_quiet(inner);
         }
@@ -687,6 +690,11 @@ impl Engine {
 }
 
 impl Inner {
+    /// User code is to be run.
+    fn has_callbacks(&self) -> bool {
+        !self.deliveries.is_empty() || self.driver.question.is_some()
+    }
+
     /// A drain that ran out of time. Whatever else closed the client, nothing is left to drain.
     fn drain_error(&self) -> Option<Error> {
         match self.driver.core.state() {
@@ -728,12 +736,19 @@ pub(crate) fn unexpected() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ffi::{OwnedUser, guard, natskv_code};
+    use crate::{
+        credentials::Source,
+        ffi::{Options, guard, natskv_code},
+        net::trust::Trust,
+        options::natskv_options,
+    };
+    use natskv_core::Config;
 
     #[test]
     fn a_panic_in_core_breaks_the_client_and_nothing_else() {
-        let hooks = Hooks { on_status: None, on_notice: None, user: OwnedUser::new(ptr::null_mut(), None) };
-        let engine = Engine::new(Config::default(), Trust::default(), hooks, true).expect("a default configuration");
+        let options = natskv_options::defaults();
+        let driver = Driver::new(Config::default(), Trust::default(), Source::Asked).expect("a default configuration");
+        let engine = Engine::new(driver, options.hooks(), true).expect("descriptors are left");
         let code = guard(None, || engine.tell(|_, _| panic!("a bug")));
         assert_eq!(code, natskv_code::NATSKV_INTERNAL);
         let error = engine.call(|core, now| core.flush(None, now)).expect_err("it is broken");

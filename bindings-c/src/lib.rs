@@ -17,6 +17,7 @@
 pub mod bucket;
 pub mod bucket_config;
 pub mod client;
+pub mod credentials;
 mod engine;
 pub mod entry;
 pub mod ffi;

@@ -6,9 +6,10 @@ use std::{
     time::Duration,
 };
 
-use natskv_core::{Config, Credentials, Error, ErrorCode, Notice, Secret, State, WatchOptions};
+use natskv_core::{Config, Error, Notice, State, WatchOptions};
 
 use crate::{
+    credentials::{natskv_on_credentials, natskv_on_sign},
     entry::natskv_entry,
     ffi::{
         Options, OwnedUser, c_string, invalid, millis, natskv_code, natskv_drop, natskv_error, natskv_flag,
@@ -96,8 +97,8 @@ pub struct natskv_options {
     /// Set by `natskv_options_init`.
     pub struct_size: usize,
     /// Where to connect: one URL such as "nats://127.0.0.1:4222", or several separated by commas. `user:password@` or `token@`
-    /// in a URL win over the fields below. tls:// is nats:// with `tls`. NULL: `servers`; if that is empty too,
-    /// "nats://127.0.0.1:4222". This build has no WebSocket transport: ws:// and wss:// are NATSKV_UNSUPPORTED.
+    /// in a URL win over the fields below. tls:// is nats:// with `tls`; ws:// and wss:// are WebSocket, for networks that let nothing
+    /// else out, and do not mix with the others. NULL: `servers`; if that is empty too, "nats://127.0.0.1:4222".
     pub url: *const c_char,
     /// More URLs, `server_count` of them.
     pub servers: *const *const c_char,
@@ -111,6 +112,18 @@ pub struct natskv_options {
     pub password: *const c_char,
     /// Token, instead of user name and password. NULL: none.
     pub token: *const c_char,
+    /// Seed of a user's nkey, "SU…": logs in by itself, or signs for `jwt`. NULL: none.
+    pub nkey_seed: *const c_char,
+    /// Public nkey, "U…", of a user whose seed stays elsewhere: `on_sign` signs. NULL: none.
+    pub nkey: *const c_char,
+    /// A user's JWT, for which `nkey_seed` or `on_sign` signs; with neither it is sent alone, which is enough for a bearer JWT.
+    /// NULL: none.
+    pub jwt: *const c_char,
+    /// The text of a credentials file: a JWT, a seed, or both. NULL: none.
+    pub credentials: *const c_char,
+    /// A credentials file. It is read by `natskv_connect`, which answers NATSKV_INVALID_ARGUMENT where it is unusable, and anew for
+    /// each connection, so a renewed one is taken up. NULL: none.
+    pub credentials_file: *const c_char,
     /// TLS must be used: where the server does not offer it, connecting fails with NATSKV_TLS. Where the server requires it, it is
     /// used anyhow. Naming an authority, a certificate or a host name below sets it too. Default: false.
     pub tls: natskv_flag,
@@ -185,7 +198,12 @@ pub struct natskv_options {
     pub on_status: natskv_on_status,
     /// Told of what is worth a log line, likewise. NULL: nobody.
     pub on_notice: natskv_on_notice,
-    /// Handed to `on_status`, `on_notice` and `drop`.
+    /// Asked who we are before each connection, instead of the fields above: where `on_status` is told, or by a blocking call that
+    /// waits on a client with a loop of your own. NULL: nobody.
+    pub on_credentials: natskv_on_credentials,
+    /// Asked to sign for `nkey` or `jwt`, likewise. NULL: nobody.
+    pub on_sign: natskv_on_sign,
+    /// Handed to `on_status`, `on_notice`, `on_credentials`, `on_sign` and `drop`.
     pub user: *mut c_void,
     /// Called exactly once, when `user` will not be used again: when the client is freed, or before a failing
     /// `natskv_connect` returns. NULL: nobody.
@@ -207,6 +225,11 @@ unsafe impl Options for natskv_options {
             user_name: std::ptr::null(),
             password: std::ptr::null(),
             token: std::ptr::null(),
+            nkey_seed: std::ptr::null(),
+            nkey: std::ptr::null(),
+            jwt: std::ptr::null(),
+            credentials: std::ptr::null(),
+            credentials_file: std::ptr::null(),
             tls: config.tls.into(),
             tls_first: config.tls_first.into(),
             tls_hostname: std::ptr::null(),
@@ -239,6 +262,8 @@ unsafe impl Options for natskv_options {
             watch_heartbeat_ms: to_millis(config.watch_heartbeat),
             on_status: None,
             on_notice: None,
+            on_credentials: None,
+            on_sign: None,
             user: std::ptr::null_mut(),
             drop: None,
         }
@@ -258,13 +283,21 @@ pub extern "C" fn natskv_options_init(options: Option<&mut MaybeUninit<natskv_op
 pub(crate) struct Hooks {
     pub(crate) on_status: natskv_on_status,
     pub(crate) on_notice: natskv_on_notice,
+    pub(crate) on_credentials: natskv_on_credentials,
+    pub(crate) on_sign: natskv_on_sign,
     pub(crate) user: OwnedUser,
 }
 
 impl natskv_options {
     /// Taken first, so that `drop` is called whatever fails later.
     pub(crate) fn hooks(&self) -> Hooks {
-        Hooks { on_status: self.on_status, on_notice: self.on_notice, user: OwnedUser::new(self.user, self.drop) }
+        Hooks {
+            on_status: self.on_status,
+            on_notice: self.on_notice,
+            on_credentials: self.on_credentials,
+            on_sign: self.on_sign,
+            user: OwnedUser::new(self.user, self.drop),
+        }
     }
 
     pub(crate) fn config(&self) -> Result<Config, Error> {
@@ -272,12 +305,7 @@ impl natskv_options {
         Ok(Config {
             servers: self.server_list()?.unwrap_or(default.servers),
             name: optional_string("name", self.name)?,
-            credentials: Credentials {
-                user: optional_string("user_name", self.user_name)?,
-                password: optional_string("password", self.password)?.map(Secret::from),
-                token: optional_string("token", self.token)?.map(Secret::from),
-                ..Credentials::default()
-            },
+            websocket_in_core: true,
             tls: self.tls.is_set() || self.speaks_of_tls(),
             tls_first: self.tls_first.is_set(),
             lang: "c",
@@ -312,15 +340,6 @@ impl natskv_options {
             servers.extend(url.split(',').map(|server| server.trim().into()));
         }
         servers.extend(texts("servers", self.servers, self.server_count)?.into_iter().map(String::from));
-        let is_websocket = |server: &&String| {
-            let scheme = server.split("://").next().unwrap_or_default();
-            scheme.eq_ignore_ascii_case("ws") || scheme.eq_ignore_ascii_case("wss")
-        };
-        if let Some(server) = servers.iter().find(is_websocket) {
-            let message =
-                format!("{server}: natskv for C has no WebSocket transport; use the server's nats:// address");
-            return Err(Error::new(ErrorCode::Unsupported, message));
-        }
         Ok(if servers.is_empty() { None } else { Some(servers) })
     }
 }

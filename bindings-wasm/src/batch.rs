@@ -6,9 +6,8 @@
 
 use natskv_core::{
     Action, Client, Entry, Error, Event, Instant, Notice, Opened, Operation, Outcome, Reason, Scheme, Seed, State,
-    TlsMode, WatchId, WatchItem,
+    TlsMode, WatchId, WatchItem, json::Value,
 };
-use serde_json::Value;
 
 /// Record tags; `ts/batch.ts` has the same table.
 mod tag {

@@ -5,8 +5,10 @@
 
 use core::time::Duration;
 
-use natskv_core::{Config, Credentials, Error, ErrorCode, Secret};
-use serde_json::{Map, Value};
+use natskv_core::{
+    Config, Credentials, Error, ErrorCode, Secret,
+    json::{Object, Value},
+};
 
 pub(crate) fn parse(json: &str) -> Result<Config, Error> {
     let mut options = object(json)?;
@@ -52,15 +54,15 @@ pub(crate) fn credentials(json: &str) -> Result<Credentials, Error> {
     object(json).map(|mut said| take_credentials(&mut said))
 }
 
-fn object(json: &str) -> Result<Map<String, Value>, Error> {
-    match serde_json::from_str(json) {
+fn object(json: &str) -> Result<Object, Error> {
+    match Value::parse(json) {
         Ok(Value::Object(object)) => Ok(object),
         _ => Err(Error::new(ErrorCode::InvalidArgument, "an object is needed")),
     }
 }
 
 /// Takes them out, so that no copy stays behind.
-fn take_credentials(options: &mut Map<String, Value>) -> Credentials {
+fn take_credentials(options: &mut Object) -> Credentials {
     let mut text = |name: &str| match options.remove(name) {
         Some(Value::String(text)) => Some(text),
         _ => None,
@@ -77,7 +79,7 @@ fn take_credentials(options: &mut Map<String, Value>) -> Credentials {
     }
 }
 
-struct Given<'a>(&'a Map<String, Value>);
+struct Given<'a>(&'a Object);
 
 impl Given<'_> {
     fn text(&self, name: &str) -> Option<String> {

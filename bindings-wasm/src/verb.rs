@@ -5,9 +5,8 @@ use core::time::Duration;
 
 use natskv_core::{
     BucketConfig, BucketId, Client, Compare, Error, ErrorCode, HandleOptions, Instant, KeyPolicy, OnDrift, OpId,
-    WatchOptions,
+    WatchOptions, json::Value,
 };
-use serde_json::Value;
 
 /// What a verb is given; each uses its part of it.
 pub(crate) struct Call<'a> {
@@ -112,7 +111,7 @@ fn whole(number: f64) -> Option<u64> {
 
 /// A list of texts, as JSON: they may contain anything.
 fn list(json: &str) -> Vec<Value> {
-    match serde_json::from_str(json) {
+    match Value::parse(json) {
         Ok(Value::Array(list)) => list,
         _ => Vec::new(),
     }

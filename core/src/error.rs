@@ -7,7 +7,7 @@
 use alloc::{borrow::Cow, boxed::Box, format, string::String};
 use core::{fmt, ops::Deref};
 
-use serde_json::{Value, json};
+use crate::json::{Object, object};
 
 macro_rules! error_codes {
     ($($(#[doc = $doc:literal])+ $variant:ident = $number:literal, $name:literal, $status:literal, $api:literal, $text:literal;)+) => {
@@ -176,7 +176,7 @@ impl Error {
     }
 
     /// The same error with what the server said of it.
-    pub(crate) fn from_server(mut self, status: u16, api_code: u32) -> Self {
+    pub(crate) fn answered(mut self, status: u16, api_code: u32) -> Self {
         (self.0.status, self.0.api_code) = (status, api_code);
         self
     }
@@ -198,22 +198,22 @@ impl Error {
     /// The JSON form of SPEC.md, `{"type", "error": {"code", "err_code", "description"}}`; beside these `kind`, and `revision` and
     /// `maybe_applied` where they say something.
     pub fn to_json(&self) -> String {
-        format!("{}", self.to_value())
+        format!("{}", self.to_object())
     }
 
-    pub(crate) fn to_value(&self) -> Value {
-        let mut value = json!({
-            "type": "io.nats.jetstream.api.v1.error_response",
-            "error": {"code": self.status, "err_code": self.api_code, "description": &*self.message},
-            "kind": self.code.name(),
-        });
+    pub(crate) fn to_object(&self) -> Object {
+        let mut object = object! {
+            "type" => "io.nats.jetstream.api.v1.error_response",
+            "error" => object! { "code" => self.status, "err_code" => self.api_code, "description" => &*self.message },
+            "kind" => self.code.name(),
+        };
         if let Some(revision) = self.revision {
-            value["revision"] = revision.into();
+            object.insert("revision", revision);
         }
         if self.maybe_applied {
-            value["maybe_applied"] = true.into();
+            object.insert("maybe_applied", true);
         }
-        value
+        object
     }
 }
 

@@ -3,8 +3,10 @@
 mod auth;
 mod consumer;
 mod every_call;
+mod lame_duck;
 mod many;
 mod operations;
+mod permissions;
 mod session;
 mod transcript;
 mod websocket;

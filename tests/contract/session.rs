@@ -340,6 +340,50 @@ fn what_came_in_the_clear_behind_info_is_forgotten() {
 }
 
 #[test]
+fn what_goes_wrong_between_tls_first_and_the_server_is_hinted_at() {
+    let failed = |config: Config, act: fn(&mut Rig)| {
+        let mut rig = Rig::new(config);
+        act(&mut rig);
+        let State::Closed(Some(error)) = rig.client.state() else { panic!("{:?}", rig.client.state()) };
+        (error.code, error.message.to_string())
+    };
+    let plain = Config::default;
+    let (code, text) = failed(plain(), |rig| {
+        rig.open();
+        rig.lose();
+    });
+    assert!(code == ErrorCode::ConnectFailed && text.contains("needs tls_first"), "{text}");
+    let (_, text) = failed(plain(), |rig| {
+        rig.open();
+        rig.pass(Duration::from_secs(6));
+    });
+    assert!(text.contains("needs tls_first"), "{text}");
+    let (code, text) = failed(Config { tls_first: true, ..plain() }, |rig| {
+        rig.call(|c, now| c.transport_closed(natskv_core::ConnId(1), Lost::Tls("wrong version number".into()), now));
+    });
+    assert!(code == ErrorCode::Tls && text.contains("wrong version number"), "{text}");
+    assert!(text.contains("a server without handshake_first"), "{text}");
+    let (_, text) = failed(plain(), |rig| {
+        rig.client.transport_closed(rig.conn, Lost::Refused, rig.now);
+    });
+    assert!(!text.contains("tls_first"), "{text}");
+}
+
+#[test]
+fn a_round_trip_is_known_from_the_first_connection_on() {
+    let mut rig = Rig::new(Config::default());
+    rig.open();
+    rig.receive(INFO);
+    rig.pass(Duration::from_millis(7));
+    rig.receive("PONG\r\n");
+    assert_eq!(rig.client.stats().round_trip, Duration::from_millis(7));
+    rig.call(|c, now| c.flush(None, now)).expect("flush");
+    rig.pass(Duration::from_millis(3));
+    rig.receive("PONG\r\n");
+    assert_eq!(rig.client.stats().round_trip, Duration::from_millis(3));
+}
+
+#[test]
 fn max_reconnects_ends_it() {
     let mut rig = Rig::new(Config { max_reconnects: Some(3), ..Config::default() });
     rig.establish();

@@ -30,15 +30,6 @@ pub struct Live {
     pub asked: Vec<Reason>,
 }
 
-impl Drop for Live {
-    /// Ends as a program does that closes its client: with what is to be said before the socket goes.
-    fn drop(&mut self) {
-        let now = self.now();
-        self.client.close(now);
-        self.pump();
-    }
-}
-
 impl Live {
     /// A client of the server on this port, connected.
     pub fn connect(port: u16, config: Config) -> Result<Self, Error> {

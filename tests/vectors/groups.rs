@@ -127,10 +127,6 @@ pub(crate) fn number(input: &Value, name: &str) -> Result<u64, String> {
     input[name].as_u64().ok_or_else(|| format!("the input has no number {name:?}: {input}"))
 }
 
-pub(crate) fn object<'a>(input: &'a Value, name: &str) -> Option<&'a Map<String, Value>> {
-    input[name].as_object()
-}
-
 pub(crate) fn texts<'a>(input: &'a Value, name: &str) -> Result<Vec<&'a str>, String> {
     let list = input[name].as_array().ok_or_else(|| format!("the input has no list {name:?}: {input}"))?;
     list.iter().map(|item| item.as_str().ok_or_else(|| format!("{item} is not a text"))).collect()
@@ -149,6 +145,16 @@ pub(crate) fn only(input: &Value, known: &[&str]) -> Result<(), String> {
         Some(name) => Err(format!("the input's {name:?} is unknown here")),
         None => Ok(()),
     }
+}
+
+/// JSON as core has it.
+pub(crate) fn own(value: &Value) -> natskv_core::json::Value {
+    natskv_core::json::Value::parse(&value.to_string()).unwrap_or_default()
+}
+
+/// JSON that core made.
+pub(crate) fn of_core(value: &natskv_core::json::Value) -> Value {
+    serde_json::from_str(&value.to_string()).unwrap_or_default()
 }
 
 pub(crate) fn lossy(bytes: &[u8]) -> Value {
@@ -280,7 +286,7 @@ fn stream_config(input: &Value) -> Read {
     match natskv_core::BucketConfig::from_json(&input["config"].to_string())
         .and_then(|config| wire::stream_config(&config))
     {
-        Ok(stream) => answer(json!({ "stream": stream })),
+        Ok(stream) => answer(json!({ "stream": of_core(&stream) })),
         Err(error) => refused(error),
     }
 }

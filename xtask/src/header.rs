@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow};
 /// The files of bindings-c/src that have something for C, in the order in which one reads the header.
 const SOURCES: &[&str] = &[
     "ffi.rs",
+    "credentials.rs",
     "options.rs",
     "client.rs",
     "handle.rs",

@@ -14,6 +14,7 @@ import contextlib
 import selectors
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections import deque
@@ -27,6 +28,9 @@ from .errors import KeyValueError, RequestTimeoutError
 
 _IDLE = 0.05
 """Seconds without anybody waiting after which the keeper leads."""
+
+_DRAIN = 30.0
+"""Seconds that core gives a drain, unless it says."""
 
 _GRACE = 1.0
 """Seconds that a closing socket gets to write what it has, unless `close` says; and a thread to end."""
@@ -196,7 +200,7 @@ class Driver:
         self.is_closing = True
         self._grace = _common.seconds(timeout, _GRACE)
         self.engine.close()
-        self._wait_closed()
+        self._wait_closed(self._grace)
 
     def drain(self, timeout: Seconds | None) -> None:
         """Drains, then the same."""
@@ -205,23 +209,23 @@ class Driver:
         self._refuse_callback()
         self.is_closing = True
         self.engine.drain(timeout)
-        self._wait_closed()
+        self._wait_closed(_common.seconds(timeout, _DRAIN))
         if isinstance(self._ended_by, RequestTimeoutError):  # the drain's
             raise self._ended_by
 
     def abandon(self) -> bool:
         """Closes for a client that nobody can close any more, from its finalizer. False: it is closed already.
 
-        The keeper does it, since a finalizer may come in the middle of anything, unless it has been sent home.
+        The keeper does it, since a finalizer may come in the middle of anything; at the interpreter's end it is gone.
         """
         if self.engine.state == "closed" or self.is_closing:
             return False
         self.is_closing = True
         self.engine.close()
-        if self._keeper.is_alive():
-            self.wake()
+        if sys.is_finalizing():
+            self._wait_closed(_GRACE)
         else:
-            self._wait_closed()
+            self.wake()
         return True
 
     def retire(self) -> None:
@@ -231,7 +235,8 @@ class Driver:
         """
         self._end.set()
         self.wake()
-        self._keeper.join(_IDLE)  # longer, when another thread leads: then it sleeps, and may
+        leads = self._led_by == self._keeper.ident
+        self._keeper.join(_GRACE if leads else _IDLE)  # while another thread leads, it sleeps, and may
 
     def let_go(self) -> None:
         """In a fork: closes what is inherited. Not through the selector, which is one with the parent's."""
@@ -239,23 +244,29 @@ class Driver:
             if inherited is not None:
                 inherited.close()
 
-    def _wait_closed(self) -> None:
+    def _wait_closed(self, within: float) -> None:
+        """Returns when all is gone, or after this time and a bit more."""
+        if sys.is_finalizing() and not self._leader.acquire(blocking=False):
+            return  # the one that leads was cut off, and will not go on
         waiter = Waiter()
         self._closing.append(waiter)
         if not self._is_closed:
-            self.wait(waiter)
+            self.wait(waiter, time.monotonic() + within + _GRACE)
         self._end.set()
         self.wake()
-        if self._keeper is not threading.current_thread():
+        if self._keeper is not threading.current_thread() and not sys.is_finalizing():
             self._keeper.join(_GRACE)
         self._clear_up()
 
     def _clear_up(self) -> None:
-        with self._leader:
-            self._hang_up()
-            self._selector.close()
-            self._wake_read.close()
-            self._wake_write.close()
+        if self._leader.acquire(timeout=_GRACE):
+            try:
+                self._hang_up()
+                self._selector.close()
+                self._wake_read.close()
+                self._wake_write.close()
+            finally:
+                self._leader.release()
 
     def _refuse_callback(self) -> None:
         if self._told_by == threading.get_ident():

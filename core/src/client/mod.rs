@@ -3,13 +3,7 @@
 
 mod route;
 
-use alloc::{
-    boxed::Box,
-    collections::{BTreeMap, VecDeque},
-    format,
-    string::String,
-    vec::Vec,
-};
+use alloc::{boxed::Box, collections::VecDeque, format, string::String, vec::Vec};
 use core::time::Duration;
 
 use crate::{
@@ -66,8 +60,8 @@ pub struct Client {
     ops: Slab<Option<Op>>,
     watches: Slab<Watch>,
     consumers: Slab<Option<Subscription>>,
-    /// Subscription number to consumer.
-    sids: BTreeMap<u64, u64>,
+    /// Subscription number and consumer, sorted: a later subscription has a greater number.
+    sids: Vec<(u64, u64)>,
     events: VecDeque<Event>,
     state: State,
     limits: Limits,
@@ -110,7 +104,7 @@ impl Client {
             ops: Slab::new(),
             watches: Slab::new(),
             consumers: Slab::new(),
-            sids: BTreeMap::new(),
+            sids: Vec::new(),
             events: VecDeque::new(),
             state: State::Connecting,
             limits,
@@ -220,12 +214,12 @@ impl Client {
 
     /// Done (Names), sorted; mirrors included.
     pub fn bucket_names(&mut self, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
-        self.admin("", Task::Names { found: BTreeMap::new() }, timeout, now)
+        self.admin("", Task::Names { found: Vec::new() }, timeout, now)
     }
 
     /// Done (Statuses), sorted by name; mirrors included.
     pub fn bucket_list(&mut self, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
-        self.admin("", Task::List { found: BTreeMap::new() }, timeout, now)
+        self.admin("", Task::List { found: Vec::new() }, timeout, now)
     }
 
     /// Done (Status).
@@ -694,6 +688,7 @@ impl Client {
                 Read::Lost(change) => self.apply(change),
             }
         }
+        self.leave_if_idle();
         self.close_if_drained();
     }
 
@@ -721,6 +716,7 @@ impl Client {
         if self.drain_deadline.is_some_and(|deadline| deadline <= self.now) {
             self.end(Some(Error::new(ErrorCode::Timeout, "drain: what was in flight did not end in the time allowed")));
         }
+        self.leave_if_idle();
         self.close_if_drained();
         self.sweep();
     }

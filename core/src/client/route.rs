@@ -349,7 +349,7 @@ impl Client {
                     self.net.session.on_ping();
                     Change::Nothing
                 }
-                Ok(Frame::Pong) => self.net.session.on_pong(self.now),
+                Ok(Frame::Pong) => self.net.session.on_pong(&mut self.net.rng, self.now),
                 Ok(Frame::Ok) => Change::Nothing,
                 Ok(Frame::Err(text)) => self.net.session.on_err(text, &mut self.net.rng, self.now),
                 Err(error) => self.net.session.abandon(error, &mut self.net.rng, self.now),
@@ -372,7 +372,8 @@ impl Client {
             }
             return;
         }
-        if let Some(consumer) = self.sids.get(&sid).copied() {
+        if let Ok(at) = self.sids.binary_search_by_key(&sid, |(known, _)| *known) {
+            let consumer = self.sids[at].1;
             self.with_consumer(consumer, Some(message), |subscription, net, now| {
                 subscription.ordered.on_message(message, net, now)
             });
@@ -510,15 +511,16 @@ impl Client {
         if sid == old_sid {
             return;
         }
-        self.sids.remove(&old_sid);
+        self.sids.retain(|(known, _)| *known != old_sid);
         if sid != 0 {
-            self.sids.insert(sid, consumer);
+            self.sids.push((sid, consumer));
         }
     }
 
     pub(super) fn stop_consumer(&mut self, id: u64) {
         let Some(Some(mut subscription)) = self.consumers.remove(id) else { return };
-        self.sids.remove(&subscription.ordered.sid());
+        let sid = subscription.ordered.sid();
+        self.sids.retain(|(known, _)| *known != sid);
         subscription.ordered.stop(&mut self.net);
     }
 
@@ -553,8 +555,18 @@ impl Client {
                 self.finish(op, Ok(Outcome::RoundTrip(trip)));
             }
             Change::Denied(what, error) => self.on_denied(&what, error),
+            Change::TooManySubscriptions(error) => self.on_too_many(error),
             Change::Noted(text) => self.events.push_back(Event::Notice(Notice::ServerError(text))),
             Change::LameDuck => self.events.push_back(Event::Notice(Notice::LameDuck)),
+            Change::Leaving => {} // the caller looks, as after each input
+        }
+    }
+
+    /// A connection to a server that shuts down is left when its last answer has come.
+    pub(super) fn leave_if_idle(&mut self) {
+        if self.net.session.may_leave() && !self.net.is_awaiting() {
+            let change = self.net.session.leave(self.now);
+            self.apply(change);
         }
     }
 
@@ -620,13 +632,25 @@ impl Client {
                     self.events.push_back(Event::Notice(Notice::ServerError(error.message.clone().into_owned())));
                 }
                 for (request, owner) in requests {
-                    self.answer(request, owner, &Answer::Failed(error.clone()));
+                    let maybe = self.net.may_be_stored(request);
+                    self.answer(request, owner, &Answer::Failed(error.clone().maybe_applied(maybe)));
                 }
                 for consumer in consumers {
                     self.with_consumer(consumer, None, |_, _, _| Step::Failed(error.clone()));
                 }
             }
             _ => {}
+        }
+    }
+
+    /// The server does not say which subscription it refused. Of those that it has not confirmed it took the earlier ones, so it is the
+    /// last; should there be more, an error comes for each.
+    fn on_too_many(&mut self, error: Error) {
+        let unproven =
+            |(id, consumer): (u64, &Option<Subscription>)| Some((consumer.as_ref()?.ordered.unproven_sid()?, id));
+        match self.consumers.iter().filter_map(unproven).max() {
+            Some((_, consumer)) => self.with_consumer(consumer, None, |_, _, _| Step::Failed(error)),
+            None => self.events.push_back(Event::Notice(Notice::ServerError(error.message.clone().into_owned()))),
         }
     }
 

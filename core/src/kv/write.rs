@@ -5,12 +5,11 @@
 use alloc::{boxed::Box, format, string::ToString};
 use core::time::Duration;
 
-use serde_json::json;
-
 use crate::{
     error::{Error, ErrorCode},
     event::Outcome,
     js::{api, direct::StoredMessage, puback},
+    json::object,
     kv::{
         bucket::Bucket,
         missing::{self, Tries},
@@ -181,7 +180,7 @@ impl Write {
         self.step = Step::Tracing { refusal: Box::new(refusal) };
         let bucket = &cx.buckets[self.bucket];
         let key = cx.net.subject(request).get(bucket.write_prefix.len()..).unwrap_or_default();
-        let body = json!({"next_by_subj": bucket.subject(key), "seq": expected.saturating_add(1)}).to_string();
+        let body = object! { "next_by_subj" => bucket.subject(key), "seq" => expected.saturating_add(1) }.to_string();
         cx.ask_stream(self.bucket, ".STREAM.MSG.GET.", body.as_bytes()).into()
     }
 

@@ -89,6 +89,8 @@ int main(int argc, char **argv)
     run_all(thread_tests);
     run_all(connection_tests);
     run_all(tls_tests);
+    run_all(auth_tests);
+    run_all(websocket_tests);
     only = NULL;
     run_one("no consumer is left behind", end_shared);
     printf("%d passed, %d failed, 0 skipped\n", passed, failed);

@@ -103,7 +103,7 @@ struct test {
 };
 
 /* Each file's tests; the last one has a NULL name. */
-extern const struct test verb_tests[], null_tests[], watch_tests[], async_tests[], thread_tests[], loop_tests[], handle_tests[], many_tests[], connection_tests[], tls_tests[];
+extern const struct test verb_tests[], null_tests[], watch_tests[], async_tests[], thread_tests[], loop_tests[], handle_tests[], many_tests[], connection_tests[], tls_tests[], auth_tests[], websocket_tests[];
 /* A test over a table: one result per row. */
 void run_one(const char *name, void (*run)(void));
 void run_scenarios(void);

@@ -1,7 +1,9 @@
 //! Core itself against a real nats-server, before any binding is in the way.
 
 mod auth;
+mod lame_duck;
 mod many;
+mod permissions;
 
 use std::time::Duration;
 

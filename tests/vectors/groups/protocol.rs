@@ -4,7 +4,7 @@ use natskv_core::wire::{self, Parsed, ServerError, WebDecoder, WebPiece};
 use natskv_core::{Action, Client, Config, Credentials, Instant, Secret};
 use serde_json::{Map, Value, json};
 
-use super::{Read, answer, hex, kind, lossy, number, only, pairs, refused, text, texts, unhex};
+use super::{Read, answer, hex, kind, lossy, number, of_core, only, pairs, refused, text, texts, unhex};
 
 const MAX_PAYLOAD: u64 = 1 << 20;
 const MAX_CONTROL_LINE: u64 = 4096;
@@ -197,7 +197,7 @@ pub(super) fn connect(input: &Value) -> Read {
         ..Config::default()
     };
     let mut connect = match wire::connect(&input["info"].to_string(), &config, input["url"].as_str()) {
-        Ok(connect) => connect,
+        Ok(connect) => of_core(&connect),
         Err(error) => return refused(error),
     };
     // "lang/version are placeholders" in the vectors; here, that they are texts
