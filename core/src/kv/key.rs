@@ -8,6 +8,7 @@ use alloc::{borrow::Cow, format, string::String, vec::Vec};
 use crate::{
     error::{Error, ErrorCode},
     proto::subject,
+    sorted::sort,
 };
 
 /// Stream names have at most 255 bytes, `KV_` among them.
@@ -107,20 +108,22 @@ fn invalid(what: &str, text: &str, why: &str) -> Error {
     Error::new(ErrorCode::InvalidKey, format!("{what} {shown:?}{dots}: {why}"))
 }
 
-/// Filters without repetitions and without those that another one covers; in their order. None given means all keys.
+/// Filters without repetitions and without those that another one covers; in their order. None given means all keys. Keys are looked
+/// up, not compared with each other: there may be many thousands.
 pub(crate) fn reduce<'a>(filters: impl IntoIterator<Item = Cow<'a, str>>) -> Vec<String> {
-    let mut reduced: Vec<Cow<'_, str>> = Vec::new();
-    for filter in filters {
-        if reduced.iter().any(|wide| subject::covers(wide, &filter)) {
-            continue;
-        }
-        reduced.retain(|narrow| !subject::covers(&filter, narrow));
-        reduced.push(filter);
+    let filters: Vec<Cow<'_, str>> = filters.into_iter().collect();
+    if filters.is_empty() {
+        return Vec::from([String::from(">")]);
     }
-    if reduced.is_empty() {
-        reduced.push(">".into());
-    }
-    reduced.into_iter().map(Cow::into_owned).collect()
+    let mut order: Vec<usize> = (0..filters.len()).collect();
+    sort(&mut order, |a, b| filters[*a].cmp(&filters[*b]).then(a.cmp(b)));
+    order.dedup_by(|later, first| filters[*later] == filters[*first]);
+    sort(&mut order, Ord::cmp);
+    let wide: Vec<usize> = order.iter().copied().filter(|at| subject::is_filter(&filters[*at])).collect();
+    let is_covered =
+        |at: &usize| wide.iter().any(|other| other != at && subject::covers(&filters[*other], &filters[*at]));
+    order.retain(|at| !is_covered(at));
+    order.into_iter().map(|at| filters[at].clone().into_owned()).collect()
 }
 
 #[cfg(test)]
