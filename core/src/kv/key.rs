@@ -3,7 +3,13 @@
 //! Keys: `[-/_=.A-Za-z0-9]+`, no empty token, so no leading, trailing or double dot (SPEC.md and ADR-8). `_kv` in front is
 //! reserved: reads allow it, writes do not. Filters: the same, and `*` for a token, `>` for the rest.
 
-use alloc::{borrow::Cow, format, string::String, vec::Vec};
+use alloc::{
+    borrow::Cow,
+    collections::BTreeSet,
+    format,
+    string::{String, ToString},
+    vec::Vec,
+};
 
 use crate::{
     error::{Error, ErrorCode},
@@ -109,18 +115,22 @@ fn invalid(what: &str, text: &str, why: &str) -> Error {
 
 /// Filters without repetitions and without those that another one covers; in their order. None given means all keys.
 pub(crate) fn reduce<'a>(filters: impl IntoIterator<Item = Cow<'a, str>>) -> Vec<String> {
-    let mut reduced: Vec<Cow<'_, str>> = Vec::new();
-    for filter in filters {
-        if reduced.iter().any(|wide| subject::covers(wide, &filter)) {
-            continue;
+    let filters: Vec<Cow<'_, str>> = filters.into_iter().collect();
+    let mut wide: Vec<&str> = Vec::new(); // usually few, while there may be thousands of plain keys
+    for filter in filters.iter().filter(|filter| subject::is_filter(filter)) {
+        if !wide.iter().any(|wide| subject::covers(wide, filter)) {
+            wide.retain(|narrow| !subject::covers(filter, narrow));
+            wide.push(filter);
         }
-        reduced.retain(|narrow| !subject::covers(&filter, narrow));
-        reduced.push(filter);
     }
-    if reduced.is_empty() {
-        reduced.push(">".into());
-    }
-    reduced.into_iter().map(Cow::into_owned).collect()
+    let mut kept = BTreeSet::new();
+    let reduced: Vec<String> = filters
+        .iter()
+        .filter(|filter| wide.iter().all(|wide| **wide == ***filter || !subject::covers(wide, filter)))
+        .filter(|filter| kept.insert(&***filter))
+        .map(|filter| filter.to_string())
+        .collect();
+    if reduced.is_empty() { [String::from(">")].into() } else { reduced }
 }
 
 #[cfg(test)]
