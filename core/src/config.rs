@@ -22,6 +22,9 @@ pub struct Config {
     pub tls: bool,
     /// TLS before the server's INFO (`handshake_first`, server 2.10.4+). Default: false.
     pub tls_first: bool,
+    /// Whether core speaks WebSocket itself to ws:// and wss:// servers, since the binding has only a byte stream (with TLS first, for
+    /// wss). Wants the feature `websocket`. Default: false, the binding's transport carries the payload of frames.
+    pub websocket_in_core: bool,
     /// `lang` of CONNECT: which binding this is.
     pub lang: &'static str,
     /// How long one server may take from dialling to its first PONG. Default: 5 s.
@@ -91,6 +94,7 @@ impl Default for Config {
             asks_credentials: false,
             tls: false,
             tls_first: false,
+            websocket_in_core: false,
             lang: "rust",
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(5),

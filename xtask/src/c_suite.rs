@@ -125,7 +125,7 @@ fn examples(lane: &mut Lane<'_>) {
             link(&mut compile, &program);
             check(&mut compile, &log(dev, name), LIMIT)?;
             check(dev.command(&program).arg(&server.url), &log(dev, name), LIMIT)?;
-            Ok(())
+            server.has_no_consumers()
         });
     }
 }

@@ -8,8 +8,6 @@ use alloc::{
     string::{String, ToString},
 };
 
-use serde_json::json;
-
 use crate::{
     error::{Error, ErrorCode},
     event::Outcome,
@@ -18,6 +16,7 @@ use crate::{
         direct::{DirectMeta, StoredMessage},
         status::{Context, Meaning, meaning},
     },
+    json::object,
     kv::{
         entry::Entry,
         missing::{self, Tries},
@@ -83,8 +82,8 @@ impl Get {
     fn ask(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
         let bucket = &cx.buckets[self.bucket];
         let body = match self.wants.revision {
-            Some(revision) => json!({"seq": revision}),
-            None => json!({"last_by_subj": bucket.subject(self.key.as_deref().unwrap_or_default())}),
+            Some(revision) => object! { "seq" => revision },
+            None => object! { "last_by_subj" => bucket.subject(self.key.as_deref().unwrap_or_default()) },
         };
         let is_direct = bucket.allows_direct && !self.wants.leader && !self.is_guarding;
         self.step = if is_direct { Step::Direct } else { Step::Leader };

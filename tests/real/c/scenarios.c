@@ -198,7 +198,7 @@ static natskv_code operate(natskv_kv *kv, const struct step *step)
     case DO_HISTORY: return history(kv, step);
     case DO_LIST: return natskv_keys(kv, step->filters, step->filter_count, &run.names, &run.err);
     case DO_WATCH: return picture(kv, step);
-    case DO_PURGE_DELETES: return natskv_purge_deletes(kv, step->older_than_ms, &run.purged, &run.err);
+    case DO_PURGE_DELETES: return natskv_purge_deletes(kv, step->older_than_ms, NULL, NULL, &run.purged, &run.err);
     case DO_STATUS: return natskv_status(kv, &run.status, &run.err);
     case DO_CREATE_BUCKET:
     case DO_UPDATE_BUCKET:
@@ -479,6 +479,8 @@ static void run_scenario(void)
         check_answer(step);
         forget_answer();
     }
+    if (consumers_left(&shared) > 0)
+        FAIL("consumers left behind");
 }
 
 void run_scenarios(void)

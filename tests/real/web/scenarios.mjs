@@ -1,7 +1,7 @@
 // Runs a scenario (tests/scenarios/README.md) through the typed API, or through `execute`. The same module serves Node and
 // the page.
 
-import { contains, ok, within } from "./expect.mjs";
+import { contains, eventually, ok, within } from "./expect.mjs";
 
 const NEXT_MS = 10_000;
 const NOTHING_MS = 200;
@@ -38,6 +38,7 @@ export async function runScenario(scenario, { Kvm }, nc, form) {
         throw error;
       }
     }
+    await noneLeftBehind(run.kvm);
   } finally {
     run.watches.forEach((watch) => watch.stop());
     if (scenario.bucket) {
@@ -187,6 +188,12 @@ async function create(kvm, config) {
     }
     return kvm.createFromJson(config);
   }
+}
+
+/** No bucket has a consumer when what is on its way has arrived. */
+async function noneLeftBehind(kvm) {
+  const hasNone = async () => (await all(kvm.list())).every(({ streamInfo }) => streamInfo.state.consumer_count === 0);
+  await eventually(hasNone, "no consumers left behind");
 }
 
 /** A bucket that is not the scenario's is opened by asking the server. */
