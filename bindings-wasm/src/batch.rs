@@ -13,7 +13,7 @@ use natskv_core::{
 mod tag {
     /// conn, pointer, length
     pub(super) const WRITE: f64 = 0.0;
-    /// conn, scheme (0 nats, 1 tls, 2 ws, 3 wss), port, TLS first, host, path
+    /// conn, scheme (0 nats, 1 tls, 2 ws, 3 wss), port, TLS first, texts: host, path, name of the certificate
     pub(super) const CONNECT: f64 = 1.0;
     /// conn, name
     pub(super) const START_TLS: f64 = 2.0;
@@ -183,6 +183,7 @@ impl Batch {
                 self.numbers.extend([tag::CONNECT, conn.0 as f64, scheme, f64::from(server.port), tls_first]);
                 self.text(&server.host);
                 self.text(&server.path);
+                self.text(&server.tls_name);
             }
             Action::Credentials { conn, reason } => {
                 let reason = match reason {

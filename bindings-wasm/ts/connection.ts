@@ -349,7 +349,7 @@ export class Connection implements NatsConnection, Living {
         const scheme = SCHEMES[batch.number()]!;
         const port = batch.number();
         const isTlsFirst = batch.number() === 1;
-        return this.#dial(id, { scheme, port, isTlsFirst, host: batch.text(), path: batch.text() });
+        return this.#dial(id, { scheme, port, isTlsFirst, host: batch.text(), path: batch.text(), tlsName: batch.text() });
       }
       case Tag.StartTls: {
         const name = batch.text();

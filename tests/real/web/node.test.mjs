@@ -4,6 +4,7 @@ import { after, before, describe, it } from "node:test";
 
 import { control, natskv, scenarios, wanted } from "./dev.mjs";
 import "./node-auth.mjs";
+import "./node-cluster.mjs";
 import "./node-sleep.mjs";
 import "./node-tls.mjs";
 import { FORMS, runScenario, runsIn } from "./scenarios.mjs";

@@ -13,11 +13,13 @@ const START_MS = 30_000;
 export class Proof {
   #process;
   #lines;
+  #gone;
 
   /** Starts one; what it tells of itself (`url`, `ws_url`, `credentials`, `ca` …) is its fields. */
   static async start(...kinds) {
     const proof = new Proof();
     proof.#process = spawn(PROGRAM, kinds, { stdio: ["pipe", "pipe", "inherit"] });
+    proof.#gone = new Promise((resolve) => proof.#process.once("exit", resolve));
     proof.#lines = createInterface(proof.#process.stdout)[Symbol.asyncIterator]();
     return Object.assign(proof, await proof.#answer());
   }
@@ -38,13 +40,15 @@ export class Proof {
   }
 
   async end() {
-    const gone = new Promise((resolve) => this.#process.once("exit", resolve));
     this.#process.stdin.end();
-    await gone;
+    await this.#gone;
   }
 
   async #answer() {
     const { value } = await within(START_MS, this.#lines.next(), "proof-server's answer");
+    if (value === undefined) {
+      throw new Error("proof-server has ended; what it said is above");
+    }
     return JSON.parse(value);
   }
 }
