@@ -8,6 +8,7 @@ use alloc::{borrow::Cow, format, string::String, vec::Vec};
 use crate::{
     error::{Error, ErrorCode},
     proto::subject,
+    sorted::sort,
 };
 
 /// Stream names have at most 255 bytes, `KV_` among them.
@@ -108,25 +109,54 @@ fn invalid(what: &str, text: &str, why: &str) -> Error {
 }
 
 /// Filters without repetitions and without those that another one covers; in their order. None given means all keys.
+///
+/// Only wildcards are compared with all others: there may be many thousand keys.
 pub(crate) fn reduce<'a>(filters: impl IntoIterator<Item = Cow<'a, str>>) -> Vec<String> {
-    let mut reduced: Vec<Cow<'_, str>> = Vec::new();
-    for filter in filters {
-        if reduced.iter().any(|wide| subject::covers(wide, &filter)) {
-            continue;
+    let filters: Vec<Cow<'_, str>> = filters.into_iter().collect();
+    let mut wide: Vec<&str> = Vec::new();
+    for filter in filters.iter().filter(|filter| subject::is_filter(filter)) {
+        if !wide.iter().any(|other| subject::covers(other, filter)) {
+            wide.retain(|other| !subject::covers(filter, other));
+            wide.push(filter);
         }
-        reduced.retain(|narrow| !subject::covers(&filter, narrow));
-        reduced.push(filter);
     }
-    if reduced.is_empty() {
-        reduced.push(">".into());
+    let mut order: Vec<usize> = (0..filters.len()).collect();
+    sort(&mut order, |a, b| (&filters[*a], a).cmp(&(&filters[*b], b)));
+    let mut is_kept: Vec<bool> = Vec::new();
+    is_kept.resize(filters.len(), false);
+    for (at, &index) in order.iter().enumerate() {
+        let filter = &filters[index];
+        let is_repeated = at > 0 && filters[order[at - 1]] == *filter;
+        let is_covered = wide.iter().any(|other| other != filter && subject::covers(other, filter));
+        is_kept[index] = !is_repeated && !is_covered;
     }
-    reduced.into_iter().map(Cow::into_owned).collect()
+    if filters.is_empty() {
+        return [">".into()].into();
+    }
+    filters.into_iter().zip(is_kept).filter(|(_, is_kept)| *is_kept).map(|(filter, _)| filter.into_owned()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::kv::policy::KeyPolicy;
+
+    #[test]
+    fn filters_are_reduced_as_if_each_were_compared_with_each() {
+        let names = ["a", "b", "a.b", "a.*", "a.>", "*.b", "*", ">", "a.b.c", "*.>"];
+        let plainly = |filters: &[&str]| -> Vec<String> {
+            let is_covered = |at: usize| {
+                let covers = |other: usize| subject::covers(filters[other], filters[at]);
+                (0..filters.len()).any(|other| covers(other) && (filters[other] != filters[at] || other < at))
+            };
+            (0..filters.len()).filter(|&at| !is_covered(at)).map(|at| filters[at].into()).collect()
+        };
+        for seed in 0..10_000_usize {
+            let filters = [seed % 10, seed / 10 % 10, seed / 100 % 10, seed / 1000].map(|at| names[at]);
+            assert_eq!(reduce(filters.map(Cow::Borrowed)), plainly(&filters), "{filters:?}");
+        }
+        assert_eq!(reduce([]), [">"]);
+    }
 
     #[test]
     fn messages_name_value_rule_and_place() {
