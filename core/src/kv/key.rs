@@ -132,6 +132,23 @@ mod tests {
     use crate::kv::policy::KeyPolicy;
 
     #[test]
+    fn filters_are_reduced_as_if_each_were_compared_with_each() {
+        let names = ["a", "b", "a.b", "a.*", "a.>", "*.b", "*", ">", "a.b.c", "*.>"];
+        let plainly = |filters: &[&str]| -> Vec<String> {
+            let is_covered = |at: usize| {
+                let covers = |other: usize| subject::covers(filters[other], filters[at]);
+                (0..filters.len()).any(|other| covers(other) && (filters[other] != filters[at] || other < at))
+            };
+            (0..filters.len()).filter(|&at| !is_covered(at)).map(|at| filters[at].into()).collect()
+        };
+        for seed in 0..10_000_usize {
+            let filters = [seed % 10, seed / 10 % 10, seed / 100 % 10, seed / 1000].map(|at| names[at]);
+            assert_eq!(reduce(filters.map(Cow::Borrowed)), plainly(&filters), "{filters:?}");
+        }
+        assert_eq!(reduce([]), [">"]);
+    }
+
+    #[test]
     fn messages_name_value_rule_and_place() {
         for (key, says) in [
             ("a..b", "key \"a..b\": empty token at byte 2"),
