@@ -5,55 +5,59 @@
 //! copied here at all: a record points into the entry, which the batch keeps alive until the next one is made.
 
 use natskv_core::{
-    Action, Client, Entry, Error, Event, Instant, Notice, Opened, Operation, Outcome, Scheme, State, TlsMode, WatchId,
-    WatchItem, json::Value,
+    Action, Client, Entry, Error, Event, Instant, Notice, Opened, Operation, Outcome, Reason, Scheme, Seed, State,
+    TlsMode, WatchId, WatchItem, json::Value,
 };
 
 /// Record tags; `ts/batch.ts` has the same table.
 mod tag {
     /// conn, pointer, length
     pub(super) const WRITE: f64 = 0.0;
-    /// conn, scheme (0 nats, 1 tls, 2 ws, 3 wss), port, TLS first, host, path
+    /// conn, scheme (0 nats, 1 tls, 2 ws, 3 wss), port, TLS first, texts: host, path, name of the certificate
     pub(super) const CONNECT: f64 = 1.0;
     /// conn, name
     pub(super) const START_TLS: f64 = 2.0;
     /// conn
     pub(super) const DISCONNECT: f64 = 3.0;
+    /// conn, reason (0 first, 1 reconnect, 2 refused, 3 expired)
+    pub(super) const CREDENTIALS: f64 = 4.0;
+    /// conn, pointer and length of the seed's bytes (none: the binding knows it), nonce
+    pub(super) const SIGN: f64 = 5.0;
     /// op
-    pub(super) const UNIT: f64 = 4.0;
+    pub(super) const UNIT: f64 = 6.0;
     /// op, number
-    pub(super) const NUMBER: f64 = 5.0;
+    pub(super) const NUMBER: f64 = 7.0;
     /// op, ENTRY
-    pub(super) const ENTRY: f64 = 6.0;
+    pub(super) const ENTRY: f64 = 8.0;
     /// op, as of which revision or 0, count, that many ENTRY
-    pub(super) const ENTRIES: f64 = 7.0;
+    pub(super) const ENTRIES: f64 = 9.0;
     /// op, count, that many texts
-    pub(super) const NAMES: f64 = 8.0;
+    pub(super) const NAMES: f64 = 10.0;
     /// op, text
-    pub(super) const JSON: f64 = 9.0;
+    pub(super) const JSON: f64 = 11.0;
     /// op, bucket, whether it is read-only, texts: name, key policy, JSON list of drift
-    pub(super) const OPENED: f64 = 10.0;
+    pub(super) const OPENED: f64 = 12.0;
     /// op, count, that many: revision, or 0, code, text: JSON
-    pub(super) const WRITTEN: f64 = 11.0;
+    pub(super) const WRITTEN: f64 = 13.0;
     /// op, done, total
-    pub(super) const PROGRESS: f64 = 12.0;
+    pub(super) const PROGRESS: f64 = 14.0;
     /// op, code, text: JSON
-    pub(super) const ERROR: f64 = 13.0;
+    pub(super) const ERROR: f64 = 15.0;
     /// watch
-    pub(super) const WATCH_OPEN: f64 = 14.0;
+    pub(super) const WATCH_OPEN: f64 = 16.0;
     /// watch, code, text: JSON
-    pub(super) const WATCH_ERROR: f64 = 15.0;
+    pub(super) const WATCH_ERROR: f64 = 17.0;
     /// watch
-    pub(super) const WATCH_READY: f64 = 16.0;
+    pub(super) const WATCH_READY: f64 = 18.0;
     /// state, code or 0, text: JSON of its error or empty
-    pub(super) const STATE: f64 = 17.0;
+    pub(super) const STATE: f64 = 19.0;
     /// notice, watch or 0, text
-    pub(super) const NOTICE: f64 = 18.0;
+    pub(super) const NOTICE: f64 = 20.0;
     /// watch items: ENTRY; none; none; code, text: JSON
-    pub(super) const ITEM: f64 = 19.0;
-    pub(super) const CAUGHT_UP: f64 = 20.0;
-    pub(super) const RESET: f64 = 21.0;
-    pub(super) const ENDED: f64 = 22.0;
+    pub(super) const ITEM: f64 = 21.0;
+    pub(super) const CAUGHT_UP: f64 = 22.0;
+    pub(super) const RESET: f64 = 23.0;
+    pub(super) const ENDED: f64 = 24.0;
 }
 
 /// A pull stops after so many items or value bytes: enough to make the call's cost vanish, little enough to hold.
@@ -70,6 +74,8 @@ pub(crate) struct Batch {
     numbers: Vec<f64>,
     text: String,
     lent: Vec<Entry>,
+    /// Lent too, until the next batch.
+    seed: Option<Seed>,
     writes: Vec<Vec<u8>>,
     writes_used: usize,
 }
@@ -129,6 +135,7 @@ impl Batch {
         self.numbers.clear();
         self.text.clear();
         self.lent.clear();
+        self.seed = None;
         self.numbers.shrink_to(KEPT_CAPACITY / size_of::<f64>());
         self.text.shrink_to(KEPT_CAPACITY);
         self.lent.shrink_to(KEPT_CAPACITY / size_of::<Entry>());
@@ -176,9 +183,24 @@ impl Batch {
                 self.numbers.extend([tag::CONNECT, conn.0 as f64, scheme, f64::from(server.port), tls_first]);
                 self.text(&server.host);
                 self.text(&server.path);
+                self.text(&server.tls_name);
             }
-            // No option of `connect` sets `asks_credentials`, a seed or `signs`.
-            Action::Credentials { .. } | Action::Sign { .. } => {}
+            Action::Credentials { conn, reason } => {
+                let reason = match reason {
+                    Reason::First => 0.0,
+                    Reason::Reconnect => 1.0,
+                    Reason::Refused => 2.0,
+                    Reason::Expired => 3.0,
+                };
+                self.numbers.extend([tag::CREDENTIALS, conn.0 as f64, reason]);
+            }
+            Action::Sign { conn, nonce, seed } => {
+                self.seed.clone_from(seed);
+                let bytes: &[u8] = self.seed.as_ref().map_or(&[], |seed| seed.bytes());
+                let at = bytes.as_ptr() as usize as f64;
+                self.numbers.extend([tag::SIGN, conn.0 as f64, at, bytes.len() as f64]);
+                self.text(nonce);
+            }
             Action::StartTls { conn, server_name } => {
                 self.numbers.extend([tag::START_TLS, conn.0 as f64]);
                 self.text(server_name);

@@ -4,8 +4,9 @@
 //! is not given is NaN. An error at the call is thrown as core's JSON text, of which TypeScript makes a `KvError`; what the
 //! network says comes in a batch.
 
-use natskv_core::{Client, ConnId, Error, Instant, Lost, OpId, WatchId};
+use natskv_core::{Client, ConnId, Error, ErrorCode, Instant, Lost, OpId, Signature, WatchId};
 use wasm_bindgen::prelude::*;
+use zeroize::Zeroizing;
 
 use crate::{
     batch::Batch,
@@ -24,8 +25,8 @@ pub struct Engine {
 impl Engine {
     /// `options` is the JSON form of `ConnectionOptions`, durations in milliseconds; `entropy` is 32 random bytes.
     #[wasm_bindgen(constructor)]
-    pub fn new(options: &str, entropy: &[u8], now: f64) -> Result<Self, JsValue> {
-        let config = options::parse(options).map_err(thrown)?;
+    pub fn new(options: String, entropy: &[u8], now: f64) -> Result<Self, JsValue> {
+        let config = options::parse(&Zeroizing::new(options)).map_err(thrown)?;
         let mut seed = [0; 32];
         seed.iter_mut().zip(entropy).for_each(|(to, from)| *to = *from);
         let client = Client::new(config, seed, at(now)).map_err(thrown)?;
@@ -78,6 +79,28 @@ impl Engine {
 
     pub fn wake(&mut self, now: f64) {
         self.client.wake(at(now));
+    }
+
+    // ── who we are
+
+    /// The answer to `CREDENTIALS`: JSON as `options::credentials` reads it, or why there are none.
+    pub fn credentials(&mut self, conn: f64, said: String, is_error: bool, now: f64) {
+        let said = Zeroizing::new(said);
+        let given = if is_error { Err(refusal(&said)) } else { options::credentials(&said) };
+        self.client.credentials(ConnId(conn as u64), given, at(now));
+    }
+
+    /// The answer to `SIGN`: 64 bytes of signature and, after those, the public key where core gave the seed; or why there is none.
+    pub fn signature(&mut self, conn: f64, bytes: &[u8], error: Option<String>, is_unsupported: bool, now: f64) {
+        let given = match (error, bytes.split_first_chunk()) {
+            (Some(why), _) if is_unsupported => Err(Error::new(ErrorCode::Unsupported, why)),
+            (Some(why), _) => Err(refusal(&why)),
+            (None, Some((signature, rest))) => {
+                Ok(Signature { signature: *signature, public_key: rest.first_chunk().copied() })
+            }
+            (None, None) => Err(refusal("a signature has 64 bytes")),
+        };
+        self.client.signature(ConnId(conn as u64), given, at(now));
     }
 
     // ── the transport's side
@@ -141,6 +164,10 @@ impl Engine {
 #[expect(clippy::needless_pass_by_value, reason = "used as map_err(thrown)")]
 fn thrown(error: Error) -> JsValue {
     JsValue::from_str(&error.to_json())
+}
+
+fn refusal(why: &str) -> Error {
+    Error::new(ErrorCode::Auth, why.to_owned())
 }
 
 fn at(millis: f64) -> Instant {

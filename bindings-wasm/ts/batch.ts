@@ -11,6 +11,8 @@ export const enum Tag {
   Connect,
   StartTls,
   Disconnect,
+  Credentials,
+  Sign,
   Unit,
   Number,
   Entry,

@@ -8,6 +8,7 @@
 import { Engine } from "natskv-engine";
 
 import { onAbort } from "./abort.js";
+import { Auth } from "./auth.js";
 import { Batch, Tag } from "./batch.js";
 import { millis, safe } from "./check.js";
 import { Entry, type EntryFields, type Owner } from "./entry.js";
@@ -107,6 +108,7 @@ export class Connection implements NatsConnection, Living {
   readonly #engine: Engine;
   readonly #batch: Batch;
   readonly #tls: TlsOptions | undefined;
+  readonly #auth: Auth;
   readonly #warn: ((message: string) => void) | undefined;
   readonly #hear: ((status: Status) => void) | undefined;
   readonly #unfollow: () => void;
@@ -130,6 +132,7 @@ export class Connection implements NatsConnection, Living {
   constructor(platform: Platform, memory: WebAssembly.Memory, json: string, options: ConnectionOptions) {
     this.#platform = platform;
     this.#tls = options.tls ?? undefined;
+    this.#auth = new Auth(options.authenticator);
     this.#warn = options.onWarning;
     this.#hear = options.onStatus;
     this.#closed = new Promise((resolve) => {
@@ -346,7 +349,7 @@ export class Connection implements NatsConnection, Living {
         const scheme = SCHEMES[batch.number()]!;
         const port = batch.number();
         const isTlsFirst = batch.number() === 1;
-        return this.#dial(id, { scheme, port, isTlsFirst, host: batch.text(), path: batch.text() });
+        return this.#dial(id, { scheme, port, isTlsFirst, host: batch.text(), path: batch.text(), tlsName: batch.text() });
       }
       case Tag.StartTls: {
         const name = batch.text();
@@ -355,6 +358,16 @@ export class Connection implements NatsConnection, Living {
       }
       case Tag.Disconnect:
         return this.#hangUp(id);
+      case Tag.Credentials: {
+        const reason = batch.number();
+        queueMicrotask(() => void this.#introduce(id, reason));
+        return;
+      }
+      case Tag.Sign: {
+        const [seed, nonce] = [batch.view().slice(), batch.text()];
+        queueMicrotask(() => void this.#sign(id, nonce, seed));
+        return;
+      }
       case Tag.Unit:
         return this.#take(id)?.resolve(undefined);
       case Tag.Number:
@@ -473,6 +486,25 @@ export class Connection implements NatsConnection, Living {
       this.#isRetrying = false;
       this.#enter(() => {});
     }, RETRY_MS);
+  }
+
+  // ── who we are; what comes too late is dropped in core, by its number
+
+  async #introduce(conn: number, reason: number): Promise<void> {
+    const [said, isError] = await this.#auth.credentials(reason).then(
+      (said) => [said, false] as const,
+      (error) => [`authenticator: ${textOf(error)}`, true] as const,
+    );
+    this.#enter(() => this.#engine.credentials(conn, said, isError, performance.now()));
+  }
+
+  async #sign(conn: number, nonce: string, seed: Uint8Array): Promise<void> {
+    const [bytes, error] = await this.#auth.sign(nonce, seed).then(
+      (bytes) => [bytes, undefined] as const,
+      (error) => [NOTHING, error] as const,
+    );
+    const isUnsupported = error instanceof KvError && error.code === "UNSUPPORTED";
+    this.#enter(() => this.#engine.signature(conn, bytes, error && textOf(error), isUnsupported, performance.now()));
   }
 
   // ── the socket's side; what an older socket says is dropped by its number, here and in core

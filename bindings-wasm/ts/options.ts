@@ -2,11 +2,11 @@
 
 import { millis, nanos, text } from "./check.js";
 import { Codec } from "./codec.js";
-import { failure, invalid } from "./errors.js";
+import { invalid } from "./errors.js";
 import type { Platform } from "./transport/transport.js";
-import type { Authenticator, ConnectionOptions, Credentials, Duration, KvOpenOptions, KvOptions, KvStatus } from "./types.js";
+import type { ConnectionOptions, Duration, KvOpenOptions, KvOptions, KvStatus } from "./types.js";
 
-type Kind = "text" | "flag" | "count" | "duration";
+type Kind = "text" | "secret" | "flag" | "count" | "duration";
 
 /** What goes to core, by the names of `src/options.rs`. */
 const CONNECT: Record<string, Kind> = {
@@ -14,6 +14,7 @@ const CONNECT: Record<string, Kind> = {
   user: "text",
   pass: "text",
   token: "text",
+  creds: "secret",
   timeout: "duration",
   requestTimeout: "duration",
   pingInterval: "duration",
@@ -31,9 +32,9 @@ const CONNECT: Record<string, Kind> = {
   pendingLimit: "count",
   watchLimit: "count",
 };
-const LATER = ["creds"];
 /** Options of `@nats-io/nats-core` that have no meaning here, and do no harm. */
 const IGNORED = new Set(["debug", "verbose", "pedantic", "noEcho", "noAsyncTraces", "reconnectJitter", "reconnectJitterTLS"]);
+const decoder = new TextDecoder();
 const CONNECT_MS = 5000;
 const CENTURY_MS = 100 * 365 * 24 * 3_600_000;
 const NANOS_PER_MILLI = 1_000_000;
@@ -45,7 +46,7 @@ export async function engineOptions(options: ConnectionOptions, platform: Platfo
   if (tls != null && typeof tls !== "object") {
     throw invalid('connect option "tls" must be an object such as { caFile: "ca.pem" }');
   }
-  for (const [name, value] of Object.entries({ ...rest, ...(authenticator && (await login(authenticator))) })) {
+  for (const [name, value] of Object.entries(rest)) {
     if (value != null && !IGNORED.has(name)) {
       config[name] = connectOption(name, value);
     }
@@ -55,37 +56,22 @@ export async function engineOptions(options: ConnectionOptions, platform: Platfo
     throw invalid('connect option "servers" must be a URL or a list of URLs');
   }
   const all = await platform.servers(given, tls ?? undefined);
-  Object.assign(config, { servers: all, tls: tls != null, tlsFirst: tls?.handshakeFirst === true });
+  Object.assign(config, { servers: all, tls: tls != null, tlsFirst: tls?.handshakeFirst === true, asksCredentials: authenticator != null });
   const one = (config["timeout"] as number | undefined) ?? CONNECT_MS;
   const patience = options.waitOnFirstConnect ? CENTURY_MS : one * ((all?.length ?? 1) + 1);
   return { json: JSON.stringify(config), patience };
 }
 
-/** What an authenticator of nats-core says, as options. Those that sign need the server's nonce, and core to ask for them. */
-async function login(authenticator: Authenticator): Promise<Pick<ConnectionOptions, "user" | "pass" | "token">> {
-  const said: unknown = typeof authenticator === "function" ? await authenticator() : undefined;
-  if (typeof said !== "object" || said === null) {
-    throw invalid('connect option "authenticator" must be a function that gives { user, pass } or { auth_token }');
-  }
-  const { user, pass, auth_token: token, ...rest } = said as Credentials & Record<string, unknown>;
-  const [other] = Object.keys(rest);
-  if (other !== undefined) {
-    throw failure("UNSUPPORTED", `connect option "authenticator": "${other}" is not supported yet; user, pass and auth_token are`);
-  }
-  return { ...(user != null && { user }), ...(pass != null && { pass }), ...(token != null && { token }) };
-}
-
 function connectOption(name: string, value: unknown): unknown {
   const what = `connect option "${name}"`;
-  if (LATER.includes(name)) {
-    throw failure("UNSUPPORTED", `${what} is not supported yet`);
-  }
   const kind = CONNECT[name];
   switch (kind) {
     case "duration":
       return wholeMillis(millis(what, value as Duration));
     case "text":
       return text(what, value as string);
+    case "secret":
+      return text(what, value instanceof Uint8Array ? decoder.decode(value) : (value as string));
     case "flag":
       if (typeof value !== "boolean") {
         throw invalid(`${what} must be true or false`);

@@ -25,15 +25,33 @@ export interface CallOptions {
   signal?: AbortSignal;
 }
 
-/** What an {@link Authenticator} gives. */
+/** Why an {@link Authenticator} is asked: `refused` and `expired` say what the server thought of its last answer. */
+export type AuthReason = "first" | "reconnect" | "refused" | "expired";
+
+/** What an {@link Authenticator} gives: user and password, a token, an nkey, or a JWT. */
 export interface Credentials {
   user?: string;
   pass?: string;
   auth_token?: string;
+  /** A user's JWT. Alone it is enough where it is a bearer JWT; else `seed`, `sign` or `sig` goes with it. */
+  jwt?: string;
+  /** The text of a credentials file: JWT and seed. */
+  creds?: string | Uint8Array;
+  /** Seed of a user's nkey, `SU…`: logs in by itself, or signs for `jwt`. WebCrypto signs with it. */
+  seed?: string | Uint8Array;
+  /** Public nkey, `U…`, of a user whose seed is known to `sign`, or to who gives `sig`. */
+  nkey?: string;
+  /** Signs the server's nonce, by ed25519 over its UTF-8 bytes: 64 bytes, or these as base64url. */
+  sign?: (nonce: string) => Uint8Array | string | Promise<Uint8Array | string>;
+  /** The signature itself, where the nonce was given. */
+  sig?: Uint8Array | string;
 }
 
-/** As `usernamePasswordAuthenticator` and `tokenAuthenticator` of `@nats-io/nats-core` make it. */
-export type Authenticator = () => Credentials | Promise<Credentials>;
+/**
+ * Says who the client is, before each connection; may take its time, as far as `timeout` goes. Those of `@nats-io/nats-core` do too: whoever
+ * gives an `nkey` or a `sig` is asked once more when there is a nonce, for the `sig` to it.
+ */
+export type Authenticator = (nonce?: string, reason?: AuthReason) => Credentials | void | Promise<Credentials | void>;
 
 /** How a Node program does TLS; browsers do it by themselves, for `wss://`. Whatever else node:tls takes goes to it as it is. */
 export interface TlsOptions {
@@ -69,8 +87,10 @@ export interface ConnectionOptions {
   pass?: string;
   /** Token, instead of user and password. Default: none. */
   token?: string;
-  /** Gives user and password, or a token; wins over those options. Asked once, by `connect`. Default: none. */
-  authenticator?: Authenticator;
+  /** The text of a credentials file, JWT and seed, instead of these. Default: none. */
+  creds?: string | Uint8Array;
+  /** Says who the client is before each connection, instead of these; of several, what each says is put together. Default: none. */
+  authenticator?: Authenticator | Authenticator[];
   /**
    * Demands TLS (Node only), with these options: a server that offers none is refused with `TLS`. Without it, TLS is used where the
    * URL is `tls://` or `wss://` or the server requires it. Default, and null: no demand.

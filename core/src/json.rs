@@ -71,7 +71,8 @@ impl Object {
 
     /// Takes a field out.
     pub fn remove(&mut self, name: &str) -> Option<Value> {
-        let value = self.get(name)?.clone();
+        let at = self.0.iter().rposition(|(known, _)| known == name)?;
+        let (_, value) = self.0.remove(at);
         self.0.retain(|(known, _)| known != name);
         Some(value)
     }

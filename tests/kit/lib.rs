@@ -1,7 +1,10 @@
-//! What the Rust tests share: core driven over a real socket, private nats-servers of every kind, and a client without a world.
+//! What the Rust tests share: core driven over a real socket, private nats-servers of every kind, a client without a world, and
+//! a whole simulated world.
 
 #[cfg(not(target_family = "wasm"))]
 pub mod certificates;
+pub mod dice;
+pub mod fake;
 #[cfg(not(target_family = "wasm"))]
 pub mod jwt;
 pub mod live;
@@ -10,3 +13,4 @@ pub mod proof;
 pub mod raw;
 pub mod rig;
 pub mod server;
+pub mod world;

@@ -19,8 +19,8 @@ for (const signal of ["SIGINT", "SIGTERM"]) {
 }
 
 export class Server {
-  /** Starts one. `extra` is appended to its configuration; `websocket` says how that part does TLS. */
-  static async start(extra = "", websocket = "no_tls: true") {
+  /** Starts one. */
+  static async start() {
     const server = new Server();
     running.add(server);
     server.folder = await mkdtemp(join(tmpdir(), "natskv-web-"));
@@ -33,8 +33,7 @@ export class Server {
       `listen: "127.0.0.1:${server.port}"
       http: "127.0.0.1:${server.monitorPort}"
       jetstream { store_dir: "${server.folder}/store" }
-      websocket { listen: "127.0.0.1:${server.wsPort}", ${websocket} }
-      ${extra}`,
+      websocket { listen: "127.0.0.1:${server.wsPort}", no_tls: true }`,
     );
     await server.run();
     return server;

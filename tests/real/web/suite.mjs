@@ -812,9 +812,6 @@ async function connecting({ natskv, url, server }) {
     await rejects(connect({ servers: "tls://127.0.0.1:4222" }), "UNSUPPORTED", "wss://");
     await rejects(connect({ servers: url, tls: {} }), "UNSUPPORTED", "wss://");
   }
-  await rejects(connect({ servers: url, creds: "x" }), "UNSUPPORTED");
-  await rejects(connect({ servers: url, authenticator: () => ({ nkey: "U", sig: "" }) }), "UNSUPPORTED", "nkey");
-  await rejects(connect({ servers: url, authenticator: "me" }), "INVALID_ARGUMENT", "authenticator");
   for (const said of [{ user: "me", pass: "secret" }, { auth_token: "secret" }]) {
     await (await connect({ servers: url, authenticator: async () => said, tls: null, debug: false })).close();
   }
