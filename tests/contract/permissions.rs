@@ -96,9 +96,15 @@ fn one_subscription_too_many_fails_what_it_was_for() {
     assert_eq!(rig.items(settled), [WatchItem::CaughtUp]);
     // Three more, of which the server has room for one: an error comes for each of the other two.
     let keys: Vec<_> = (0..3).map(|_| rig.call(|c, now| c.keys(bucket, &[], None, now)).expect("keys")).collect();
+    // The consumer of the second is made all the same, and may say so before the error comes that is about it.
+    let create = rig.written.lines().filter(|line| line.starts_with("PUB $JS.API.CONSUMER.CREATE")).nth(2);
+    let reply = create.and_then(|line| line.split(' ').nth(2)).expect("the second one's").to_string();
+    let created = "{\"num_pending\":1,\"delivered\":{\"stream_seq\":0}}";
     rig.receive(TOO_MANY);
+    rig.receive(format!("MSG {reply} 1 {}\r\n{created}\r\n", created.len()));
     rig.receive(TOO_MANY);
     assert!(!rig.is_done(keys[0]));
+    rig.receive("PONG\r\nPONG\r\n");
     for op in &keys[1..] {
         let error = rig.result(*op).as_ref().expect_err("one too many");
         assert!(error.code == ErrorCode::Server && error.message.contains("maximum subscriptions"), "{error}");

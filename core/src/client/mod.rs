@@ -62,6 +62,8 @@ pub struct Client {
     consumers: Slab<Option<Subscription>>,
     /// Subscription number and consumer, sorted: a later subscription has a greater number.
     sids: Vec<(u64, u64)>,
+    /// Consumers whose subscription the server may have refused; see `on_too_many`.
+    doubted: Vec<u64>,
     events: VecDeque<Event>,
     state: State,
     limits: Limits,
@@ -105,6 +107,7 @@ impl Client {
             watches: Slab::new(),
             consumers: Slab::new(),
             sids: Vec::new(),
+            doubted: Vec::new(),
             events: VecDeque::new(),
             state: State::Connecting,
             limits,

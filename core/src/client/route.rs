@@ -556,6 +556,7 @@ impl Client {
             }
             Change::Denied(what, error) => self.on_denied(&what, error),
             Change::TooManySubscriptions(error) => self.on_too_many(error),
+            Change::Fenced => self.doubted.clear(),
             Change::Noted(text) => self.events.push_back(Event::Notice(Notice::ServerError(text))),
             Change::LameDuck => self.events.push_back(Event::Notice(Notice::LameDuck)),
             Change::Leaving => {} // the caller looks, as after each input
@@ -604,6 +605,7 @@ impl Client {
 
     /// Consumers wait, reads will be sent again, writes that may have arrived end.
     pub(super) fn on_lost(&mut self, error: &Error) {
+        self.doubted.clear();
         for id in self.consumers.keys() {
             if let Some(Some(subscription)) = self.consumers.get_mut(id) {
                 subscription.ordered.on_lost(&mut self.net);
@@ -643,15 +645,19 @@ impl Client {
         }
     }
 
-    /// The server does not say which subscription it refused. Of those that it has not confirmed it took the earlier ones, so it is the
-    /// last; should there be more, an error comes for each.
+    /// The server does not say which subscription it refused. It took the earlier ones, so it is the last of those that were on their way,
+    /// and an error comes for each. A consumer on a refused subscription is made all the same, and may say so before its error comes:
+    /// who was in doubt at the first error stays so until a PONG proves that all errors are here.
     fn on_too_many(&mut self, error: Error) {
-        let unproven =
-            |(id, consumer): (u64, &Option<Subscription>)| Some((consumer.as_ref()?.ordered.unproven_sid()?, id));
-        match self.consumers.iter().filter_map(unproven).max() {
-            Some((_, consumer)) => self.with_consumer(consumer, None, |_, _, _| Step::Failed(error)),
-            None => self.events.push_back(Event::Notice(Notice::ServerError(error.message.clone().into_owned()))),
-        }
+        let is_unproven = |consumer: &Option<Subscription>| consumer.as_ref().is_some_and(|c| c.ordered.is_unproven());
+        self.doubted.extend(self.consumers.iter().filter(|(_, consumer)| is_unproven(consumer)).map(|(id, _)| id));
+        let last = self.sids.iter().rev().find(|(_, consumer)| self.doubted.contains(consumer)).copied();
+        let Some((_, consumer)) = last else {
+            let text = error.message.clone().into_owned();
+            return self.events.push_back(Event::Notice(Notice::ServerError(text)));
+        };
+        self.net.session.fence(self.now);
+        self.with_consumer(consumer, None, |_, _, _| Step::Failed(error));
     }
 
     /// No reply can come on this connection; what was published may have been stored all the same.

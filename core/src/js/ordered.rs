@@ -167,9 +167,9 @@ impl Ordered {
         self.sid != 0 && (subject == self.inbox || is_flow_control)
     }
 
-    /// Its subscription, if the server has not shown yet that it took it.
-    pub(crate) fn unproven_sid(&self) -> Option<u64> {
-        matches!(self.state, State::Creating { .. } | State::Probing { .. }).then_some(self.sid)
+    /// Whether its subscription may still be refused.
+    pub(crate) fn is_unproven(&self) -> bool {
+        matches!(self.state, State::Creating { .. } | State::Probing { .. })
     }
 
     /// Ends it: no more messages, and the server need not wait for the inactive threshold to forget it.

@@ -45,6 +45,8 @@ pub(crate) enum Change {
         op: u64,
         sent: Instant,
     },
+    /// Everything sent before the last `fence` was judged.
+    Fenced,
     /// A subject was refused; the connection stays.
     Denied(ServerError, Error),
     /// The last subscription was one too many; the connection stays.
@@ -98,6 +100,7 @@ enum Why {
     KeepAlive,
     Wake,
     Flush(u64),
+    Fence,
 }
 
 #[derive(Debug)]
@@ -260,6 +263,11 @@ impl Session {
         self.ping(Why::Flush(op), now);
     }
 
+    /// PING; its PONG comes as `Change::Fenced`.
+    pub(crate) fn fence(&mut self, now: Instant) {
+        self.ping(Why::Fence, now);
+    }
+
     /// Ends it for good, after what is still to be written.
     pub(crate) fn close(&mut self) {
         if self.phase == Phase::Closed {
@@ -345,6 +353,8 @@ impl Session {
                 Change::Connected
             }
             Why::Flush(op) => Change::Flushed { op, sent },
+            Why::Fence if self.pings.iter().all(|ping| ping.why != Why::Fence) => Change::Fenced,
+            Why::Fence => Change::Nothing,
             Why::Wake => {
                 self.proof_due = None;
                 Change::Nothing
