@@ -6,7 +6,7 @@ use natskv_core::{
     Action, BucketConfig, BucketId, Client, Compare, Config, ConnId, Credentials, Error, ErrorCode, Event,
     HandleOptions, Instant, Lost, OnDrift, OpId, Signature, State, WatchId, WatchOptions,
 };
-use natskv_kit::rig::{INFO, Rig};
+use natskv_kit::rig::{INFO, Rig, dice};
 
 type Command = fn(&mut Client, BucketId, Instant) -> Result<OpId, Error>;
 type Input = fn(&mut Client, ConnId, Instant);
@@ -221,13 +221,7 @@ fn after_closed_nothing_comes_out() {
 
 #[test]
 fn garbage_never_panics_and_never_loses_a_done() {
-    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        seed
-    };
+    let mut next = dice();
     let words: &[&[u8]] = &[
         b"MSG ",
         b"HMSG ",

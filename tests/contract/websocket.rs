@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use natskv_core::{Action, Client, Config, ErrorCode, HandleOptions, Instant, State, TlsMode};
-use natskv_kit::rig::{INFO, Rig};
+use natskv_kit::rig::{INFO, Rig, dice};
 
 fn rig(url: &str) -> Rig {
     Rig::new(Config { servers: vec![url.into()], websocket_in_core: true, ..Config::default() })
@@ -240,13 +240,7 @@ fn tls_is_not_dropped_because_the_url_says_ws() {
 
 #[test]
 fn garbage_never_panics_and_never_gets_in() {
-    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        seed
-    };
+    let mut next = dice();
     for round in 0..2000 {
         let mut rig = if round % 2 == 0 { connected("ws://h") } else { rig("ws://h") };
         rig.open();
