@@ -6,7 +6,10 @@ use natskv_core::{
     Action, BucketConfig, BucketId, Client, Compare, Config, ConnId, Credentials, Error, ErrorCode, Event,
     HandleOptions, Instant, Lost, OnDrift, OpId, Signature, State, WatchId, WatchOptions,
 };
-use natskv_kit::rig::{INFO, Rig, dice};
+use natskv_kit::{
+    dice::Dice,
+    rig::{INFO, Rig},
+};
 
 type Command = fn(&mut Client, BucketId, Instant) -> Result<OpId, Error>;
 type Input = fn(&mut Client, ConnId, Instant);
@@ -221,7 +224,8 @@ fn after_closed_nothing_comes_out() {
 
 #[test]
 fn garbage_never_panics_and_never_loses_a_done() {
-    let mut next = dice();
+    let mut dice = Dice::new(1);
+    let mut next = || dice.roll();
     let words: &[&[u8]] = &[
         b"MSG ",
         b"HMSG ",

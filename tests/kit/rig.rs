@@ -179,14 +179,3 @@ impl Rig {
             .collect()
     }
 }
-
-/// Numbers that look random and are the same in each run.
-pub fn dice() -> impl FnMut() -> u64 {
-    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
-    move || {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        seed
-    }
-}
