@@ -211,7 +211,7 @@ fn discovered_servers_have_the_scheme_and_no_path() {
         let mut rig = rig("ws://h/path");
         let (_, answer) = asked(&mut rig);
         rig.receive(answer);
-        rig.receive(frame(0x82, &format!("INFO {{\"headers\":true,{urls}}}\r\nPONG\r\n")));
+        rig.receive(frame(0x82, format!("INFO {{\"headers\":true,{urls}}}\r\nPONG\r\n")));
         rig.pass(Duration::from_secs(2));
         rig.lose();
         rig.pass(Duration::ZERO);
