@@ -1250,6 +1250,13 @@ natskv_code natskv_drain_async(const natskv_client *client,
                                natskv_op *op);
 
 /**
+ * Says that the network may be another one, or that time was lost (a laptop was opened, an interface came up): a wait between two
+ * attempts to connect ends now, and a connection that does not answer within `connect_timeout_ms` counts as lost, instead of after
+ * two silent pings. On Linux a client notices by itself that the machine slept. Does not wait. Any thread, and inside callbacks too.
+ */
+natskv_code natskv_wake(const natskv_client *client);
+
+/**
  * Ends everything now: operations in flight fail with NATSKV_CLOSED, watches end, and the connection is closed. Does not wait.
  * Closing twice is fine. Any thread, and inside callbacks too.
  */

@@ -7,7 +7,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use natskv_core::{Error, ErrorCode, OpId, Outcome, WatchId};
+use natskv_core::{Client as Core, Error, ErrorCode, OpId, Outcome, WatchId};
 
 use crate::{
     engine::{Engine, internal, unexpected},
@@ -257,6 +257,14 @@ pub extern "C" fn natskv_drain_async(
         }
         Ok(())
     })
+}
+
+/// Says that the network may be another one, or that time was lost (a laptop was opened, an interface came up): a wait between two
+/// attempts to connect ends now, and a connection that does not answer within `connect_timeout_ms` counts as lost, instead of after
+/// two silent pings. On Linux a client notices by itself that the machine slept. Does not wait. Any thread, and inside callbacks too.
+#[unsafe(no_mangle)]
+pub extern "C" fn natskv_wake(client: Option<&natskv_client>) -> natskv_code {
+    guard(None, || required("client", client)?.engine.tell(Core::wake))
 }
 
 /// Ends everything now: operations in flight fail with NATSKV_CLOSED, watches end, and the connection is closed. Does not wait.

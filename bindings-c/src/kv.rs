@@ -16,8 +16,8 @@ use crate::{
     engine::{Engine, unexpected},
     entry::{natskv_entries, natskv_entry, natskv_keys_list},
     ffi::{self, boxed, bytes, c_string, guard, invalid, millis, natskv_code, natskv_error, required, text, texts},
-    options::natskv_write_options,
     status::natskv_bucket_status,
+    verb_options::natskv_write_options,
 };
 
 /// An opened bucket. Any thread may use it, several at once too. It is independent of `natskv_client_free` as far as memory

@@ -15,8 +15,8 @@ use crate::{
     engine::Callback,
     ffi::{self, User, bytes, guard, invalid, millis, natskv_code, required, text, texts},
     kv::{natskv_kv, put, some_ttl},
-    options::natskv_write_options,
     reply::{natskv_callback, natskv_on_progress, natskv_op},
+    verb_options::natskv_write_options,
 };
 
 /// The callback of an async form, which must be there.

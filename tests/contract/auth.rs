@@ -211,6 +211,21 @@ fn at_the_first_connect_fresh_credentials_get_one_more_chance() {
 }
 
 #[test]
+fn the_chance_is_there_at_the_last_of_several_servers_too() {
+    let servers = vec!["nats://a".into(), "nats://b".into()];
+    let mut rig = Rig::new(Config { servers, ..asking() });
+    answer(&mut rig, Ok(token("old")));
+    rig.client.transport_closed(rig.conn, Lost::Refused, rig.now);
+    rig.pump();
+    rig.pass(Duration::ZERO);
+    assert_eq!(answer(&mut rig, Ok(token("old"))), Reason::First, "nobody has judged them yet");
+    refuse(&mut rig);
+    assert_eq!(answer(&mut rig, Ok(token("fresh"))), Reason::Refused);
+    rig.establish();
+    assert_eq!(rig.client.state(), &State::Connected);
+}
+
+#[test]
 fn expired_credentials_that_nobody_renews_end_it() {
     let mut rig = Rig::new(Config { credentials: token("x"), ..Config::default() });
     rig.establish();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use natskv_core::{Action, Config, Credentials, ErrorCode, Lost, State};
+use natskv_core::{Action, Config, Credentials, ErrorCode, HandleOptions, Lost, State};
 use natskv_kit::rig::{INFO, Rig};
 
 #[test]
@@ -367,6 +367,31 @@ fn what_goes_wrong_between_tls_first_and_the_server_is_hinted_at() {
         rig.client.transport_closed(rig.conn, Lost::Refused, rig.now);
     });
     assert!(!text.contains("tls_first"), "{text}");
+}
+
+#[test]
+fn what_comes_and_goes_is_counted() {
+    let mut rig = Rig::new(Config::default());
+    rig.open();
+    let (mut received, mut sent) = (0, 0);
+    let mut receive = |rig: &mut Rig, bytes: &str| {
+        received += bytes.len() as u64;
+        rig.receive(bytes);
+        sent += rig.sent().len() as u64;
+        let stats = rig.client.stats();
+        assert_eq!((stats.in_bytes, stats.out_bytes), (received, sent));
+    };
+    receive(&mut rig, INFO);
+    receive(&mut rig, "PONG\r\n");
+    receive(&mut rig, "MSG x 9 2\r\nhi\r\nMSG x 9 0\r\n\r\nPING\r\n");
+    let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
+    for _ in 0..3 {
+        rig.client.put(bucket, "k", b"v", None, None, rig.now).expect("put");
+    }
+    rig.pump();
+    receive(&mut rig, "PING\r\n");
+    let stats = rig.client.stats();
+    assert_eq!((stats.in_msgs, stats.out_msgs, stats.reconnects), (2, 3, 0));
 }
 
 #[test]

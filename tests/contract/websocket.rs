@@ -238,6 +238,30 @@ fn tls_is_not_dropped_because_the_url_says_ws() {
     }
 }
 
+#[test]
+fn garbage_never_panics_and_never_gets_in() {
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed
+    };
+    for round in 0..2000 {
+        let mut rig = if round % 2 == 0 { connected("ws://h") } else { rig("ws://h") };
+        rig.open();
+        for _ in 0..4 {
+            let kinds = [0x82, 0x02, 0x80, 0x89, 0x8a, 0x88, 0xc2, next() as u8];
+            let payload: Vec<u8> = (0..next() % 140).map(|_| next() as u8).collect();
+            let mut bytes = frame(kinds[(next() % 8) as usize], payload);
+            bytes.truncate(bytes.len() - (next() as usize % 3).min(bytes.len()));
+            rig.receive(bytes);
+        }
+        rig.call(|c, now| c.close(now));
+        assert!(matches!(rig.client.state(), State::Closed(_)), "round {round}");
+    }
+}
+
 fn sha1(text: &str) -> impl AsRef<[u8]> {
     ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes())
 }

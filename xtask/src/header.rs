@@ -9,6 +9,7 @@ const SOURCES: &[&str] = &[
     "ffi.rs",
     "credentials.rs",
     "options.rs",
+    "verb_options.rs",
     "client.rs",
     "handle.rs",
     "bucket_config.rs",

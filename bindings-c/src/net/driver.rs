@@ -9,7 +9,7 @@ use std::{
     net::SocketAddr,
     os::fd::{AsRawFd, RawFd},
     sync::Arc,
-    time::{Duration, Instant as Clock},
+    time::Duration,
 };
 
 use libc::{POLLIN, POLLOUT};
@@ -19,6 +19,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::credentials::{self, Question, Source};
 
 use super::{
+    clock::Clock,
     poll::Wants,
     resolve::{Lookup, known},
     transport::{Transport, lost},
@@ -36,7 +37,7 @@ const LINGER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Driver {
     pub(crate) core: Client,
-    start: Clock,
+    clock: Clock,
     connect_timeout: Duration,
     trust: Arc<Trust>,
     credentials_file: Option<String>,
@@ -91,7 +92,7 @@ impl Driver {
         let config = Config { credentials: credentials.unwrap_or_default(), asks_credentials, ..config };
         Ok(Self {
             core: Client::new(config, entropy, Instant::default())?,
-            start: Clock::now(),
+            clock: Clock::new(),
             connect_timeout,
             trust: Arc::new(trust),
             credentials_file,
@@ -108,7 +109,7 @@ impl Driver {
     }
 
     pub(crate) fn now(&self) -> Instant {
-        Instant::from_nanos(self.start.elapsed().as_nanos() as u64)
+        self.clock.now()
     }
 
     /// What to sleep on.
@@ -156,6 +157,9 @@ impl Driver {
             }
         }
         if self.core.deadline().is_some_and(|at| at <= now) {
+            if self.clock.has_slept() {
+                self.core.wake(now); // the network may be another one, and the server have forgotten us long since
+            }
             self.core.handle_timeout(now);
         }
     }

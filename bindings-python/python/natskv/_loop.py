@@ -47,6 +47,7 @@ class Driver:
     async def run(self, verb: Callable[..., int], *args: Any, on_progress: Progress | None = None) -> Any:
         """Every operation: ask core, register who waits, schedule the pump, wait. Cancelled with its caller."""
         self.check_loop()
+        _common.check_callback("on_progress", on_progress)
         future = self._loop.create_future()
         op = verb(future, *args)
         self.poke()

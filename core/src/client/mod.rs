@@ -17,7 +17,7 @@ use crate::{
         admin::Task,
         bucket::{Bucket, DEFAULT_API, HandleOptions},
         clear::Clear,
-        command::Operation,
+        command::{self, Operation},
         config::BucketConfig,
         create::Create,
         get::Wants,
@@ -476,8 +476,16 @@ impl Client {
         self.index(bucket)?;
         let started = Operation::parse(operation).and_then(|operation| {
             let op = self.dispatch(bucket, &operation, timeout, now)?;
+            let form = operation.reply_form();
             if let Some(slot) = self.op_mut(op.0) {
-                slot.reply_form = Some(operation.reply_form());
+                slot.reply_form = Some(form);
+            } else if let Some(Event::Done { op: ended, result }) = self.events.back_mut()
+                && *ended == op
+            {
+                // There was nothing to ask the server, such as for no keys at all.
+                let name = &self.buckets[bucket.0 as usize].name;
+                let outcome = core::mem::replace(result, Ok(Outcome::Json(String::new())));
+                *result = Ok(Outcome::Json(command::reply(name, &form, outcome)));
             }
             Ok(op)
         });

@@ -186,7 +186,9 @@ impl BucketConfig {
             limit_marker_ttl: fields.nanos("limit_marker_ttl")?,
             key_codec: match fields.string("key_codec")? {
                 None => None,
-                Some(name) => Some(KeyPolicy::parse(&name)?),
+                Some(name) => Some(KeyPolicy::parse_codec(&name).ok_or_else(|| {
+                    fields.wrong("key_codec", &format!("{name:?} is unknown; known are base64, path, escape"))
+                })?),
             },
         };
         fields.finish()?;

@@ -199,6 +199,7 @@ static void cancelled_in_mid_flight(void)
     CHECK_EQ(natskv_kv_set_timeout_ms(kv, 0), NATSKV_OK);
     CHECK_OK(natskv_put_string(kv, "a", "3", NULL, &err));
     CHECK_EQ(counter_get(&answer.count), 2); /* each exactly once */
+    CHECK_EQ(consumers_left(&server), 0);    /* the cancelled watch's consumer was made all the same, and goes */
     natskv_kv_free(kv);
     natskv_client_free(client);
     server_end(&server);

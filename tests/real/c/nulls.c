@@ -51,6 +51,7 @@ static void null_for_a_client(void)
     REFUSED(natskv_ready_async(NULL, 0, on_reply, NULL, NULL));
     REFUSED(natskv_ready_async(client, 0, NULL, NULL, NULL));
     REFUSED(natskv_op_cancel(NULL, 1));
+    REFUSED(natskv_wake(NULL));
     NULL_IS_REFUSED(natskv_flush(NULL, 0, &err), natskv_flush(NULL, 0, NULL));
     REFUSED(natskv_flush_async(NULL, 0, on_reply, NULL, NULL));
     REFUSED(natskv_flush_async(client, 0, NULL, NULL, NULL));

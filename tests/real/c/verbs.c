@@ -47,13 +47,10 @@ static void options_that_cannot_be(void)
     natskv_client *client = NULL;
     natskv_options options;
     natskv_options_init(&options);
-    options.url = "ws://127.0.0.1:8080";
-    CHECK_SAYS(natskv_connect(&options, &client, &err), NATSKV_UNSUPPORTED, "ws://127.0.0.1:8080", "nats://");
-    options.url = NULL;
     const char *servers[] = {"nats://127.0.0.1:4222", "wss://127.0.0.1"};
     options.servers = servers;
     options.server_count = 2;
-    CHECK_SAYS(natskv_connect(&options, &client, &err), NATSKV_UNSUPPORTED, "wss://127.0.0.1");
+    CHECK_SAYS(natskv_connect(&options, &client, &err), NATSKV_INVALID_ARGUMENT, "cannot be mixed");
     natskv_options_init(&options);
     options.connect_timeout_ms = -5;
     CHECK_SAYS(natskv_connect(&options, &client, &err), NATSKV_INVALID_ARGUMENT, "connect_timeout_ms", "-5");

@@ -73,6 +73,7 @@ class Server:
     def pause(self) -> None:
         """The process stands still, its sockets stay open."""
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
 
     def resume(self) -> None:
         """It goes on."""
