@@ -123,7 +123,8 @@ export class Connection implements NatsConnection, Living {
   #timerAt = Infinity;
   #isCorked = false;
   #isRetrying = false;
-  #wasConnected = false;
+  /** The one connected to last: core's may be the next already. */
+  #server = "";
   #isClosed = false;
   #isLeaving = false;
   /** A bug of ours that ended the engine. */
@@ -564,11 +565,11 @@ export class Connection implements NatsConnection, Living {
       case State.Connecting:
         return this.#tell({ type: "connecting" });
       case State.Connected:
-        this.#tell({ type: this.#wasConnected ? "reconnect" : "connect", server: this.getServer() });
-        this.#wasConnected = true;
+        this.#tell({ type: this.#server ? "reconnect" : "connect", server: this.getServer() });
+        this.#server = this.getServer();
         return;
       case State.Disconnected:
-        return this.#tell({ type: "disconnect", server: this.getServer(), error: error! });
+        return this.#tell({ type: "disconnect", server: this.#server, error: error! });
       case State.Reconnecting:
         return this.#tell({ type: "reconnecting" });
       case State.Draining:
@@ -584,7 +585,7 @@ export class Connection implements NatsConnection, Living {
         this.#tell({ type: "error", error: failure("SERVER", text) });
         return this.#warning(`the server complains: ${text}`);
       case Notice.LameDuck:
-        this.#tell({ type: "ldm", server: this.getServer() });
+        this.#tell({ type: "ldm", server: this.#server });
         return this.#warning("the server is about to shut down");
       case Notice.WatchResumed:
         return this.#warning(`a watch was asked for anew: ${text}`);
