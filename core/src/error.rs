@@ -202,17 +202,18 @@ impl Error {
     }
 
     pub(crate) fn to_object(&self) -> Object {
+        // In the order of their names, here and in all replies: whoever has no parser can look for them.
         let mut object = object! {
-            "type" => "io.nats.jetstream.api.v1.error_response",
-            "error" => object! { "code" => self.status, "err_code" => self.api_code, "description" => &*self.message },
+            "error" => object! { "code" => self.status, "description" => &*self.message, "err_code" => self.api_code },
             "kind" => self.code.name(),
         };
-        if let Some(revision) = self.revision {
-            object.insert("revision", revision);
-        }
         if self.maybe_applied {
             object.insert("maybe_applied", true);
         }
+        if let Some(revision) = self.revision {
+            object.insert("revision", revision);
+        }
+        object.insert("type", "io.nats.jetstream.api.v1.error_response");
         object
     }
 }

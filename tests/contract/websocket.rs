@@ -204,20 +204,19 @@ fn wss_has_tls_below_and_ignores_what_info_says_of_it() {
 
 #[test]
 fn discovered_servers_have_the_scheme_and_no_path() {
-    let mut rig = rig("ws://h/path");
-    let (_, answer) = asked(&mut rig);
-    rig.receive(answer);
-    rig.receive(frame(
-        0x82,
-        "INFO {\"headers\":true,\"ws_connect_urls\":[\"i:1\"],\"connect_urls\":[\"j:2\"]}\r\nPONG\r\n",
-    ));
-    rig.pass(Duration::from_secs(2));
-    rig.lose();
-    rig.pass(Duration::ZERO);
-    let Some(Action::Connect { server, .. }) = rig.actions.last() else { panic!("{:?}", rig.actions) };
-    assert_eq!(server.to_string(), "ws://i:1");
-    let request = asked(&mut rig).0;
-    assert!(request.starts_with("GET / HTTP/1.1\r\nHost: i:1\r\n"), "{request}");
+    for urls in [r#""connect_urls":["i:1"]"#, r#""ws_connect_urls":["i:1"],"connect_urls":["j:2"]"#] {
+        let mut rig = rig("ws://h/path");
+        let (_, answer) = asked(&mut rig);
+        rig.receive(answer);
+        rig.receive(frame(0x82, &format!("INFO {{\"headers\":true,{urls}}}\r\nPONG\r\n")));
+        rig.pass(Duration::from_secs(2));
+        rig.lose();
+        rig.pass(Duration::ZERO);
+        let Some(Action::Connect { server, .. }) = rig.actions.last() else { panic!("{:?}", rig.actions) };
+        assert_eq!(server.to_string(), "ws://i:1");
+        let request = asked(&mut rig).0;
+        assert!(request.starts_with("GET / HTTP/1.1\r\nHost: i:1\r\n"), "{request}");
+    }
 }
 
 #[test]

@@ -203,14 +203,14 @@ pub(crate) fn reply(bucket: &str, form: &ReplyForm, result: Result<Outcome, Erro
         }
         (_, Ok(Outcome::Many { entries, as_of })) => {
             let entries: Vec<Value> = entries.iter().map(|entry| entry_value(bucket, entry).into()).collect();
-            object! { "bucket" => bucket, "entries" => entries, "as_of" => as_of }
+            object! { "as_of" => as_of, "bucket" => bucket, "entries" => entries }
         }
         (ReplyForm::Results { keys }, Ok(Outcome::Written(results))) => {
-            let mut revisions = Object::default();
-            for (key, result) in keys.iter().zip(results) {
-                revisions.insert(key, result.map_or_else(|error| error.to_object().into(), Value::from));
-            }
-            object! { "bucket" => bucket, "results" => revisions }
+            let written = |(key, result): (&String, Result<u64, Error>)| {
+                (key.clone(), result.map_or_else(|error| error.to_object().into(), Value::from))
+            };
+            let results: Object = keys.iter().zip(results).map(written).collect();
+            object! { "bucket" => bucket, "results" => results }
         }
         (ReplyForm::Number(name), Ok(Outcome::Count(number) | Outcome::Purged(number))) => {
             let mut reply = object! { "bucket" => bucket };
@@ -228,11 +228,11 @@ pub(crate) fn reply(bucket: &str, form: &ReplyForm, result: Result<Outcome, Erro
 fn entry_value(bucket: &str, entry: &Entry) -> Object {
     object! {
         "bucket" => bucket,
-        "key" => entry.key(),
-        "value" => STANDARD.encode(entry.value()),
-        "revision" => entry.revision,
         "created" => to_rfc3339(entry.created_ns),
         "delta" => entry.delta,
+        "key" => entry.key(),
         "operation" => entry.operation.name(),
+        "revision" => entry.revision,
+        "value" => STANDARD.encode(entry.value()),
     }
 }

@@ -158,7 +158,11 @@ impl Pool {
     pub(crate) fn discover(&mut self, info: &ServerInfo, rng: &mut Rng) {
         let current = self.current().clone();
         let scheme = current.server.scheme;
-        let urls = if scheme.is_websocket() { &info.ws_connect_urls } else { &info.connect_urls };
+        // To a WebSocket client servers name the WebSocket addresses as connect_urls, and there is no ws_connect_urls (seen on 2.15.1).
+        let urls = match &info.ws_connect_urls {
+            urls if scheme.is_websocket() && !urls.is_empty() => urls,
+            _ => &info.connect_urls,
+        };
         let listed: Vec<Server> = urls.iter().filter_map(|url| parse_authority(url, scheme).ok()).collect();
         if listed.is_empty() && !info.is_lame_duck {
             return;

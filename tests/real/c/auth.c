@@ -6,16 +6,6 @@
 
 static natskv_error err;
 
-static natskv_options options_for(const char *url)
-{
-    natskv_options options;
-    natskv_options_init(&options);
-    options.url = url;
-    options.connect_timeout_ms = is_small ? 60000 : 5000;
-    options.request_timeout_ms = is_small ? 60000 : 5000;
-    return options;
-}
-
 /* By the options of its own. */
 static void give(natskv_options *options, const struct way_in *way)
 {

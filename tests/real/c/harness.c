@@ -298,6 +298,16 @@ void server_end(struct server *server)
 
 /* ── short ways */
 
+natskv_options options_for(const char *url)
+{
+    natskv_options options;
+    natskv_options_init(&options);
+    options.url = url;
+    options.connect_timeout_ms = is_small ? 60000 : 5000;
+    options.request_timeout_ms = is_small ? 60000 : 5000;
+    return options;
+}
+
 natskv_client *client_with(natskv_options *options, const struct server *server)
 {
     natskv_error err;

@@ -78,6 +78,7 @@ double seconds(void); /* monotonic */
 void nap_ms(int ms);
 long memory_kib(void); /* resident now */
 
+natskv_options options_for(const char *url); /* defaults but for times that suit valgrind too */
 natskv_client *client_of(const struct server *server);
 natskv_client *client_with(natskv_options *options, const struct server *server); /* sets options->url */
 /* A bucket of this name in memory with more JSON fields, such as ",\"history\":5"; any older one is deleted first. */

@@ -5,16 +5,6 @@
 
 static natskv_error err;
 
-static natskv_options options_for(const char *url)
-{
-    natskv_options options;
-    natskv_options_init(&options);
-    options.url = url;
-    options.connect_timeout_ms = is_small ? 60000 : 5000;
-    options.request_timeout_ms = is_small ? 60000 : 5000;
-    return options;
-}
-
 /* Values of all sizes there and back, a watch, and many at once. */
 static void check_works(natskv_options options)
 {

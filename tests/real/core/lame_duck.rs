@@ -23,11 +23,13 @@ fn a_server_that_shuts_down_is_left_in_time() {
             .expect("bucket");
         let Outcome::Opened(opened) = opened else { panic!("{opened:?}") };
         let b = opened.bucket;
+        let options = WatchOptions { updates_only: true, timeout: long, ..WatchOptions::default() };
         let now = live.now();
-        let watch = live
-            .client
-            .watch(b, &[], WatchOptions { updates_only: true, ..WatchOptions::default() }, now)
-            .expect("watch");
+        let watch = live.client.watch(b, &[], options, now).expect("watch");
+        while !live.opened.contains_key(&watch.0) {
+            live.turn(Duration::from_millis(50));
+        }
+        assert_eq!(live.opened[&watch.0], Ok(()));
         live.until_proven();
 
         proof.servers[0].signal("USR2").expect("lame duck");
