@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use natskv_core::{
-    Action, Config, Entry, HandleOptions, KeyPolicy, Lost, Notice, OnDrift, Outcome, Reason, Scheme, State, TlsMode,
+    Action, Config, Credentials, Entry, HandleOptions, KeyPolicy, Lost, Notice, OnDrift, Outcome, Reason, State,
+    TlsMode,
 };
 use pyo3::{
     IntoPyObjectExt,
@@ -153,7 +154,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Items<'py> {
 
 /// Core's configuration from the options of `connect`: absent and `None` mean the default.
 pub(crate) fn config(options: &Bound<'_, PyDict>) -> PyResult<Config> {
-    let mut config = Config { lang: "python", ..Config::default() };
+    let mut config = Config { lang: "python", websocket_in_core: true, ..Config::default() };
     for (name, value) in options {
         let name: &str = name.extract()?;
         if !value.is_none() {
@@ -170,9 +171,8 @@ fn set_option(config: &mut Config, name: &str, value: &Bound<'_, PyAny>) -> PyRe
     match name {
         "servers" => config.servers = value.extract()?,
         "name" => config.name = value.extract()?,
-        "user" => config.credentials.user = value.extract()?,
-        "password" => config.credentials.password = Some(value.extract::<String>()?.into()),
-        "token" => config.credentials.token = Some(value.extract::<String>()?.into()),
+        "credentials" => config.credentials = credentials(value.cast()?)?,
+        "asks_credentials" => config.asks_credentials = value.extract()?,
         "tls" => config.tls = value.extract()?,
         "tls_first" => config.tls_first = value.extract()?,
         "connect_timeout" => set_time(&mut config.connect_timeout, value)?,
@@ -193,6 +193,35 @@ fn set_option(config: &mut Config, name: &str, value: &Bound<'_, PyAny>) -> PyRe
         _ => return Err(PyTypeError::new_err("there is none of this name")),
     }
     Ok(())
+}
+
+/// Core's credentials from those of `natskv.Credentials`; no message has a value in it.
+pub(crate) fn credentials(given: &Bound<'_, PyDict>) -> PyResult<Credentials> {
+    let mut credentials = Credentials::default();
+    for (name, value) in given {
+        let name: &str = name.extract()?;
+        if value.is_none() {
+            continue;
+        }
+        if name == "signs" {
+            credentials.signs = value.extract()?;
+            continue;
+        }
+        let Ok(text) = value.extract::<String>() else {
+            return Err(PyTypeError::new_err(format!("{name}: expected str, not {}", value.get_type().name()?)));
+        };
+        match name {
+            "user" => credentials.user = Some(text),
+            "password" => credentials.password = Some(text.into()),
+            "token" => credentials.token = Some(text.into()),
+            "nkey_seed" => credentials.nkey_seed = Some(text.into()),
+            "nkey" => credentials.nkey = Some(text),
+            "jwt" => credentials.jwt = Some(text.into()),
+            "creds" => credentials.creds = Some(text.into()),
+            _ => return Err(PyTypeError::new_err(format!("{name}: there is none of this name"))),
+        }
+    }
+    Ok(credentials)
 }
 
 fn set_time(field: &mut Duration, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -286,10 +315,10 @@ fn written(
 pub(crate) fn action(py: Python<'_>, action: Action) -> PyResult<Bound<'_, PyTuple>> {
     match action {
         Action::Credentials { conn, reason } => ("credentials", conn.0, reason_name(reason)).into_pyobject(py),
-        Action::Sign { conn, nonce, .. } => ("sign", conn.0, nonce).into_pyobject(py),
+        Action::Sign { conn, nonce, .. } => ("sign", conn.0, nonce).into_pyobject(py), // seeds sign in core
         Action::Connect { conn, server, tls } => {
-            let is_web = matches!(server.scheme, Scheme::Ws | Scheme::Wss);
-            ("connect", conn.0, server.host, server.port, tls == TlsMode::First, is_web).into_pyobject(py)
+            let tls_name = (tls == TlsMode::First).then_some(server.tls_name);
+            ("connect", conn.0, server.host, server.port, tls_name).into_pyobject(py)
         }
         Action::StartTls { conn, server_name } => ("start_tls", conn.0, server_name).into_pyobject(py),
         Action::Disconnect { conn } => ("disconnect", conn.0).into_pyobject(py),

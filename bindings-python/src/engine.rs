@@ -15,8 +15,8 @@ use std::{
 };
 
 use natskv_core::{
-    Action, BucketConfig, BucketId, Client, Compare, ConnId, Error, ErrorCode, Event, Instant, OpId, Outcome, WatchId,
-    WatchItem, WatchOptions,
+    Action, BucketConfig, BucketId, Client, Compare, ConnId, Error, ErrorCode, Event, Instant, OpId, Outcome,
+    Signature, WatchId, WatchItem, WatchOptions,
 };
 use pyo3::{
     buffer::PyBuffer,
@@ -557,6 +557,31 @@ impl Engine {
         self.with(py, |inner, now| inner.client.transport_secured(ConnId(conn), now))
     }
 
+    /// Who we are, for the connection that asked: the fields of `natskv.Credentials`.
+    fn credentials(&self, py: Python<'_>, conn: u64, given: &Bound<'_, PyDict>) -> PyResult<()> {
+        let given = convert::credentials(given)
+            .map_err(|error| Error::new(ErrorCode::InvalidArgument, error.value(py).to_string()));
+        self.with(py, |inner, now| inner.client.credentials(ConnId(conn), given, now))
+    }
+
+    /// They cannot be had; why.
+    fn credentials_failed(&self, py: Python<'_>, conn: u64, why: String) -> PyResult<()> {
+        let error = Error::new(ErrorCode::Auth, why);
+        self.with(py, |inner, now| inner.client.credentials(ConnId(conn), Err(error), now))
+    }
+
+    /// The nonce, signed.
+    fn signature(&self, py: Python<'_>, conn: u64, signature: [u8; 64]) -> PyResult<()> {
+        let given = Signature { signature, public_key: None };
+        self.with(py, |inner, now| inner.client.signature(ConnId(conn), Ok(given), now))
+    }
+
+    /// It cannot be had; why.
+    fn signature_failed(&self, py: Python<'_>, conn: u64, why: String) -> PyResult<()> {
+        let error = Error::new(ErrorCode::Auth, why);
+        self.with(py, |inner, now| inner.client.signature(ConnId(conn), Err(error), now))
+    }
+
     /// The first `length` bytes of `buffer` came from the server; they are parsed where they are.
     fn receive(&self, py: Python<'_>, conn: u64, buffer: PyBuffer<u8>, length: usize) -> PyResult<()> {
         let length = length.min(buffer.item_count());
@@ -595,12 +620,12 @@ impl Engine {
         Ok(transmit)
     }
 
-    /// ("connect", connection, host, port, TLS first, WebSocket), ("start_tls", connection, server name) or
-    /// ("disconnect", connection), or None.
+    /// ("connect", connection, host, port, name for TLS first or None), ("start_tls", connection, server name),
+    /// ("credentials", connection, reason), ("sign", connection, nonce) or ("disconnect", connection), or None.
     fn poll_action<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         let action = self.with(py, |inner, _| {
             let action = inner.client.poll_action();
-            if let Some(Action::Connect { conn, .. }) = &action {
+            if let Some(Action::Connect { conn, .. } | Action::Credentials { conn, .. }) = &action {
                 inner.connection = conn.0;
             }
             action
@@ -687,11 +712,12 @@ impl Engine {
         Ok(self.lock(py)?.client.connected_url())
     }
 
-    /// (messages in, bytes in, messages out, bytes out, reconnects).
+    /// (messages in, bytes in, messages out, bytes out, reconnects, seconds of the last round trip).
     #[getter]
-    fn stats(&self, py: Python<'_>) -> PyResult<(u64, u64, u64, u64, u64)> {
+    fn stats(&self, py: Python<'_>) -> PyResult<(u64, u64, u64, u64, u64, f64)> {
         let stats = self.lock(py)?.client.stats();
-        Ok((stats.in_msgs, stats.in_bytes, stats.out_msgs, stats.out_bytes, stats.reconnects))
+        let round_trip = stats.round_trip.as_secs_f64();
+        Ok((stats.in_msgs, stats.in_bytes, stats.out_msgs, stats.out_bytes, stats.reconnects, round_trip))
     }
 }
 

@@ -19,7 +19,10 @@ mod _native {
         engine::{Bucket, Engine},
         entry::KeyValueEntry,
     };
-    use pyo3::{prelude::*, types::PyString};
+    use pyo3::{
+        prelude::*,
+        types::{PyDict, PyString},
+    };
 
     /// Raises what core thinks of a bucket configuration in SPEC.md's JSON form.
     #[pyfunction]
@@ -37,6 +40,14 @@ mod _native {
     #[pyfunction]
     fn nanoseconds(time: crate::convert::Time) -> u64 {
         time.0.map_or(0, |time| time.as_nanos() as u64)
+    }
+
+    /// Raises what core thinks of credentials, given as the fields of `natskv.Credentials`.
+    #[pyfunction]
+    fn check_credentials(py: Python<'_>, given: &Bound<'_, PyDict>) -> PyResult<()> {
+        let given = crate::convert::credentials(given)
+            .map_err(|error| crate::errors::invalid(py, format!("option {}", error.value(py))))?;
+        given.check().map_err(|error| crate::errors::raise(py, &error))
     }
 
     /// The entry in the bytes that a pickled one holds.

@@ -7,6 +7,7 @@ async with natskv.connect("nats://127.0.0.1:4222") as client:
 """
 
 from ._common import Options
+from ._credentials import Credentials
 from ._native import KeyValueEntry, __version__
 from .aio import Client, KeyHistory, KeyLister, KeyValue, KeyWatcher, connect
 from .errors import (
@@ -57,6 +58,7 @@ __all__ = [
     "BucketNotFoundError",
     "Client",
     "ClosedError",
+    "Credentials",
     "DisconnectedError",
     "ExternalStream",
     "HistoryTooLargeError",

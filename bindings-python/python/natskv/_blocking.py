@@ -18,12 +18,14 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
+from inspect import isawaitable
 from typing import Any
 
 from . import _common, _native
 from ._common import Progress, Seconds, Setup, logger
+from ._credentials import signature, why
 from .errors import KeyValueError, RequestTimeoutError
 
 _IDLE = 0.05
@@ -350,9 +352,14 @@ class Driver:
             self._write()
             while action := self.engine.poll_action():
                 match action:
-                    case ("connect", conn, host, port, tls_first, is_web):
+                    case ("credentials", conn, reason):
                         self._conn = conn
-                        self._spawn(conn, self._dial, host, port, tls_first, is_web)
+                        self._spawn(conn, self._identify, reason)
+                    case ("connect", conn, host, port, tls_name):
+                        self._conn = conn
+                        self._spawn(conn, self._dial, host, port, tls_name)
+                    case ("sign", conn, nonce):
+                        self._spawn(conn, self._sign, nonce)
                     case ("start_tls", conn, name):
                         self._start_tls(conn, name)
                     case ("disconnect", conn):
@@ -487,7 +494,7 @@ class Driver:
         self._hang_up()
         self._conn = 0
 
-    # ── dialling: on a thread of its own, which hands what came of it to the leader
+    # ── what takes long: on a thread of its own, which hands what came of it to the leader
 
     def _spawn(self, conn: int, work: Callable[..., None], *args: Any) -> bool:
         try:
@@ -505,14 +512,29 @@ class Driver:
                 while self._calls:
                     self._calls.popleft()()
 
-    def _dial(self, conn: int, host: str, port: int, tls_first: bool, is_web: bool) -> None:
+    def _identify(self, conn: int, reason: str) -> None:
+        source = self._setup.credentials
         try:
-            if is_web:
-                raise _native.error("UNSUPPORTED", "no WebSocket in Python yet")
+            answer = source.answer(_at_once(source.ask(reason)))
+        except Exception as error:
+            self._hand_over(partial(self.engine.credentials_failed, conn, why("credentials_callback", error)))
+        else:
+            self._hand_over(partial(self.engine.credentials, conn, answer))
+
+    def _sign(self, conn: int, nonce: str) -> None:
+        try:
+            signed = signature(_at_once(self._setup.credentials.sign(nonce)))
+        except Exception as error:
+            self._hand_over(partial(self.engine.signature_failed, conn, why("sign", error)))
+        else:
+            self._hand_over(partial(self.engine.signature, conn, signed))
+
+    def _dial(self, conn: int, host: str, port: int, tls_name: str | None) -> None:
+        try:
             sock = socket.create_connection((host, port), timeout=self._setup.connect_timeout)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if tls_first:
-                sock = self._secure(sock, host)
+            if tls_name is not None:
+                sock = self._secure(sock, tls_name)
         except Exception as error:
             self._hand_over(partial(self._on_lost, conn, error))
         else:
@@ -554,6 +576,15 @@ class Driver:
         if conn == self._conn:
             self._hang_up()
             self.engine.transport_closed(conn, *_common.lost(error))
+
+
+def _at_once(given: Any) -> Any:
+    """What a callback gave, which must not be something to await."""
+    if not isawaitable(given):
+        return given
+    if isinstance(given, Coroutine):
+        given.close()
+    raise TypeError("natskv.sync calls plain functions, and this is a coroutine function")
 
 
 @atexit.register

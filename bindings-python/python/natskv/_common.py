@@ -16,6 +16,7 @@ from inspect import iscoroutinefunction
 from typing import Any, Protocol, TypedDict
 
 from . import _native
+from ._credentials import Callback, Credentials, Source
 from ._native import Bucket, Engine, KeyValueEntry
 from .errors import KeyValueError
 from .types import StatusEvent
@@ -47,6 +48,16 @@ class Options(TypedDict, total=False):
     """Password of `user`. Default: none."""
     token: str
     """Token, instead of user and password; `nats://token@host` in a URL wins. Default: none."""
+    nkey_seed: str
+    """Seed of a user's nkey, `SU…`. Default: none."""
+    credentials: str | os.PathLike[str] | Credentials
+    """A credentials file: its path, read anew for each connection, or its text; or `natskv.Credentials`. Default: none.
+    """
+    credentials_callback: Callback
+    """Asked before each connection, instead of all these, with the reason: `"first"`, `"reconnect"`, `"refused"` (a
+    server refused the last ones) or `"expired"` (it no longer accepts them). Gives `natskv.Credentials`, a mapping of
+    their fields, or a credentials file; may be a coroutine function with asyncio. Has as long as `connect_timeout`.
+    With natskv.sync it is called on a thread of its own. Default: none."""
     tls: ssl.SSLContext | bool
     """True, or a context: TLS must be used. Default: used when a URL or the server asks for it, with
     `ssl.create_default_context()`."""
@@ -106,13 +117,8 @@ class Setup:
 
     def __init__(self, servers: str | Sequence[str], options: Mapping[str, Any]) -> None:
         urls = [url.strip() for url in servers.split(",")] if isinstance(servers, str) else list(servers)
-        for url in urls:
-            if url.lower().startswith(("ws://", "wss://")):
-                raise _native.error("UNSUPPORTED", f"{url}: no WebSocket in Python yet; use nats:// or tls://")
-        for name in ("nkey_seed", "credentials", "credentials_callback"):
-            if options.get(name) is not None:
-                raise _native.error("UNSUPPORTED", f"option {name}: no nkeys or credentials yet; use password or token")
         core = dict(options, servers=urls)
+        self.credentials = Source(core)
         tls: ssl.SSLContext | bool | None = core.pop("tls", None)
         core["tls"] = tls is True or isinstance(tls, ssl.SSLContext)
         self._context = tls if isinstance(tls, ssl.SSLContext) else None
@@ -126,7 +132,7 @@ class Setup:
         self.engine = Engine(core, os.urandom(32), time.monotonic())
         self.connect_timeout = seconds(core.get("connect_timeout") or None, 5)
         self.waits = not core.get("retry_first_connect")
-        self.ready_timeout = self.connect_timeout * max(1, len(urls)) + 1
+        self.ready_timeout = 2 * self.connect_timeout * max(1, len(urls)) + 1  # a refusal may be a reason to ask again
 
     def tell(self, told: Iterable[tuple[str, KeyValueError | None, str]]) -> list[StatusEvent]:
         """Writes the log, and gives what `on_status` is to be called with."""

@@ -11,10 +11,12 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Coroutine
+from inspect import isawaitable
 from typing import Any, cast
 
 from . import _common, _native
 from ._common import Progress, Seconds, Setup
+from ._credentials import signature, why
 from .errors import KeyValueError, RequestTimeoutError
 
 _CORK = 64 << 10
@@ -97,10 +99,16 @@ class Driver:
                 self._transport.write(data)
         while action := engine.poll_action():
             match action:
-                case ("connect", conn, host, port, tls_first, is_web):
+                case ("credentials", conn, reason):
                     self._give_up()
                     self._conn = conn
-                    self._spawn(self._dial(conn, host, port, tls_first, is_web))
+                    self._spawn(self._identify(conn, reason))
+                case ("connect", conn, host, port, tls_name):
+                    self._give_up()
+                    self._conn = conn
+                    self._spawn(self._dial(conn, host, port, tls_name))
+                case ("sign", conn, nonce):
+                    self._spawn(self._sign(conn, nonce))
                 case ("start_tls", conn, name):
                     self._spawn(self._start_tls(conn, name))
                 case ("disconnect", conn):
@@ -221,12 +229,31 @@ class Driver:
 
     # ── actions
 
-    async def _dial(self, conn: int, host: str, port: int, tls_first: bool, is_web: bool) -> None:
+    async def _identify(self, conn: int, reason: str) -> None:
+        source = self._setup.credentials
         try:
-            if is_web:
-                raise _native.error("UNSUPPORTED", "no WebSocket in Python yet")
-            context = self._setup.tls_context() if tls_first else None
-            name = (self._setup.tls_hostname or host) if tls_first else None
+            given = source.ask(reason)
+            answer = source.answer(await given if isawaitable(given) else given)
+        except Exception as error:
+            self.engine.credentials_failed(conn, why("credentials_callback", error))
+        else:
+            self.engine.credentials(conn, answer)
+        self.pump()
+
+    async def _sign(self, conn: int, nonce: str) -> None:
+        try:
+            given = self._setup.credentials.sign(nonce)
+            signed = signature(await given if isawaitable(given) else given)
+        except Exception as error:
+            self.engine.signature_failed(conn, why("sign", error))
+        else:
+            self.engine.signature(conn, signed)
+        self.pump()
+
+    async def _dial(self, conn: int, host: str, port: int, tls_name: str | None) -> None:
+        try:
+            context = None if tls_name is None else self._setup.tls_context()
+            name = None if tls_name is None else self._setup.tls_hostname or tls_name
             await self._loop.create_connection(
                 lambda: _Protocol(self, conn), host, port, ssl=context, server_hostname=name
             )

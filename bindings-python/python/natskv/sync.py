@@ -29,6 +29,7 @@ from typing import Any, Self, TypeVar, Unpack
 from . import _native, types
 from ._blocking import Driver, Waiter
 from ._common import Feed, Options, Progress, Seconds, Setup, Value, WatchOptions, described, filters
+from ._credentials import Credentials
 from ._native import Bucket, KeyValueEntry, __version__
 from .errors import (
     AuthenticationError,
@@ -80,6 +81,7 @@ __all__ = [
     "BucketNotFoundError",
     "Client",
     "ClosedError",
+    "Credentials",
     "DisconnectedError",
     "ExternalStream",
     "HistoryTooLargeError",
@@ -132,16 +134,17 @@ def connect(servers: str | Sequence[str] = "nats://127.0.0.1:4222", **options: U
     """Connects: `client = connect(…)`, or `with connect(…) as client:`, which closes it at the end.
 
     Args:
-        servers: One URL or several: `nats://` or `tls://`, host and port, with `user:password@` or `token@` if need be.
-        **options: All are optional; `natskv.Options` describes each: `name`, `user`, `password`, `token`, `tls`,
-            `tls_hostname`, `tls_first`, `connect_timeout`, `request_timeout`, `ping_interval`, `max_pings_out`,
-            `reconnect`, `max_reconnects`, `retry_first_connect`, `reconnect_wait`, `max_reconnect_wait`,
-            `randomize_servers`, `inbox_prefix`, `domain`, `api_prefix`, `pending_limit`, `retry_writes`, `on_status`.
+        servers: One URL or several: `nats://`, `tls://`, `ws://` or `wss://`, host and port, with `user:password@` or
+            `token@` if need be.
+        **options: All are optional; `natskv.Options` describes each: `name`, `user`, `password`, `token`, `nkey_seed`,
+            `credentials`, `credentials_callback`, `tls`, `tls_hostname`, `tls_first`, `connect_timeout`,
+            `request_timeout`, `ping_interval`, `max_pings_out`, `reconnect`, `max_reconnects`, `retry_first_connect`,
+            `reconnect_wait`, `max_reconnect_wait`, `randomize_servers`, `inbox_prefix`, `domain`, `api_prefix`,
+            `pending_limit`, `retry_writes`, `on_status`.
 
     Raises:
         NatsConnectionError: No server could be reached; AuthenticationError and TlsError say so.
         InvalidArgumentError: An option is wrong; the message names it.
-        UnsupportedError: A `ws://` URL: this package speaks TCP and TLS.
     """
     setup = Setup(servers, options)
     driver = Driver(setup)

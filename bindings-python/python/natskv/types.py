@@ -228,6 +228,7 @@ class Stats(NamedTuple):
         out_msgs: Messages sent.
         out_bytes: Bytes sent.
         reconnects: Connections made after the first.
+        round_trip: Seconds of the last round trip to the server that was measured; 0 before the first.
     """
 
     in_msgs: int
@@ -235,6 +236,7 @@ class Stats(NamedTuple):
     out_msgs: int
     out_bytes: int
     reconnects: int
+    round_trip: float
 
 
 class StatusEvent(NamedTuple):

@@ -468,9 +468,9 @@ import asyncio, sys, natskv
 async def main():
     async with natskv.connect(sys.argv[1]) as client:
         kv = await client.create_or_update_key_value("ctrl_c")
-        print("waiting", flush=True)
+        await kv.put("k", b"v")
         async for entry in kv.watch():
-            pass
+            print("waiting", flush=True)
 
 try:
     asyncio.run(main())

@@ -203,6 +203,7 @@ def test_timeouts_of_many(api: Api, own_server: Server, bucket: str) -> None:
             written = await kv.put_many({"k": b"v"}, timeout=short)
             assert isinstance(written["k"], natskv.RequestTimeoutError) and written["k"].maybe_applied
             own_server.resume()
+            assert await asyncio.to_thread(own_server.left_behind) == []
 
     run(test)
 

@@ -423,8 +423,6 @@ def test_nobody_listens(api: Api, caplog: pytest.LogCaptureFixture) -> None:
         assert isinstance(caught.value, natskv.NatsConnectionError)
         assert "127.0.0.1:9" in str(caught.value)
         assert [record for record in caplog.records if record.name == "natskv"] == []  # it was raised
-        with pytest.raises(natskv.UnsupportedError, match="ws://"):
-            await api.connect("ws://127.0.0.1:9")
         with pytest.raises(natskv.InvalidArgumentError):
             await api.connect("http://127.0.0.1:9")
         for option in ({"nosuch": 1}, {"max_reconnects": -1}, {"name": 5}, {"request_timeout": "x"}):
@@ -464,14 +462,5 @@ def test_configurations_in_every_form(api: Api, server: Server, bucket: str) -> 
             with pytest.raises(natskv.InvalidArgumentError, match="bucket"):
                 await client.create_key_value(history=2)
             assert (await kv.execute(b'{"operation": "LIST"}'))["keys"] == []
-
-    run(test)
-
-
-@pytest.mark.parametrize("option", ["nkey_seed", "credentials", "credentials_callback"])
-def test_credentials_are_not_there_yet(api: Api, server: Server, option: str) -> None:
-    async def test() -> None:
-        with pytest.raises(natskv.UnsupportedError, match=option):
-            await api.connect(server.url, **{option: "x"})
 
     run(test)
