@@ -17,6 +17,9 @@ use crate::{
     fake::{FakeServer, Output, Publish, Settings, Tap},
 };
 
+/// A client that has to be woken more often at one time is going round in circles.
+const MOST_WAKES: u32 = 1000;
+
 /// How bytes are cut on their way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Chunks {
@@ -109,6 +112,8 @@ pub struct Seat {
     pub written: Vec<Publish>,
     link: Option<u64>,
     wake_at: Option<u64>,
+    /// When it was woken last, and how often at that time.
+    woken: (u64, u32),
     /// The transport takes no bytes now.
     is_blocked: bool,
     /// When something came that was more than a sign of life.
@@ -206,6 +211,7 @@ impl World {
             written: Vec::new(),
             link: None,
             wake_at: None,
+            woken: (0, 0),
             is_blocked: false,
             last_news: self.now,
             is_over: false,
@@ -324,11 +330,13 @@ impl World {
         }
         self.seats[seat].wake_at = None;
         let now = self.instant();
-        let due = self.seats[seat].client.deadline().is_some_and(|deadline| deadline <= now);
         self.seats[seat].client.handle_timeout(now);
         self.pump(seat);
-        if due && self.seats[seat].client.deadline().is_some_and(|deadline| deadline <= now) {
-            self.broken.push(format!("client {seat}: handle_timeout leaves a deadline that has passed"));
+        let (at, count) = self.seats[seat].woken;
+        self.seats[seat].woken = (self.now, if at == self.now { count + 1 } else { 0 });
+        if count > MOST_WAKES {
+            self.broken
+                .push(format!("client {seat}: handle_timeout leaves a deadline that has passed, again and again"));
         }
         if self.weather.mischief > 0 && self.dice.permille(self.weather.mischief) {
             self.mischief(seat);
@@ -476,6 +484,11 @@ impl World {
         let Some(id) = self.seats[seat].link else { return };
         let Some(link) = self.links.get_mut(&id).filter(|link| link.conn == conn) else { return };
         self.seats[seat].written.extend(link.tap.feed(bytes));
+        let is_lossy = if link.up.is_lossy { " (into the void)" } else { "" };
+        if let Some(story) = &mut self.story {
+            let text = brief(&String::from_utf8_lossy(bytes), 300);
+            story.push(format!("{:>12.6}  client {seat} ->{is_lossy} {text}", now as f64 / 1e9));
+        }
         if let Some(at) = link.up.push(bytes.to_vec(), false, now + latency) {
             self.at(at, Happening::Up { link: id });
         }
@@ -524,7 +537,9 @@ impl World {
                 self.seats[seat].last_news = self.now;
             }
             let now = self.instant();
-            self.tell(|| format!("client {seat} <- {}", String::from_utf8_lossy(&chunk.bytes).escape_debug()));
+            if !chunk.is_idle {
+                self.tell(|| format!("client {seat} <- {}", brief(&String::from_utf8_lossy(&chunk.bytes), 160)));
+            }
             self.seats[seat].client.receive(conn, &chunk.bytes, now);
             self.pump(seat);
         }
@@ -550,6 +565,11 @@ impl World {
     /// Whether a client has a link now.
     pub fn is_linked(&self, seat: usize) -> bool {
         self.seats[seat].link.is_some()
+    }
+
+    /// Whether a client's transport takes no bytes now.
+    pub fn is_blocked(&self, seat: usize) -> bool {
+        self.seats[seat].is_blocked
     }
 
     /// Breaks a client's connection.
@@ -593,8 +613,16 @@ impl World {
         self.at(self.now + time, Happening::Unblock { seat });
     }
 
-    pub fn drain(&mut self) {
+    /// Lets something happen to the server, and what follows from it.
+    pub fn serve<T>(&mut self, call: impl FnOnce(&mut FakeServer, u64) -> T) -> T {
+        let result = call(&mut self.server, self.now);
         self.drain_server();
+        result
+    }
+
+    /// Whose connection it is, or was.
+    pub fn seat_of(&self, conn: u64) -> Option<usize> {
+        self.links.get(&conn).map(|link| link.seat)
     }
 }
 
@@ -617,13 +645,25 @@ impl Pipe {
     }
 }
 
+/// An operation's number as people can tell it from others.
+pub fn op_name(op: OpId) -> String {
+    format!("op {}.{}", op.0 & 0xff_ffff, op.0 >> 24)
+}
+
+/// As much of a text as one wants to read.
+fn brief(text: &str, most: usize) -> String {
+    let is_longer = text.chars().nth(most).is_some();
+    let end = if is_longer { "…" } else { "" };
+    format!("{}{end}", text.chars().take(most).collect::<String>().escape_debug())
+}
+
 /// An event in few words.
 fn told(event: &Event) -> String {
     match event {
-        Event::Done { op, result: Ok(outcome) } => format!("op {}: {outcome:?}", op.0 >> 24),
+        Event::Done { op, result: Ok(outcome) } => format!("{}: {}", op_name(*op), brief(&format!("{outcome:?}"), 400)),
         Event::Done { op, result: Err(error) } => {
             let maybe = if error.maybe_applied { ", maybe applied" } else { "" };
-            format!("op {}: {} ({}{maybe})", op.0 >> 24, error.code.name(), error.message)
+            format!("{}: {} ({}{maybe})", op_name(*op), error.code.name(), error.message)
         }
         other => format!("{other:?}"),
     }

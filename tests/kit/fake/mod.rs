@@ -441,10 +441,6 @@ impl FakeServer {
         self.streams.iter().rev().find(|stream| stream.deleted.is_none() && stream.name == name)
     }
 
-    fn stream_id(&self, name: &str) -> Option<u64> {
-        self.stream(name).map(|stream| stream.id)
-    }
-
     fn ingest(&mut self, publish: Publish) {
         let owner = self.streams.iter().find(|stream| stream.owns(&publish.subject) && stream.leader.is_some());
         let Some(id) = owner.map(|stream| stream.id) else { return }; // taken by a leader that is none any more
@@ -663,6 +659,12 @@ impl FakeServer {
         if consumers.get(&name).is_some_and(|c| c.idle_since.is_some_and(|idle| is_over(idle, c.threshold))) {
             consumers.remove(&name);
         }
+    }
+
+    /// All consumers, to be read by people.
+    pub fn consumers(&self) -> String {
+        let all: Vec<_> = self.streams.iter().flat_map(|stream| stream.consumers.values()).collect();
+        format!("{all:#?}")
     }
 
     /// How many consumers there are.
