@@ -213,6 +213,58 @@ typedef enum {
 } natskv_notice;
 
 /**
+ * Why `on_credentials` is called.
+ */
+typedef enum {
+  /**
+   * The first connection is being made.
+   */
+  NATSKV_CREDENTIALS_FIRST = 0,
+  /**
+   * A later one, and nothing was wrong with the last credentials.
+   */
+  NATSKV_CREDENTIALS_RECONNECT = 1,
+  /**
+   * A server refused the last ones.
+   */
+  NATSKV_CREDENTIALS_REFUSED = 2,
+  /**
+   * A server accepted the last ones and then no longer: they expired or were revoked.
+   */
+  NATSKV_CREDENTIALS_EXPIRED = 3,
+} natskv_credentials_reason;
+
+/**
+ * Which keys a bucket handle takes, and how they are stored.
+ */
+typedef enum {
+  /**
+   * What the bucket's metadata says where the server is asked (natskv_config.key_codec), else NATSKV_KEYS_STRICT.
+   */
+  NATSKV_KEYS_AS_BUCKET = 0,
+  /**
+   * `[-/_=.A-Za-z0-9]+` without empty tokens, stored as they are: what all clients agree on.
+   */
+  NATSKV_KEYS_STRICT = 1,
+  /**
+   * Printable ASCII but `*` and `>`, without empty tokens, stored as it is; such as "user:12345". Other clients may refuse these.
+   */
+  NATSKV_KEYS_PERMISSIVE = 2,
+  /**
+   * Any text. Each token (between dots) is stored as base64, URL alphabet, not padded.
+   */
+  NATSKV_KEYS_BASE64 = 3,
+  /**
+   * Paths: "/a/b" is stored as "_root_.a.b", "a/b" as "a.b"; a slash at the end goes.
+   */
+  NATSKV_KEYS_PATH = 4,
+  /**
+   * Any text. Bytes outside `[A-Za-z0-9_/-]` are stored as "=" and two upper-case hex digits; dots separate tokens.
+   */
+  NATSKV_KEYS_ESCAPE = 5,
+} natskv_key_policy;
+
+/**
  * What a revision did to its key.
  */
 typedef enum {
@@ -249,6 +301,24 @@ typedef enum {
 } natskv_storage;
 
 /**
+ * What creating does with a bucket that exists and differs from what is asked for.
+ */
+typedef enum {
+  /**
+   * NATSKV_BUCKET_EXISTS, and the message lists the fields that differ.
+   */
+  NATSKV_DRIFT_ERROR = 0,
+  /**
+   * It is opened as it is; `natskv_kv_drift_at` tells the fields.
+   */
+  NATSKV_DRIFT_IGNORE = 1,
+  /**
+   * It is changed to what is asked for; `natskv_kv_drift_at` tells the fields as they were.
+   */
+  NATSKV_DRIFT_UPDATE = 2,
+} natskv_on_drift;
+
+/**
  * What a bucket is and holds, as the server said when asked. It owns its strings and never changes; any thread may read it.
  * What its functions hand out lives until `natskv_status_free`.
  */
@@ -260,7 +330,7 @@ typedef struct natskv_bucket_status natskv_bucket_status;
 typedef struct natskv_client natskv_client;
 
 /**
- * A list of entries, oldest first. It owns its entries; any thread may read it.
+ * A list of entries. It owns its entries; any thread may read it.
  */
 typedef struct natskv_entries natskv_entries;
 
@@ -330,6 +400,54 @@ typedef void (*natskv_on_status)(void *user, natskv_connection_state state, cons
 typedef void (*natskv_on_notice)(void *user, natskv_notice kind, const char *text);
 
 /**
+ * What opens the door, for `on_credentials` to fill in: one of a user with a password, a token, an nkey, a JWT, or the text of a
+ * credentials file; nothing at all is fine too. The fields mean what those of natskv_options do.
+ */
+typedef struct {
+  /**
+   * User name.
+   */
+  const char *user_name;
+  /**
+   * Password of `user_name`.
+   */
+  const char *password;
+  /**
+   * Token.
+   */
+  const char *token;
+  /**
+   * Seed of a user's nkey.
+   */
+  const char *nkey_seed;
+  /**
+   * Public nkey, for which `on_sign` signs.
+   */
+  const char *nkey;
+  /**
+   * A user's JWT.
+   */
+  const char *jwt;
+  /**
+   * The text of a credentials file.
+   */
+  const char *credentials;
+} natskv_credentials;
+
+/**
+ * Says who we are, before each connection: sets fields of `answer`, which are all NULL, and returns 0. The strings are copied when it
+ * has returned, and have to live until then, in `user` for instance. Any other number fails this attempt to connect, and another
+ * one may follow. It must be back within `connect_timeout_ms`, and other callbacks wait meanwhile.
+ */
+typedef int32_t (*natskv_on_credentials)(void *user, natskv_credentials_reason reason, natskv_credentials *answer);
+
+/**
+ * Signs: writes the 64 bytes of ed25519 over the bytes of `nonce`, without its NUL, to `signature`, and returns 0. Any other number
+ * fails this attempt to connect. Otherwise as `natskv_on_credentials`.
+ */
+typedef int32_t (*natskv_on_sign)(void *user, const char *nonce, uint8_t *signature);
+
+/**
  * Told once when natskv will never use `user` again.
  */
 typedef void (*natskv_drop)(void *user);
@@ -345,8 +463,8 @@ typedef struct {
   size_t struct_size;
   /**
    * Where to connect: one URL such as "nats://127.0.0.1:4222", or several separated by commas. `user:password@` or `token@`
-   * in a URL win over the fields below. tls:// is nats:// with `tls`. NULL: `servers`; if that is empty too,
-   * "nats://127.0.0.1:4222". This build has no WebSocket transport: ws:// and wss:// are NATSKV_UNSUPPORTED.
+   * in a URL win over the fields below. tls:// is nats:// with `tls`; ws:// and wss:// are WebSocket, for networks that let nothing
+   * else out, and do not mix with the others. NULL: `servers`; if that is empty too, "nats://127.0.0.1:4222".
    */
   const char *url;
   /**
@@ -373,6 +491,28 @@ typedef struct {
    * Token, instead of user name and password. NULL: none.
    */
   const char *token;
+  /**
+   * Seed of a user's nkey, "SU…": logs in by itself, or signs for `jwt`. NULL: none.
+   */
+  const char *nkey_seed;
+  /**
+   * Public nkey, "U…", of a user whose seed stays elsewhere: `on_sign` signs. NULL: none.
+   */
+  const char *nkey;
+  /**
+   * A user's JWT, for which `nkey_seed` or `on_sign` signs; with neither it is sent alone, which is enough for a bearer JWT.
+   * NULL: none.
+   */
+  const char *jwt;
+  /**
+   * The text of a credentials file: a JWT, a seed, or both. NULL: none.
+   */
+  const char *credentials;
+  /**
+   * A credentials file. It is read by `natskv_connect`, which answers NATSKV_INVALID_ARGUMENT where it is unusable, and anew for
+   * each connection, so a renewed one is taken up. NULL: none.
+   */
+  const char *credentials_file;
   /**
    * TLS must be used: where the server does not offer it, connecting fails with NATSKV_TLS. Where the server requires it, it is
    * used anyhow. Naming an authority, a certificate or a host name below sets it too. Default: false.
@@ -512,7 +652,16 @@ typedef struct {
    */
   natskv_on_notice on_notice;
   /**
-   * Handed to `on_status`, `on_notice` and `drop`.
+   * Asked who we are before each connection, instead of the fields above: where `on_status` is told, or by a blocking call that
+   * waits on a client with a loop of your own. NULL: nobody.
+   */
+  natskv_on_credentials on_credentials;
+  /**
+   * Asked to sign for `nkey` or `jwt`, likewise. NULL: nobody.
+   */
+  natskv_on_sign on_sign;
+  /**
+   * Handed to `on_status`, `on_notice`, `on_credentials`, `on_sign` and `drop`.
    */
   void *user;
   /**
@@ -523,7 +672,7 @@ typedef struct {
 } natskv_options;
 
 /**
- * How to delete or purge. Call `natskv_write_options_init` first. NULL in place of the struct: all defaults.
+ * How to write, delete or purge. Call `natskv_write_options_init` first. NULL in place of the struct: all defaults.
  */
 typedef struct {
   /**
@@ -535,8 +684,8 @@ typedef struct {
    */
   uint64_t expected_revision;
   /**
-   * Purge only: how long the marker stays, in milliseconds, at least 1000, in buckets with `limit_marker_ttl_ms`.
-   * Default: 0, as long as the bucket keeps it.
+   * How long the value lives, or the marker of a purge, in milliseconds, at least 1000, in buckets with `limit_marker_ttl_ms`; values
+   * only where the bucket keeps one revision of a key. Not for delete. Default: 0, as long as the bucket keeps it.
    */
   int64_t ttl_ms;
   /**
@@ -602,6 +751,24 @@ typedef struct {
 } natskv_watch_options;
 
 /**
+ * What became of one item of `natskv_put_many`.
+ */
+typedef struct {
+  /**
+   * NATSKV_OK, or why it failed.
+   */
+  natskv_code code;
+  /**
+   * The write may have been stored although it failed here.
+   */
+  bool maybe_applied;
+  /**
+   * The new revision; 0 where it failed.
+   */
+  uint64_t revision;
+} natskv_result;
+
+/**
  * The end of one operation of the async form. It lives until the callback returns, and then frees what its pointers hold.
  * To keep an object, copy the pointer and set the field to NULL; from then on it is yours to free.
  */
@@ -615,11 +782,11 @@ typedef struct {
    */
   const natskv_error *error;
   /**
-   * put, create, update, delete, purge: the new revision.
+   * put, create, update, touch, delete, purge: the new revision.
    */
   uint64_t revision;
   /**
-   * purge_deletes: how many markers were removed.
+   * purge_deletes: how many markers were removed. clear: how many keys were purged. count: how many keys there are.
    */
   uint64_t count;
   /**
@@ -631,7 +798,7 @@ typedef struct {
    */
   natskv_entry *entry;
   /**
-   * history; else NULL.
+   * history, get_many, list_entries; else NULL.
    */
   natskv_entries *entries;
   /**
@@ -658,6 +825,14 @@ typedef struct {
    * execute; else NULL.
    */
   char *json;
+  /**
+   * put_many: what became of each item, also where `code` is the failure of one; else NULL. These go with the reply: copy them.
+   */
+  const natskv_result *results;
+  /**
+   * How many `results`.
+   */
+  size_t result_count;
 } natskv_reply;
 
 /**
@@ -697,6 +872,41 @@ typedef struct {
    */
   uint64_t reconnects;
 } natskv_statistics;
+
+/**
+ * What a bucket handle is to be like. Call `natskv_handle_options_init` first. NULL in place of the struct: all defaults.
+ */
+typedef struct {
+  /**
+   * Set by `natskv_handle_options_init`.
+   */
+  size_t struct_size;
+  /**
+   * Which keys it takes, a `natskv_key_policy`. Default: NATSKV_KEYS_AS_BUCKET.
+   */
+  int32_t key_policy;
+  /**
+   * Reads of keys go to the server that leads the bucket, which knows every acknowledged write. Else any copy may answer, and
+   * only keys that this client wrote or read before are sure not to go back. Default: false.
+   */
+  bool leader_reads;
+  /**
+   * Writes are refused here, with NATSKV_UNSUPPORTED. Default: false.
+   */
+  bool read_only;
+  /**
+   * Writes to keys that begin with `_kv` are allowed. Default: false.
+   */
+  bool reserved_keys;
+  /**
+   * What creating does with an existing bucket that differs, a `natskv_on_drift`. Default: NATSKV_DRIFT_ERROR.
+   */
+  int32_t on_drift;
+  /**
+   * How long opening may take, in milliseconds. Default: 0, the `timeout_ms` of natskv_config, or the client's `request_timeout_ms`.
+   */
+  int64_t timeout_ms;
+} natskv_handle_options;
 
 /**
  * A bucket or stream to mirror or to source from. All zeros but for the name is fine: no `_init` needed.
@@ -831,10 +1041,43 @@ typedef struct {
    */
   int64_t limit_marker_ttl_ms;
   /**
+   * How keys are stored: NATSKV_KEYS_BASE64, NATSKV_KEYS_PATH or NATSKV_KEYS_ESCAPE, recorded in the metadata as
+   * "natskv.key_codec", which every handle that asks the server obeys. 0: not given. Default: as they are.
+   */
+  int32_t key_codec;
+  /**
+   * What the handle is to be like. NULL: all defaults.
+   */
+  const natskv_handle_options *handle;
+  /**
    * How long the call that takes this struct may last, in milliseconds. Default: 0, the client's `request_timeout_ms`.
    */
   int64_t timeout_ms;
 } natskv_config;
+
+/**
+ * A key and its value, for `natskv_put_many`.
+ */
+typedef struct {
+  /**
+   * The key.
+   */
+  const char *key;
+  /**
+   * First byte of the value; may be NULL where `len` is 0.
+   */
+  const void *value;
+  /**
+   * Its length.
+   */
+  size_t len;
+} natskv_item;
+
+/**
+ * Told how far a long operation is: `done` keys of `total`, at most about a hundred times, the last time when it is at its end.
+ * Blocking calls on the same client give NATSKV_WOULD_DEADLOCK in it.
+ */
+typedef void (*natskv_on_progress)(void *user, uint64_t done, uint64_t total);
 
 /**
  * Bytes that another object owns; they live as long as it does. Not NUL-terminated. `data` is NULL where there is nothing.
@@ -894,8 +1137,7 @@ void natskv_watch_options_init(natskv_watch_options *options);
  * NULL: all defaults. `*out` gets the client, to be freed with `natskv_client_free`. The client has one thread of its own,
  * which serves the connection while nobody waits in a call, and runs the callbacks.
  *
- * Errors: NATSKV_CONNECT_FAILED, NATSKV_AUTH, NATSKV_TLS, NATSKV_UNSUPPORTED for ws:// and wss://, NATSKV_TIMEOUT,
- * NATSKV_INVALID_ARGUMENT for an option. Any thread.
+ * Errors: NATSKV_CONNECT_FAILED, NATSKV_AUTH, NATSKV_TLS, NATSKV_TIMEOUT, NATSKV_INVALID_ARGUMENT for an option. Any thread.
  */
 natskv_code natskv_connect(const natskv_options *options,
                            natskv_client **out,
@@ -916,8 +1158,8 @@ natskv_code natskv_connect(const natskv_options *options,
  * afterwards. Blocking functions work too (outside of callbacks): they drive the connection meanwhile, and callbacks that
  * become due wait for the next `natskv_process`.
  *
- * `natskv_ready_async` tells when requests can go out; operations may be started before that. Errors: NATSKV_UNSUPPORTED for
- * ws:// and wss://, NATSKV_INVALID_ARGUMENT for an option. Free the client with `natskv_client_free`. Any thread.
+ * `natskv_ready_async` tells when requests can go out; operations may be started before that. Errors: NATSKV_INVALID_ARGUMENT for
+ * an option. Free the client with `natskv_client_free`. Any thread.
  */
 natskv_code natskv_connect_external(const natskv_options *options,
                                     natskv_client **out,
@@ -994,7 +1236,7 @@ natskv_code natskv_rtt_ns(const natskv_client *client, int64_t timeout_ms, uint6
 
 /**
  * Takes no new operations, finishes those in flight, ends the watches, closes, and waits for all that, at most
- * `drain_timeout_ms`. Any thread.
+ * `drain_timeout_ms`: then NATSKV_TIMEOUT, and what was not finished has failed with that too. Any thread.
  */
 natskv_code natskv_drain(const natskv_client *client, natskv_error *err);
 
@@ -1006,6 +1248,13 @@ natskv_code natskv_drain_async(const natskv_client *client,
                                natskv_callback callback,
                                void *user,
                                natskv_op *op);
+
+/**
+ * Says that the network may be another one, or that time was lost (a laptop was opened, an interface came up): a wait between two
+ * attempts to connect ends now, and a connection that does not answer within `connect_timeout_ms` counts as lost, instead of after
+ * two silent pings. On Linux a client notices by itself that the machine slept. Does not wait. Any thread, and inside callbacks too.
+ */
+natskv_code natskv_wake(const natskv_client *client);
 
 /**
  * Ends everything now: operations in flight fail with NATSKV_CLOSED, watches end, and the connection is closed. Does not wait.
@@ -1043,13 +1292,40 @@ natskv_code natskv_server_info(const natskv_client *client, char **out_json, nat
 const char *natskv_version(void);
 
 /**
+ * Sets all defaults. NULL is fine. Any thread.
+ */
+void natskv_handle_options_init(natskv_handle_options *options);
+
+/**
+ * The keys that the handle takes, and how they are stored. NATSKV_KEYS_AS_BUCKET for NULL. Any thread.
+ */
+natskv_key_policy natskv_kv_key_policy(const natskv_kv *kv);
+
+/**
+ * Whether the handle is known to refuse writes: it was opened so, the bucket is sealed, or it mirrors what is no bucket. Why, says
+ * `natskv_status_read_only`. False for NULL. Any thread.
+ */
+bool natskv_kv_read_only(const natskv_kv *kv);
+
+/**
+ * How many fields of the bucket differed from what its creation asked for, with NATSKV_DRIFT_IGNORE or NATSKV_DRIFT_UPDATE; else 0.
+ * Any thread.
+ */
+size_t natskv_kv_drift_count(const natskv_kv *kv);
+
+/**
+ * What differed, a text for each field; NULL beyond the last one. It lives as long as the handle. Any thread.
+ */
+const char *natskv_kv_drift_at(const natskv_kv *kv, size_t index);
+
+/**
  * Sets every field to "not given". Call it before setting fields. NULL is fine. Any thread.
  */
 void natskv_config_init(natskv_config *config);
 
 /**
- * Creates the bucket, or opens an existing one that equals the whole configuration, defaults included. `*out` gets the handle,
- * to be freed with `natskv_kv_free`.
+ * Creates the bucket, or opens an existing one that equals the whole configuration, defaults included. What happens to one that
+ * differs, says `on_drift` of `config->handle`. `*out` gets the handle, to be freed with `natskv_kv_free`.
  *
  * Errors: NATSKV_BUCKET_EXISTS where it differs, and the message lists how; NATSKV_INVALID_BUCKET, NATSKV_HISTORY_TOO_LARGE and
  * NATSKV_INVALID_ARGUMENT before anything is sent; NATSKV_SERVER with the server's words; NATSKV_TIMEOUT and those of the
@@ -1071,6 +1347,15 @@ natskv_code natskv_bucket_create_json(const natskv_client *client,
                                       natskv_error *err);
 
 /**
+ * `natskv_bucket_create_json` for a handle with `options`, which may be NULL. Any thread.
+ */
+natskv_code natskv_bucket_create_json_with(const natskv_client *client,
+                                           const char *json,
+                                           const natskv_handle_options *options,
+                                           natskv_kv **out,
+                                           natskv_error *err);
+
+/**
  * Changes the fields that are given and opens the bucket. NATSKV_BUCKET_NOT_FOUND where there is none. Otherwise as
  * `natskv_bucket_create`. Any thread.
  */
@@ -1090,7 +1375,8 @@ natskv_code natskv_bucket_create_or_update(const natskv_client *client,
 
 /**
  * Opens an existing bucket; asks the server. NATSKV_BUCKET_NOT_FOUND where there is none, NATSKV_NOT_A_BUCKET where the stream
- * of that name is something else, NATSKV_INVALID_BUCKET for the name. Free the handle with `natskv_kv_free`. Any thread.
+ * of that name is something else, NATSKV_UNSUPPORTED where its metadata names a codec of keys that is not known here,
+ * NATSKV_INVALID_BUCKET for the name. Free the handle with `natskv_kv_free`. Any thread.
  */
 natskv_code natskv_bucket_open(const natskv_client *client,
                                const char *name,
@@ -1098,13 +1384,32 @@ natskv_code natskv_bucket_open(const natskv_client *client,
                                natskv_error *err);
 
 /**
+ * `natskv_bucket_open` for a handle with `options`, which may be NULL. Any thread.
+ */
+natskv_code natskv_bucket_open_with(const natskv_client *client,
+                                    const char *name,
+                                    const natskv_handle_options *options,
+                                    natskv_kv **out,
+                                    natskv_error *err);
+
+/**
  * A handle to a bucket without asking the server, which is assumed to have it: costs nothing, works while disconnected and
- * inside callbacks. Where there is no such bucket, operations fail. Free the handle with `natskv_kv_free`. Any thread.
+ * inside callbacks. Where there is no such bucket, operations fail. Open mirrors and buckets whose keys have a codec instead, unless
+ * `natskv_bucket_bind_with` names the codec. Free the handle with `natskv_kv_free`. Any thread.
  */
 natskv_code natskv_bucket_bind(const natskv_client *client,
                                const char *name,
                                natskv_kv **out,
                                natskv_error *err);
+
+/**
+ * `natskv_bucket_bind` for a handle with `options`, which may be NULL. Any thread.
+ */
+natskv_code natskv_bucket_bind_with(const natskv_client *client,
+                                    const char *name,
+                                    const natskv_handle_options *options,
+                                    natskv_kv **out,
+                                    natskv_error *err);
 
 /**
  * Deletes a bucket with all its keys. NATSKV_BUCKET_NOT_FOUND where there is none. Any thread.
@@ -1142,6 +1447,17 @@ natskv_code natskv_bucket_create_json_async(const natskv_client *client,
                                             natskv_op *op);
 
 /**
+ * `natskv_bucket_create_json_with` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
+ * Any thread.
+ */
+natskv_code natskv_bucket_create_json_with_async(const natskv_client *client,
+                                                 const char *json,
+                                                 const natskv_handle_options *options,
+                                                 natskv_callback callback,
+                                                 void *user,
+                                                 natskv_op *op);
+
+/**
  * `natskv_bucket_update` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
  * Any thread.
  */
@@ -1170,6 +1486,17 @@ natskv_code natskv_bucket_open_async(const natskv_client *client,
                                      natskv_callback callback,
                                      void *user,
                                      natskv_op *op);
+
+/**
+ * `natskv_bucket_open_with` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
+ * Any thread.
+ */
+natskv_code natskv_bucket_open_with_async(const natskv_client *client,
+                                          const char *name,
+                                          const natskv_handle_options *options,
+                                          natskv_callback callback,
+                                          void *user,
+                                          natskv_op *op);
 
 /**
  * `natskv_bucket_delete` without waiting: the end comes in `reply->code`. See `natskv_get_async` for what all async forms share.
@@ -1272,6 +1599,30 @@ natskv_code natskv_put_string(const natskv_kv *kv,
                               natskv_error *err);
 
 /**
+ * `natskv_put` with `options`, which may be NULL: with an `expected_revision` it is `natskv_update`, and `ttl_ms` is how long the value
+ * lives, at least 1000, in buckets with `limit_marker_ttl_ms` that keep one revision of a key. NATSKV_UNSUPPORTED for a TTL that the
+ * bucket does not allow: where history is kept, the older value would come back. Any thread.
+ */
+natskv_code natskv_put_with(const natskv_kv *kv,
+                            const char *key,
+                            const void *value,
+                            size_t len,
+                            const natskv_write_options *options,
+                            uint64_t *revision,
+                            natskv_error *err);
+
+/**
+ * Writes the same value again, which now lives for `ttl_ms` milliseconds from then on, at least 1000; never over a value that somebody
+ * else wrote meanwhile. NATSKV_KEY_NOT_FOUND where there is no live value; NATSKV_UNSUPPORTED where `natskv_put_with` takes no TTL.
+ * Otherwise as `natskv_put`. Any thread.
+ */
+natskv_code natskv_touch(const natskv_kv *kv,
+                         const char *key,
+                         int64_t ttl_ms,
+                         uint64_t *revision,
+                         natskv_error *err);
+
+/**
  * Writes only if `key` has no live value: it was never written, or is deleted, purged or expired. `ttl_ms`: how long the value
  * lives, in milliseconds, at least 1000, in buckets with `limit_marker_ttl_ms`; 0: for ever.
  *
@@ -1323,8 +1674,7 @@ natskv_code natskv_purge(const natskv_kv *kv,
                          natskv_error *err);
 
 /**
- * The live keys that match any of `n` filters, each once, in the order of their newest revision; none (`filters` NULL, `n` 0):
- * all keys. An empty list is a success. Free the list with `natskv_keys_list_free`.
+ * The live keys that match any of `n` filters, each once, sorted; none (`filters` NULL, `n` 0): all keys. An empty list is a success. Free the list with `natskv_keys_list_free`.
  *
  * NATSKV_INVALID_KEY for a filter; NATSKV_TIMEOUT after so much silence; otherwise as `natskv_get`. Any thread.
  */
@@ -1351,17 +1701,8 @@ natskv_code natskv_status(const natskv_kv *kv,
                           natskv_error *err);
 
 /**
- * Removes delete and purge markers older than `older_than_ms` milliseconds with all that is under them, never anything newer.
- * 0: all markers; -1: 30 minutes. `purged`, which may be NULL, gets how many markers were removed. Any thread.
- */
-natskv_code natskv_purge_deletes(const natskv_kv *kv,
-                                 int64_t older_than_ms,
-                                 uint64_t *purged,
-                                 natskv_error *err);
-
-/**
  * Runs one operation in its JSON form, such as `{"operation": "PUT", "key": "a", "value": "aGk="}`: PUT, GET, CREATE, UPDATE,
- * DELETE, PURGE, HISTORY, LIST, WATCH. `*out_json` gets the reply. Where the operation failed or is none, that is the error's
+ * TOUCH, DELETE, PURGE, HISTORY, LIST, WATCH, ENTRIES, COUNT, GET_MANY, PUT_MANY, CLEAR, PURGE_DELETES. `*out_json` gets the reply. Where the operation failed or is none, that is the error's
  * JSON form, and the function returns NATSKV_OK all the same. Free it with `natskv_string_free`. Durations in it are integer
  * nanoseconds.
  *
@@ -1425,6 +1766,28 @@ natskv_code natskv_put_string_async(const natskv_kv *kv,
                                     natskv_callback callback,
                                     void *user,
                                     natskv_op *op);
+
+/**
+ * `natskv_put_with` without waiting: the revision comes in `reply->revision`. The value is copied. Any thread.
+ */
+natskv_code natskv_put_with_async(const natskv_kv *kv,
+                                  const char *key,
+                                  const void *value,
+                                  size_t len,
+                                  const natskv_write_options *options,
+                                  natskv_callback callback,
+                                  void *user,
+                                  natskv_op *op);
+
+/**
+ * `natskv_touch` without waiting: the revision comes in `reply->revision`. Any thread.
+ */
+natskv_code natskv_touch_async(const natskv_kv *kv,
+                               const char *key,
+                               int64_t ttl_ms,
+                               natskv_callback callback,
+                               void *user,
+                               natskv_op *op);
 
 /**
  * `natskv_create` without waiting: the revision comes in `reply->revision`. The value is copied. Any thread.
@@ -1495,15 +1858,6 @@ natskv_code natskv_history_async(const natskv_kv *kv,
 natskv_code natskv_status_async(const natskv_kv *kv, natskv_callback callback, void *user, natskv_op *op);
 
 /**
- * `natskv_purge_deletes` without waiting: the number comes in `reply->count`. Any thread.
- */
-natskv_code natskv_purge_deletes_async(const natskv_kv *kv,
-                                       int64_t older_than_ms,
-                                       natskv_callback callback,
-                                       void *user,
-                                       natskv_op *op);
-
-/**
  * `natskv_execute` without waiting: the reply comes in `reply->json`. Any thread.
  */
 natskv_code natskv_execute_async(const natskv_kv *kv,
@@ -1511,6 +1865,142 @@ natskv_code natskv_execute_async(const natskv_kv *kv,
                                  natskv_callback callback,
                                  void *user,
                                  natskv_op *op);
+
+/**
+ * The live values of `n` keys, in the order of the keys, each once; filters may stand among them. Keys without a live value are left
+ * out. As few requests as the server allows: `natskv_entries_as_of` tells whether they are all of one moment. Free the list with
+ * `natskv_entries_free`. NATSKV_INVALID_KEY for a key or filter; NATSKV_TIMEOUT after so much silence; otherwise as `natskv_get`.
+ * Any thread.
+ */
+natskv_code natskv_get_many(const natskv_kv *kv,
+                            const char *const *keys,
+                            size_t n,
+                            natskv_entries **out,
+                            natskv_error *err);
+
+/**
+ * `natskv_get_many` without waiting: the list comes in `reply->entries`. Any thread.
+ */
+natskv_code natskv_get_many_async(const natskv_kv *kv,
+                                  const char *const *keys,
+                                  size_t n,
+                                  natskv_callback callback,
+                                  void *user,
+                                  natskv_op *op);
+
+/**
+ * The newest entry of each live key that matches any of `n` filters (`filters` NULL, `n` 0: all keys), in the order of their
+ * revisions. Free the list with `natskv_entries_free`. Otherwise as `natskv_keys`. Any thread.
+ */
+natskv_code natskv_list_entries(const natskv_kv *kv,
+                                const char *const *filters,
+                                size_t n,
+                                natskv_entries **out,
+                                natskv_error *err);
+
+/**
+ * `natskv_list_entries` without waiting: the list comes in `reply->entries`. Any thread.
+ */
+natskv_code natskv_list_entries_async(const natskv_kv *kv,
+                                      const char *const *filters,
+                                      size_t n,
+                                      natskv_callback callback,
+                                      void *user,
+                                      natskv_op *op);
+
+/**
+ * How many live keys match any of `n` filters (`filters` NULL, `n` 0: all keys): as many as `natskv_keys` lists. Otherwise as that.
+ * Any thread.
+ */
+natskv_code natskv_count(const natskv_kv *kv,
+                         const char *const *filters,
+                         size_t n,
+                         uint64_t *out,
+                         natskv_error *err);
+
+/**
+ * `natskv_count` without waiting: the number comes in `reply->count`. Any thread.
+ */
+natskv_code natskv_count_async(const natskv_kv *kv,
+                               const char *const *filters,
+                               size_t n,
+                               natskv_callback callback,
+                               void *user,
+                               natskv_op *op);
+
+/**
+ * Puts `n` values, so many in flight that the server is busy. `results`, which may be NULL, gets what became of each, in the order of
+ * `items`. Of a key that stands there twice the last value wins.
+ *
+ * NATSKV_OK: all are stored. Else what the first of those that failed says, and `err` with it; the others may be stored, look at
+ * `results`. A bad argument (NATSKV_INVALID_KEY, NATSKV_TOO_LARGE, …) fails the whole call, nothing is sent, and each result says so.
+ * The time of the handle is the longest silence: what was not sent by then fails with NATSKV_TIMEOUT. Otherwise as `natskv_put`.
+ * Any thread.
+ */
+natskv_code natskv_put_many(const natskv_kv *kv,
+                            const natskv_item *items,
+                            size_t n,
+                            natskv_result *results,
+                            natskv_error *err);
+
+/**
+ * `natskv_put_many` without waiting: the results come in `reply->results`, `reply->result_count` of them. The values are copied.
+ * Any thread.
+ */
+natskv_code natskv_put_many_async(const natskv_kv *kv,
+                                  const natskv_item *items,
+                                  size_t n,
+                                  natskv_callback callback,
+                                  void *user,
+                                  natskv_op *op);
+
+/**
+ * Purges the key `prefix` and all keys under it ("a.b": "a.b" and "a.b.>"); with wildcards it is a filter. A key that somebody writes
+ * meanwhile is left alone. Markers stay, until `natskv_purge_deletes`. `cleared`, which may be NULL, gets how many keys were purged.
+ *
+ * `on_progress`, which may be NULL, is called with `user` on this thread while it waits. Errors as for `natskv_keys` and
+ * `natskv_purge`. Any thread.
+ */
+natskv_code natskv_clear(const natskv_kv *kv,
+                         const char *prefix,
+                         natskv_on_progress on_progress,
+                         void *user,
+                         uint64_t *cleared,
+                         natskv_error *err);
+
+/**
+ * `natskv_clear` without waiting: the number comes in `reply->count`. `on_progress`, which may be NULL, is called where `callback` is
+ * and before it, with the same `user`. Any thread.
+ */
+natskv_code natskv_clear_async(const natskv_kv *kv,
+                               const char *prefix,
+                               natskv_on_progress on_progress,
+                               natskv_callback callback,
+                               void *user,
+                               natskv_op *op);
+
+/**
+ * Removes delete and purge markers older than `older_than_ms` milliseconds with all that is under them, never anything newer.
+ * 0: all markers; -1: 30 minutes. `purged`, which may be NULL, gets how many markers were removed. `on_progress`, which may be NULL,
+ * is called with `user` on this thread while it waits. Any thread.
+ */
+natskv_code natskv_purge_deletes(const natskv_kv *kv,
+                                 int64_t older_than_ms,
+                                 natskv_on_progress on_progress,
+                                 void *user,
+                                 uint64_t *purged,
+                                 natskv_error *err);
+
+/**
+ * `natskv_purge_deletes` without waiting: the number comes in `reply->count`. `on_progress`, which may be NULL, is called where
+ * `callback` is and before it, with the same `user`. Any thread.
+ */
+natskv_code natskv_purge_deletes_async(const natskv_kv *kv,
+                                       int64_t older_than_ms,
+                                       natskv_on_progress on_progress,
+                                       natskv_callback callback,
+                                       void *user,
+                                       natskv_op *op);
 
 /**
  * Watches the keys that match any of `n` filters; none (`filters` NULL, `n` 0): all keys. A filter is a key in which `*` stands
@@ -1583,6 +2073,11 @@ const char *natskv_entry_bucket(const natskv_entry *entry);
 const char *natskv_entry_key(const natskv_entry *entry);
 
 /**
+ * The key as it stands in the bucket; another than `natskv_entry_key` where the handle has a codec. "" for NULL. Any thread.
+ */
+const char *natskv_entry_raw_key(const natskv_entry *entry);
+
+/**
  * The value; length 0 for markers, for empty values, where only metadata was asked for, and for NULL. Any thread.
  */
 natskv_slice natskv_entry_value(const natskv_entry *entry);
@@ -1619,9 +2114,20 @@ natskv_operation natskv_entry_operation(const natskv_entry *entry);
 const char *natskv_operation_name(int32_t operation);
 
 /**
- * The TTL that the entry was written with, as it stands in its header ("60", "1500ms"); no data where there is none. Any thread.
+ * The TTL that this revision was written with, in milliseconds; 0: without one. Any thread.
  */
-natskv_slice natskv_entry_ttl(const natskv_entry *entry);
+int64_t natskv_entry_ttl_ms(const natskv_entry *entry);
+
+/**
+ * When it expires, by its own TTL or the bucket's, in nanoseconds since 1970 (UTC); 0: never. The bucket's counts where the handle
+ * asked the server (it was not bound). Any thread.
+ */
+int64_t natskv_entry_expires_ns(const natskv_entry *entry);
+
+/**
+ * How much time is left until it expires, in milliseconds by this machine's clock; 0: it is over; -1: it does not expire. Any thread.
+ */
+int64_t natskv_entry_remaining_ms(const natskv_entry *entry);
 
 /**
  * Why the server itself put this marker: "MaxAge", "Purge" or "Remove" (server 2.11+); no data for all other entries.
@@ -1664,6 +2170,12 @@ size_t natskv_entries_count(const natskv_entries *entries);
  */
 const natskv_entry *natskv_entries_at(const natskv_entries *entries,
                                       size_t index);
+
+/**
+ * `natskv_get_many`: the bucket's revision at which these all were the newest of their keys. 0 where several requests saw several
+ * moments, for lists of other functions, and for NULL. Any thread.
+ */
+uint64_t natskv_entries_as_of(const natskv_entries *entries);
 
 /**
  * Frees the list and its entries. NULL is fine. Any thread, while no other call uses it.
@@ -1761,8 +2273,18 @@ bool natskv_status_metadata_at(const natskv_bucket_status *status,
                                const char **value);
 
 /**
+ * The keys that the handle takes, and how they are stored. NATSKV_KEYS_AS_BUCKET for NULL. Any thread.
+ */
+natskv_key_policy natskv_status_key_policy(const natskv_bucket_status *status);
+
+/**
+ * Why the handle cannot write; "" where it can, and for NULL. Any thread.
+ */
+const char *natskv_status_read_only(const natskv_bucket_status *status);
+
+/**
  * Everything as JSON: `{bucket, values, history, ttl, bytes, backing_store, compressed, limit_marker_ttl, metadata, replicas,
- * storage, config, stream_info}`, durations in integer nanoseconds. "" for NULL. Any thread.
+ * storage, key_policy, read_only, config, stream_info}`, durations in integer nanoseconds. "" for NULL. Any thread.
  */
 const char *natskv_status_json(const natskv_bucket_status *status);
 

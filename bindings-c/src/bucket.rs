@@ -3,11 +3,11 @@
 use std::{
     ffi::{CStr, c_char, c_void},
     mem::MaybeUninit,
+    ptr,
     sync::Arc,
-    time::Duration,
 };
 
-use natskv_core::{BucketConfig, Client as Core, Compare, Error, HandleOptions, Instant, OnDrift, OpId, Outcome};
+use natskv_core::{BucketConfig, Client as Core, Compare, Error, Instant, OpId, Outcome};
 
 use crate::{
     bucket_config::natskv_config,
@@ -15,19 +15,39 @@ use crate::{
     engine::unexpected,
     entry::natskv_keys_list,
     ffi::{self, boxed, guard, invalid, millis, natskv_code, natskv_error, required, text},
+    handle::{Handle, natskv_handle_options},
     kv::natskv_kv,
     kv_async::callback,
     reply::{natskv_callback, natskv_op},
     status::natskv_status_list,
 };
 
-/// Core's form of a configuration that must be there, and the call's timeout.
-fn given(config: *const natskv_config) -> Result<(BucketConfig, Option<Duration>), Error> {
+/// Core's form of a configuration that must be there, and of the handle that it is for.
+fn given(config: *const natskv_config) -> Result<(BucketConfig, Handle), Error> {
     if config.is_null() {
         return Err(invalid("config is NULL"));
     }
     let config = ffi::options(config)?;
-    Ok((config.core()?, millis("timeout_ms", config.timeout_ms)?))
+    let mut handle = Handle::of(config.handle)?;
+    handle.timeout = handle.timeout.or(millis("timeout_ms", config.timeout_ms)?);
+    Ok((config.core()?, handle))
+}
+
+/// The commands that open a bucket, alike in both forms.
+fn create(config: &BucketConfig, handle: Handle) -> impl FnOnce(&mut Core, Instant) -> Result<OpId, Error> {
+    move |core, now| core.create_bucket(config, &handle.options, Compare::All, handle.on_drift, handle.timeout, now)
+}
+
+fn update(config: &BucketConfig, handle: Handle) -> impl FnOnce(&mut Core, Instant) -> Result<OpId, Error> {
+    move |core, now| core.update_bucket(config, &handle.options, handle.timeout, now)
+}
+
+fn create_or_update(config: &BucketConfig, handle: Handle) -> impl FnOnce(&mut Core, Instant) -> Result<OpId, Error> {
+    move |core, now| core.create_or_update_bucket(config, &handle.options, handle.timeout, now)
+}
+
+fn open(name: &str, handle: Handle) -> impl FnOnce(&mut Core, Instant) -> Result<OpId, Error> {
+    move |core, now| core.open(name, &handle.options, handle.timeout, now)
 }
 
 impl natskv_client {
@@ -38,7 +58,7 @@ impl natskv_client {
         command: impl FnOnce(&mut Core, Instant) -> Result<OpId, Error>,
     ) -> Result<(), Error> {
         let Outcome::Opened(opened) = self.engine.call(command)? else { return Err(unexpected()) };
-        out.write(boxed(natskv_kv::new(Arc::clone(&self.engine), opened.bucket, &opened.status.bucket)));
+        out.write(boxed(natskv_kv::opened(Arc::clone(&self.engine), &opened)));
         Ok(())
     }
 
@@ -59,8 +79,8 @@ impl natskv_client {
     }
 }
 
-/// Creates the bucket, or opens an existing one that equals the whole configuration, defaults included. `*out` gets the handle,
-/// to be freed with `natskv_kv_free`.
+/// Creates the bucket, or opens an existing one that equals the whole configuration, defaults included. What happens to one that
+/// differs, says `on_drift` of `config->handle`. `*out` gets the handle, to be freed with `natskv_kv_free`.
 ///
 /// Errors: NATSKV_BUCKET_EXISTS where it differs, and the message lists how; NATSKV_INVALID_BUCKET, NATSKV_HISTORY_TOO_LARGE and
 /// NATSKV_INVALID_ARGUMENT before anything is sent; NATSKV_SERVER with the server's words; NATSKV_TIMEOUT and those of the
@@ -73,10 +93,8 @@ pub extern "C" fn natskv_bucket_create(
     err: Option<&mut MaybeUninit<natskv_error>>,
 ) -> natskv_code {
     guard(err, || {
-        let (client, (config, timeout), out) = (required("client", client)?, given(config)?, required("out", out)?);
-        client.opened(out, |core, now| {
-            core.create_bucket(&config, &HandleOptions::default(), Compare::All, OnDrift::Error, timeout, now)
-        })
+        let (client, (config, handle), out) = (required("client", client)?, given(config)?, required("out", out)?);
+        client.opened(out, create(&config, handle))
     })
 }
 
@@ -90,12 +108,22 @@ pub extern "C" fn natskv_bucket_create_json(
     out: Option<&mut MaybeUninit<*mut natskv_kv>>,
     err: Option<&mut MaybeUninit<natskv_error>>,
 ) -> natskv_code {
+    natskv_bucket_create_json_with(client, json, ptr::null(), out, err)
+}
+
+/// `natskv_bucket_create_json` for a handle with `options`, which may be NULL. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn natskv_bucket_create_json_with(
+    client: Option<&natskv_client>,
+    json: *const c_char,
+    options: *const natskv_handle_options,
+    out: Option<&mut MaybeUninit<*mut natskv_kv>>,
+    err: Option<&mut MaybeUninit<natskv_error>>,
+) -> natskv_code {
     guard(err, || {
         let (client, json, out) = (required("client", client)?, text("json", json)?, required("out", out)?);
-        let config = BucketConfig::from_json(json)?;
-        client.opened(out, |core, now| {
-            core.create_bucket(&config, &HandleOptions::default(), Compare::All, OnDrift::Error, None, now)
-        })
+        let (config, handle) = (BucketConfig::from_json(json)?, Handle::of(options)?);
+        client.opened(out, create(&config, handle))
     })
 }
 
@@ -109,8 +137,8 @@ pub extern "C" fn natskv_bucket_update(
     err: Option<&mut MaybeUninit<natskv_error>>,
 ) -> natskv_code {
     guard(err, || {
-        let (client, (config, timeout), out) = (required("client", client)?, given(config)?, required("out", out)?);
-        client.opened(out, |core, now| core.update_bucket(&config, &HandleOptions::default(), timeout, now))
+        let (client, (config, handle), out) = (required("client", client)?, given(config)?, required("out", out)?);
+        client.opened(out, update(&config, handle))
     })
 }
 
@@ -124,13 +152,14 @@ pub extern "C" fn natskv_bucket_create_or_update(
     err: Option<&mut MaybeUninit<natskv_error>>,
 ) -> natskv_code {
     guard(err, || {
-        let (client, (config, timeout), out) = (required("client", client)?, given(config)?, required("out", out)?);
-        client.opened(out, |core, now| core.create_or_update_bucket(&config, &HandleOptions::default(), timeout, now))
+        let (client, (config, handle), out) = (required("client", client)?, given(config)?, required("out", out)?);
+        client.opened(out, create_or_update(&config, handle))
     })
 }
 
 /// Opens an existing bucket; asks the server. NATSKV_BUCKET_NOT_FOUND where there is none, NATSKV_NOT_A_BUCKET where the stream
-/// of that name is something else, NATSKV_INVALID_BUCKET for the name. Free the handle with `natskv_kv_free`. Any thread.
+/// of that name is something else, NATSKV_UNSUPPORTED where its metadata names a codec of keys that is not known here,
+/// NATSKV_INVALID_BUCKET for the name. Free the handle with `natskv_kv_free`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_bucket_open(
     client: Option<&natskv_client>,
@@ -138,14 +167,27 @@ pub extern "C" fn natskv_bucket_open(
     out: Option<&mut MaybeUninit<*mut natskv_kv>>,
     err: Option<&mut MaybeUninit<natskv_error>>,
 ) -> natskv_code {
+    natskv_bucket_open_with(client, name, ptr::null(), out, err)
+}
+
+/// `natskv_bucket_open` for a handle with `options`, which may be NULL. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn natskv_bucket_open_with(
+    client: Option<&natskv_client>,
+    name: *const c_char,
+    options: *const natskv_handle_options,
+    out: Option<&mut MaybeUninit<*mut natskv_kv>>,
+    err: Option<&mut MaybeUninit<natskv_error>>,
+) -> natskv_code {
     guard(err, || {
         let (client, name, out) = (required("client", client)?, text("name", name)?, required("out", out)?);
-        client.opened(out, |core, now| core.open(name, &HandleOptions::default(), None, now))
+        client.opened(out, open(name, Handle::of(options)?))
     })
 }
 
 /// A handle to a bucket without asking the server, which is assumed to have it: costs nothing, works while disconnected and
-/// inside callbacks. Where there is no such bucket, operations fail. Free the handle with `natskv_kv_free`. Any thread.
+/// inside callbacks. Where there is no such bucket, operations fail. Open mirrors and buckets whose keys have a codec instead, unless
+/// `natskv_bucket_bind_with` names the codec. Free the handle with `natskv_kv_free`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_bucket_bind(
     client: Option<&natskv_client>,
@@ -153,9 +195,22 @@ pub extern "C" fn natskv_bucket_bind(
     out: Option<&mut MaybeUninit<*mut natskv_kv>>,
     err: Option<&mut MaybeUninit<natskv_error>>,
 ) -> natskv_code {
+    natskv_bucket_bind_with(client, name, ptr::null(), out, err)
+}
+
+/// `natskv_bucket_bind` for a handle with `options`, which may be NULL. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn natskv_bucket_bind_with(
+    client: Option<&natskv_client>,
+    name: *const c_char,
+    options: *const natskv_handle_options,
+    out: Option<&mut MaybeUninit<*mut natskv_kv>>,
+    err: Option<&mut MaybeUninit<natskv_error>>,
+) -> natskv_code {
     guard(err, || {
         let (client, name, out) = (required("client", client)?, text("name", name)?, required("out", out)?);
-        let bucket = client.engine.tell(|core, _| core.bind(name, &HandleOptions::default()))??;
+        let handle = Handle::of(options)?;
+        let bucket = client.engine.tell(|core, _| core.bind(name, &handle.options))??;
         out.write(boxed(natskv_kv::new(Arc::clone(&client.engine), bucket, name)));
         Ok(())
     })
@@ -217,10 +272,8 @@ pub extern "C" fn natskv_bucket_create_async(
     op: Option<&mut MaybeUninit<natskv_op>>,
 ) -> natskv_code {
     guard(None, || {
-        let (client, (config, timeout)) = (required("client", client)?, given(config)?);
-        client.submit(callback, user, op, |core, now| {
-            core.create_bucket(&config, &HandleOptions::default(), Compare::All, OnDrift::Error, timeout, now)
-        })
+        let (client, (config, handle)) = (required("client", client)?, given(config)?);
+        client.submit(callback, user, op, create(&config, handle))
     })
 }
 
@@ -234,12 +287,24 @@ pub extern "C" fn natskv_bucket_create_json_async(
     user: *mut c_void,
     op: Option<&mut MaybeUninit<natskv_op>>,
 ) -> natskv_code {
+    natskv_bucket_create_json_with_async(client, json, ptr::null(), callback, user, op)
+}
+
+/// `natskv_bucket_create_json_with` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
+/// Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn natskv_bucket_create_json_with_async(
+    client: Option<&natskv_client>,
+    json: *const c_char,
+    options: *const natskv_handle_options,
+    callback: natskv_callback,
+    user: *mut c_void,
+    op: Option<&mut MaybeUninit<natskv_op>>,
+) -> natskv_code {
     guard(None, || {
         let (client, json) = (required("client", client)?, text("json", json)?);
-        let config = BucketConfig::from_json(json)?;
-        client.submit(callback, user, op, |core, now| {
-            core.create_bucket(&config, &HandleOptions::default(), Compare::All, OnDrift::Error, None, now)
-        })
+        let (config, handle) = (BucketConfig::from_json(json)?, Handle::of(options)?);
+        client.submit(callback, user, op, create(&config, handle))
     })
 }
 
@@ -254,10 +319,8 @@ pub extern "C" fn natskv_bucket_update_async(
     op: Option<&mut MaybeUninit<natskv_op>>,
 ) -> natskv_code {
     guard(None, || {
-        let (client, (config, timeout)) = (required("client", client)?, given(config)?);
-        client.submit(callback, user, op, |core, now| {
-            core.update_bucket(&config, &HandleOptions::default(), timeout, now)
-        })
+        let (client, (config, handle)) = (required("client", client)?, given(config)?);
+        client.submit(callback, user, op, update(&config, handle))
     })
 }
 
@@ -272,10 +335,8 @@ pub extern "C" fn natskv_bucket_create_or_update_async(
     op: Option<&mut MaybeUninit<natskv_op>>,
 ) -> natskv_code {
     guard(None, || {
-        let (client, (config, timeout)) = (required("client", client)?, given(config)?);
-        client.submit(callback, user, op, |core, now| {
-            core.create_or_update_bucket(&config, &HandleOptions::default(), timeout, now)
-        })
+        let (client, (config, handle)) = (required("client", client)?, given(config)?);
+        client.submit(callback, user, op, create_or_update(&config, handle))
     })
 }
 
@@ -289,9 +350,23 @@ pub extern "C" fn natskv_bucket_open_async(
     user: *mut c_void,
     op: Option<&mut MaybeUninit<natskv_op>>,
 ) -> natskv_code {
+    natskv_bucket_open_with_async(client, name, ptr::null(), callback, user, op)
+}
+
+/// `natskv_bucket_open_with` without waiting: the handle comes in `reply->kv`. See `natskv_get_async` for what all async forms share.
+/// Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn natskv_bucket_open_with_async(
+    client: Option<&natskv_client>,
+    name: *const c_char,
+    options: *const natskv_handle_options,
+    callback: natskv_callback,
+    user: *mut c_void,
+    op: Option<&mut MaybeUninit<natskv_op>>,
+) -> natskv_code {
     guard(None, || {
         let (client, name) = (required("client", client)?, text("name", name)?);
-        client.submit(callback, user, op, |core, now| core.open(name, &HandleOptions::default(), None, now))
+        client.submit(callback, user, op, open(name, Handle::of(options)?))
     })
 }
 

@@ -4,7 +4,10 @@ use std::{ffi::c_char, mem::MaybeUninit, ptr};
 
 use natskv_core::{BucketConfig, Error, ErrorCode, Placement, Republish, Storage, StreamSource};
 
-use crate::ffi::{Options, array, invalid, millis, natskv_flag, optional_string, text, texts};
+use crate::{
+    ffi::{Options, array, invalid, millis, natskv_flag, optional_string, text, texts},
+    handle::{natskv_handle_options, natskv_key_policy},
+};
 
 /// Where a bucket is kept.
 #[repr(C)]
@@ -90,6 +93,11 @@ pub struct natskv_config {
     /// How long the markers of expired keys live, in milliseconds, at least 1000; also what allows a TTL per key (server
     /// 2.11+). 0: no such markers. -1: not given. Default: none.
     pub limit_marker_ttl_ms: i64,
+    /// How keys are stored: NATSKV_KEYS_BASE64, NATSKV_KEYS_PATH or NATSKV_KEYS_ESCAPE, recorded in the metadata as
+    /// "natskv.key_codec", which every handle that asks the server obeys. 0: not given. Default: as they are.
+    pub key_codec: i32,
+    /// What the handle is to be like. NULL: all defaults.
+    pub handle: *const natskv_handle_options,
     /// How long the call that takes this struct may last, in milliseconds. Default: 0, the client's `request_timeout_ms`.
     pub timeout_ms: i64,
 }
@@ -122,6 +130,8 @@ unsafe impl Options for natskv_config {
             sources: ptr::null(),
             source_count: 0,
             limit_marker_ttl_ms: -1,
+            key_codec: 0,
+            handle: ptr::null(),
             timeout_ms: 0,
         }
     }
@@ -139,7 +149,7 @@ impl natskv_config {
     /// Core's form. Core checks the values; here is only what its types cannot hold.
     pub(crate) fn core(&self) -> Result<BucketConfig, Error> {
         Ok(BucketConfig {
-            key_codec: None,
+            key_codec: natskv_key_policy::core("key_codec", self.key_codec)?,
             bucket: text("bucket", self.bucket)?.into(),
             description: optional_string("description", self.description)?,
             max_value_size: given(self.max_value_size, 0),

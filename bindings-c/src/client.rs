@@ -7,12 +7,13 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use natskv_core::{Error, ErrorCode, OpId, Outcome, WatchId};
+use natskv_core::{Client as Core, Error, ErrorCode, OpId, Outcome, WatchId};
 
 use crate::{
     engine::{Engine, internal, unexpected},
     ffi::{self, boxed, c_string, guard, guard_value, millis, natskv_code, natskv_error, peek, required, to_millis},
     kv_async::callback,
+    net::driver::Driver,
     options::{Hooks, natskv_connection_state, natskv_options},
     reply::{WATCH_BIT, natskv_callback, natskv_op},
 };
@@ -27,7 +28,8 @@ pub struct natskv_client {
 
 impl natskv_client {
     fn new(options: &natskv_options, hooks: Hooks, is_external: bool) -> Result<Self, Error> {
-        let engine = Arc::new(Engine::new(options.config()?, options.trust()?, hooks, is_external)?);
+        let (config, trust, credentials) = (options.config()?, options.trust()?, options.credentials()?);
+        let engine = Arc::new(Engine::new(Driver::new(config, trust, credentials)?, hooks, is_external)?);
         let mut client = Self { engine, quiet: None };
         if !is_external {
             let engine = Arc::clone(&client.engine);
@@ -58,8 +60,7 @@ impl Drop for natskv_client {
 /// NULL: all defaults. `*out` gets the client, to be freed with `natskv_client_free`. The client has one thread of its own,
 /// which serves the connection while nobody waits in a call, and runs the callbacks.
 ///
-/// Errors: NATSKV_CONNECT_FAILED, NATSKV_AUTH, NATSKV_TLS, NATSKV_UNSUPPORTED for ws:// and wss://, NATSKV_TIMEOUT,
-/// NATSKV_INVALID_ARGUMENT for an option. Any thread.
+/// Errors: NATSKV_CONNECT_FAILED, NATSKV_AUTH, NATSKV_TLS, NATSKV_TIMEOUT, NATSKV_INVALID_ARGUMENT for an option. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_connect(
     options: *const natskv_options,
@@ -94,8 +95,8 @@ const FOR_EVER: std::time::Duration = std::time::Duration::from_secs(365 * 86_40
 /// afterwards. Blocking functions work too (outside of callbacks): they drive the connection meanwhile, and callbacks that
 /// become due wait for the next `natskv_process`.
 ///
-/// `natskv_ready_async` tells when requests can go out; operations may be started before that. Errors: NATSKV_UNSUPPORTED for
-/// ws:// and wss://, NATSKV_INVALID_ARGUMENT for an option. Free the client with `natskv_client_free`. Any thread.
+/// `natskv_ready_async` tells when requests can go out; operations may be started before that. Errors: NATSKV_INVALID_ARGUMENT for
+/// an option. Free the client with `natskv_client_free`. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_connect_external(
     options: *const natskv_options,
@@ -230,7 +231,7 @@ pub extern "C" fn natskv_rtt_ns(
 }
 
 /// Takes no new operations, finishes those in flight, ends the watches, closes, and waits for all that, at most
-/// `drain_timeout_ms`. Any thread.
+/// `drain_timeout_ms`: then NATSKV_TIMEOUT, and what was not finished has failed with that too. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_drain(
     client: Option<&natskv_client>,
@@ -256,6 +257,14 @@ pub extern "C" fn natskv_drain_async(
         }
         Ok(())
     })
+}
+
+/// Says that the network may be another one, or that time was lost (a laptop was opened, an interface came up): a wait between two
+/// attempts to connect ends now, and a connection that does not answer within `connect_timeout_ms` counts as lost, instead of after
+/// two silent pings. On Linux a client notices by itself that the machine slept. Does not wait. Any thread, and inside callbacks too.
+#[unsafe(no_mangle)]
+pub extern "C" fn natskv_wake(client: Option<&natskv_client>) -> natskv_code {
+    guard(None, || required("client", client)?.engine.tell(Core::wake))
 }
 
 /// Ends everything now: operations in flight fail with NATSKV_CLOSED, watches end, and the connection is closed. Does not wait.

@@ -21,23 +21,22 @@ use std::{
     time::Duration,
 };
 
-use natskv_core::{
-    Client as Core, Config, Error, ErrorCode, Event, Instant, Notice, OpId, Outcome, State, WatchId, WatchItem,
-};
+use natskv_core::{Client as Core, Error, ErrorCode, Event, Instant, Notice, OpId, Outcome, State, WatchId, WatchItem};
 
 use crate::{
     ffi::{User, invalid},
     net::{
         driver::Driver,
         poll::{Waker, Wants, poll},
-        trust::Trust,
     },
     options::Hooks,
-    reply::natskv_callback,
+    reply::{natskv_callback, natskv_on_progress},
     watch::Hook,
 };
 
 mod deliver;
+
+use deliver::Inside;
 
 /// How long nobody must have led before the quiet thread does.
 const IDLE: Duration = Duration::from_millis(1);
@@ -115,15 +114,23 @@ enum Leader {
 
 #[derive(Debug)]
 enum Call {
-    Waiting,
-    Done(Result<Outcome, Error>),
+    /// With what its thread has not heard yet: how many are done of how many.
+    Waiting(Option<(u64, u64)>),
+    Done(Result<Outcome, Error>, Option<(u64, u64)>),
     Callback(Callback),
+}
+
+/// What a call that waits hears next.
+enum Step {
+    Progress(u64, u64),
+    Done(Result<Outcome, Error>),
 }
 
 /// Where the answer of an async call goes.
 #[derive(Clone, Debug)]
 pub(crate) struct Callback {
     pub(crate) callback: natskv_callback,
+    pub(crate) on_progress: natskv_on_progress,
     pub(crate) user: User,
     /// The bucket of the verb, which its entries and watchers name.
     pub(crate) bucket: Arc<CStr>,
@@ -155,6 +162,7 @@ enum Waits {
 #[derive(Debug)]
 enum Delivery {
     Reply(Callback, Result<Answer, Error>),
+    Progress(Callback, u64, u64),
     Items(WatchId),
     Status(State),
     Notice(Notice),
@@ -184,11 +192,11 @@ thread_local! {
 }
 
 impl Engine {
-    pub(crate) fn new(config: Config, trust: Trust, hooks: Hooks, is_external: bool) -> Result<Self, Error> {
+    pub(crate) fn new(driver: Driver, hooks: Hooks, is_external: bool) -> Result<Self, Error> {
         let waker = || Waker::new().map_err(|e| Error::new(ErrorCode::Internal, format!("no descriptors left: {e}")));
         let quiet = if is_external { None } else { Some(Quiet { waker: waker()?, bell: Condvar::new() }) };
         let inner = Inner {
-            driver: Driver::new(config, trust)?,
+            driver,
             leader: Leader::Nobody,
             asleep_on: None,
             rounds: 0,
@@ -212,14 +220,32 @@ impl Engine {
         &self,
         command: impl FnOnce(&mut Core, Instant) -> Result<OpId, Error>,
     ) -> Result<Outcome, Error> {
+        self.call_watched(command, |_, _| ())
+    }
+
+    /// The same; `on_progress` hears on this thread how far it is: `done` of `total`.
+    pub(crate) fn call_watched(
+        &self,
+        command: impl FnOnce(&mut Core, Instant) -> Result<OpId, Error>,
+        mut on_progress: impl FnMut(u64, u64),
+    ) -> Result<Outcome, Error> {
         self.refuse_inside()?;
         let mut inner = self.lock()?;
         let now = inner.driver.now();
         let op = command(&mut inner.driver.core, now)?;
-        inner.calls.insert(op, Call::Waiting);
+        inner.calls.insert(op, Call::Waiting(None));
         self.pump(&mut inner, now);
-        let answer = self.wait(inner, Waits::Op(op), None, |inner, _| inner.take_done(op))?;
-        answer.unwrap_or_else(|| Err(internal("a call without a time limit timed out")))
+        loop {
+            match self.wait(inner, Waits::Op(op), None, |inner, _| inner.take_step(op))? {
+                Some(Step::Progress(done, total)) => {
+                    let _inside = Inside::enter(self);
+                    on_progress(done, total);
+                }
+                Some(Step::Done(result)) => return result,
+                None => return Err(internal("a call without a time limit timed out")),
+            }
+            inner = self.lock()?;
+        }
     }
 
     /// Starts one command; its end calls back. The bytes leave with the next turn of the loop, together with others'.
@@ -339,7 +365,7 @@ impl Engine {
         self.pump(&mut inner, now);
         let is_closed = |inner: &mut Inner, _| matches!(inner.driver.core.state(), State::Closed(_)).then_some(());
         self.wait(inner, Waits::Closed, None, is_closed)?;
-        Ok(())
+        self.lock()?.drain_error().map_or(Ok(()), Err)
     }
 
     /// Finishes what is in flight and closes; then calls back.
@@ -371,7 +397,7 @@ impl Engine {
     /// How long a loop may sleep; zero while callbacks are due, None for ever.
     pub(crate) fn timeout(&self) -> Result<Option<Duration>, Error> {
         let inner = self.lock()?;
-        if !inner.deliveries.is_empty() {
+        if inner.has_callbacks() {
             return Ok(Some(Duration::ZERO));
         }
         let now = inner.driver.now();
@@ -408,6 +434,12 @@ impl Engine {
             if value.is_some() || until.is_some_and(|at| at <= now) {
                 self.leave(&mut inner);
                 return Ok(value);
+            }
+            if self.quiet.is_none() && inner.driver.question.is_some() && !inner.is_delivering {
+                inner.is_delivering = true; // no `natskv_process` may come before the call that waits for the connection
+                inner = self.ask(inner)?;
+                inner.is_delivering = false;
+                continue;
             }
             inner = match inner.leader {
                 Leader::Caller => self.follow(inner, what, until.map(|at| at.since(now)))?,
@@ -477,14 +509,14 @@ impl Engine {
         let mut inner = self.lock()?;
         let mut seen = inner.rounds;
         loop {
-            if !inner.deliveries.is_empty() {
+            if inner.has_callbacks() {
                 inner = self.deliver(inner)?;
             }
             if inner.is_ending && inner.deliveries.is_empty() && !inner.driver.is_closing() {
                 return Ok(());
             }
             let is_unchanged = std::mem::replace(&mut seen, inner.rounds) == inner.rounds;
-            let is_due = !inner.deliveries.is_empty();
+            let is_due = inner.has_callbacks();
             let is_corked = inner.driver.core.pending_transmit() > 0;
             inner = match inner.leader {
                 Leader::Nobody if is_unchanged || is_due || is_corked => {
@@ -531,16 +563,26 @@ impl Engine {
 
     fn on_event(&self, inner: &mut Inner, event: Event) {
         match event {
-            Event::Progress { .. } => {}
             Event::Done { op, result } => match inner.calls.remove(&op) {
                 Some(Call::Callback(callback)) => {
                     inner.deliveries.push_back(Delivery::Reply(callback, result.map(Answer::Outcome)));
                 }
-                Some(Call::Waiting | Call::Done(_)) => {
-                    inner.calls.insert(op, Call::Done(result));
+                Some(Call::Waiting(progress) | Call::Done(_, progress)) => {
+                    inner.calls.insert(op, Call::Done(result, progress));
                     self.notify(inner, Waits::Op(op));
                 }
                 None => {} // nobody asked
+            },
+            Event::Progress { op, done, total } => match inner.calls.get_mut(&op) {
+                Some(Call::Callback(callback)) if callback.on_progress.is_some() => {
+                    let callback = callback.clone();
+                    inner.deliveries.push_back(Delivery::Progress(callback, done, total));
+                }
+                Some(Call::Waiting(progress)) => {
+                    *progress = Some((done, total));
+                    self.notify(inner, Waits::Op(op));
+                }
+                Some(Call::Callback(_) | Call::Done(..)) | None => {}
             },
             Event::WatchOpen { watch: id, result } => {
                 let Some(watch) = inner.watches.get_mut(&id) else { return };
@@ -598,16 +640,18 @@ impl Engine {
             }
         }
         let is_busy = inner.is_delivering || self.quiet.is_none();
-        let has_work = !inner.deliveries.is_empty()
-            || (inner.leader == Leader::Nobody && inner.driver.core.pending_transmit() > 0);
+        let has_work =
+            inner.has_callbacks() || (inner.leader == Leader::Nobody && inner.driver.core.pending_transmit() > 0);
         if has_work && !is_busy {
             self.ring_quiet(inner);
         }
     }
 
     fn answer_closers(&self, inner: &mut Inner) {
+        let error = inner.drain_error();
         for callback in std::mem::take(&mut inner.closers) {
-            inner.deliveries.push_back(Delivery::Reply(callback, Ok(Answer::Outcome(Outcome::Unit))));
+            let answer = error.clone().map_or(Ok(Answer::Outcome(Outcome::Unit)), Err);
+            inner.deliveries.push_back(Delivery::Reply(callback, answer));
         }
     }
 
@@ -646,13 +690,32 @@ impl Engine {
 }
 
 impl Inner {
-    fn take_done(&mut self, op: OpId) -> Option<Result<Outcome, Error>> {
-        match self.calls.get(&op) {
-            Some(Call::Done(_)) => match self.calls.remove(&op) {
-                Some(Call::Done(result)) => Some(result),
-                Some(Call::Waiting | Call::Callback(_)) | None => None,
+    /// User code is to be run.
+    fn has_callbacks(&self) -> bool {
+        !self.deliveries.is_empty() || self.driver.question.is_some()
+    }
+
+    /// A drain that ran out of time. Whatever else closed the client, nothing is left to drain.
+    fn drain_error(&self) -> Option<Error> {
+        match self.driver.core.state() {
+            State::Closed(Some(error)) if error.code == ErrorCode::Timeout => Some(error.clone()),
+            _ => None,
+        }
+    }
+
+    fn take_step(&mut self, op: OpId) -> Option<Step> {
+        let (is_done, progress) = match self.calls.get_mut(&op)? {
+            Call::Waiting(progress) => (false, progress.take()),
+            Call::Done(_, progress) => (true, progress.take()),
+            Call::Callback(_) => return None,
+        };
+        match (progress, is_done) {
+            (Some((done, total)), _) => Some(Step::Progress(done, total)),
+            (None, false) => None,
+            (None, true) => match self.calls.remove(&op)? {
+                Call::Done(result, _) => Some(Step::Done(result)),
+                Call::Waiting(_) | Call::Callback(_) => None,
             },
-            Some(Call::Waiting | Call::Callback(_)) | None => None,
         }
     }
 }
@@ -673,12 +736,19 @@ pub(crate) fn unexpected() -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ffi::{OwnedUser, guard, natskv_code};
+    use crate::{
+        credentials::Source,
+        ffi::{Options, guard, natskv_code},
+        net::trust::Trust,
+        options::natskv_options,
+    };
+    use natskv_core::Config;
 
     #[test]
     fn a_panic_in_core_breaks_the_client_and_nothing_else() {
-        let hooks = Hooks { on_status: None, on_notice: None, user: OwnedUser::new(ptr::null_mut(), None) };
-        let engine = Engine::new(Config::default(), Trust::default(), hooks, true).expect("a default configuration");
+        let options = natskv_options::defaults();
+        let driver = Driver::new(Config::default(), Trust::default(), Source::Asked).expect("a default configuration");
+        let engine = Engine::new(driver, options.hooks(), true).expect("descriptors are left");
         let code = guard(None, || engine.tell(|_, _| panic!("a bug")));
         assert_eq!(code, natskv_code::NATSKV_INTERNAL);
         let error = engine.call(|core, now| core.flush(None, now)).expect_err("it is broken");

@@ -5,11 +5,12 @@ use std::{
     mem::MaybeUninit,
     ptr,
     sync::{Arc, OnceLock},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use natskv_core::{Entry, Operation};
 
-use crate::ffi::{c_string, guard_value, natskv_slice, optional_text};
+use crate::ffi::{c_string, guard_value, natskv_slice, optional_text, to_millis};
 
 /// One revision of a key. It owns its bytes and never changes: it outlives the bucket handle and the client, needs no other
 /// object, and any thread may read it. What its functions hand out lives until `natskv_entry_free`.
@@ -17,13 +18,14 @@ use crate::ffi::{c_string, guard_value, natskv_slice, optional_text};
 pub struct natskv_entry {
     entry: Entry,
     bucket: Arc<CStr>,
-    /// Made when first asked for: C wants a NUL behind it, core has none.
+    /// Made when first asked for: C wants a NUL behind them, core has none.
     key: OnceLock<CString>,
+    raw_key: OnceLock<CString>,
 }
 
 impl natskv_entry {
     pub(crate) fn new(entry: Entry, bucket: Arc<CStr>) -> Self {
-        Self { entry, bucket, key: OnceLock::new() }
+        Self { entry, bucket, key: OnceLock::new(), raw_key: OnceLock::new() }
     }
 }
 
@@ -50,6 +52,13 @@ pub extern "C" fn natskv_entry_bucket(entry: Option<&natskv_entry>) -> *const c_
 pub extern "C" fn natskv_entry_key(entry: Option<&natskv_entry>) -> *const c_char {
     let Some(entry) = entry else { return c"".as_ptr() };
     guard_value(c"".as_ptr(), || entry.key.get_or_init(|| c_string(entry.entry.key())).as_ptr())
+}
+
+/// The key as it stands in the bucket; another than `natskv_entry_key` where the handle has a codec. "" for NULL. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn natskv_entry_raw_key(entry: Option<&natskv_entry>) -> *const c_char {
+    let Some(entry) = entry else { return c"".as_ptr() };
+    guard_value(c"".as_ptr(), || entry.raw_key.get_or_init(|| c_string(entry.entry.raw_key())).as_ptr())
 }
 
 /// The value; length 0 for markers, for empty values, where only metadata was asked for, and for NULL. Any thread.
@@ -104,13 +113,26 @@ pub extern "C" fn natskv_operation_name(operation: i32) -> *const c_char {
     }
 }
 
-/// The TTL that the entry was written with, as it stands in its header ("60", "1500ms"); no data where there is none. Any thread.
+/// The TTL that this revision was written with, in milliseconds; 0: without one. Any thread.
 #[unsafe(no_mangle)]
-pub extern "C" fn natskv_entry_ttl(entry: Option<&natskv_entry>) -> natskv_slice {
-    entry
-        .and_then(|entry| entry.entry.headers().find(|(name, _)| *name == "Nats-TTL"))
-        .map(|(_, ttl)| ttl)
-        .map_or(natskv_slice::NONE, natskv_slice::of)
+pub extern "C" fn natskv_entry_ttl_ms(entry: Option<&natskv_entry>) -> i64 {
+    guard_value(0, || entry.and_then(|entry| entry.entry.ttl()).map_or(0, to_millis))
+}
+
+/// When it expires, by its own TTL or the bucket's, in nanoseconds since 1970 (UTC); 0: never. The bucket's counts where the handle
+/// asked the server (it was not bound). Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn natskv_entry_expires_ns(entry: Option<&natskv_entry>) -> i64 {
+    entry.and_then(|entry| entry.entry.expires_ns).unwrap_or(0)
+}
+
+/// How much time is left until it expires, in milliseconds by this machine's clock; 0: it is over; -1: it does not expire. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn natskv_entry_remaining_ms(entry: Option<&natskv_entry>) -> i64 {
+    guard_value(-1, || {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |age| age.as_nanos() as i64);
+        entry.and_then(|entry| entry.entry.remaining_ttl(now)).map_or(-1, to_millis)
+    })
 }
 
 /// Why the server itself put this marker: "MaxAge", "Purge" or "Remove" (server 2.11+); no data for all other entries.
@@ -164,15 +186,17 @@ pub extern "C" fn natskv_entry_free(entry: Option<Box<natskv_entry>>) {
     drop(entry);
 }
 
-/// A list of entries, oldest first. It owns its entries; any thread may read it.
+/// A list of entries. It owns its entries; any thread may read it.
 #[derive(Debug)]
 pub struct natskv_entries {
     entries: Vec<natskv_entry>,
+    as_of: Option<u64>,
 }
 
 impl natskv_entries {
-    pub(crate) fn new(entries: Vec<Entry>, bucket: &Arc<CStr>) -> Self {
-        Self { entries: entries.into_iter().map(|entry| natskv_entry::new(entry, bucket.clone())).collect() }
+    pub(crate) fn new(entries: Vec<Entry>, as_of: Option<u64>, bucket: &Arc<CStr>) -> Self {
+        let entries = entries.into_iter().map(|entry| natskv_entry::new(entry, bucket.clone())).collect();
+        Self { entries, as_of }
     }
 }
 
@@ -186,6 +210,13 @@ pub extern "C" fn natskv_entries_count(entries: Option<&natskv_entries>) -> usiz
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_entries_at(entries: Option<&natskv_entries>, index: usize) -> *const natskv_entry {
     entries.and_then(|entries| entries.entries.get(index)).map_or(ptr::null(), ptr::from_ref)
+}
+
+/// `natskv_get_many`: the bucket's revision at which these all were the newest of their keys. 0 where several requests saw several
+/// moments, for lists of other functions, and for NULL. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn natskv_entries_as_of(entries: Option<&natskv_entries>) -> u64 {
+    entries.and_then(|entries| entries.as_of).unwrap_or(0)
 }
 
 /// Frees the list and its entries. NULL is fine. Any thread, while no other call uses it.

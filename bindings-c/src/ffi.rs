@@ -308,6 +308,22 @@ pub(crate) fn array<'a, T>(name: &'static str, items: *const T, n: usize) -> Res
     Ok(unsafe { std::slice::from_raw_parts(items, n) })
 }
 
+/// Room for `n` items that C hands over, maybe never written before; NULL: it does not want them.
+pub(crate) fn out_array<'a, T>(
+    name: &'static str,
+    items: *mut T,
+    n: usize,
+) -> Result<Option<&'a mut [MaybeUninit<T>]>, Error> {
+    if items.is_null() {
+        return Ok(None);
+    }
+    if n > isize::MAX as usize / size_of::<T>().max(1) {
+        return Err(invalid(format!("{name} cannot have {n} items")));
+    }
+    // SAFETY: C's contract is room for `n` items that nobody else uses during the call; NULL and sizes over isize::MAX are excluded.
+    Ok(Some(unsafe { std::slice::from_raw_parts_mut(items.cast(), n) }))
+}
+
 /// Milliseconds of C: 0 is none, negative or over 100 years is refused.
 pub(crate) fn millis(name: &'static str, ms: i64) -> Result<Option<Duration>, Error> {
     const CENTURY_MS: u64 = 100 * 366 * 86_400_000;

@@ -10,14 +10,14 @@ use std::{
     time::Duration,
 };
 
-use natskv_core::{BucketId, Client as Core, Error, Instant, OpId, Outcome};
+use natskv_core::{BucketId, Client as Core, Error, Instant, OpId, Opened, Outcome};
 
 use crate::{
     engine::{Engine, unexpected},
     entry::{natskv_entries, natskv_entry, natskv_keys_list},
-    ffi::{self, boxed, bytes, c_string, guard, millis, natskv_code, natskv_error, required, text, texts},
-    options::natskv_write_options,
+    ffi::{self, boxed, bytes, c_string, guard, invalid, millis, natskv_code, natskv_error, required, text, texts},
     status::natskv_bucket_status,
+    verb_options::natskv_write_options,
 };
 
 /// An opened bucket. Any thread may use it, several at once too. It is independent of `natskv_client_free` as far as memory
@@ -27,13 +27,20 @@ pub struct natskv_kv {
     pub(crate) engine: Arc<Engine>,
     pub(crate) bucket: BucketId,
     pub(crate) name: Arc<CStr>,
+    /// What differed from what its creation asked for.
+    pub(crate) drift: Vec<CString>,
     /// Milliseconds; 0: the client's.
     timeout_ms: AtomicI64,
 }
 
 impl natskv_kv {
     pub(crate) fn new(engine: Arc<Engine>, bucket: BucketId, name: &str) -> Self {
-        Self { engine, bucket, name: c_string(name).into(), timeout_ms: AtomicI64::new(0) }
+        Self { engine, bucket, name: c_string(name).into(), drift: Vec::new(), timeout_ms: AtomicI64::new(0) }
+    }
+
+    pub(crate) fn opened(engine: Arc<Engine>, opened: &Opened) -> Self {
+        let drift = opened.drift.iter().map(|text| c_string(text.as_str())).collect();
+        Self { drift, ..Self::new(engine, opened.bucket, &opened.status.bucket) }
     }
 
     /// None: the client's `request_timeout_ms`.
@@ -181,6 +188,61 @@ pub extern "C" fn natskv_put_string(
     })
 }
 
+/// `natskv_put` with `options`, which may be NULL: with an `expected_revision` it is `natskv_update`, and `ttl_ms` is how long the value
+/// lives, at least 1000, in buckets with `limit_marker_ttl_ms` that keep one revision of a key. NATSKV_UNSUPPORTED for a TTL that the
+/// bucket does not allow: where history is kept, the older value would come back. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn natskv_put_with(
+    kv: Option<&natskv_kv>,
+    key: *const c_char,
+    value: *const c_void,
+    len: usize,
+    options: *const natskv_write_options,
+    revision: Option<&mut MaybeUninit<u64>>,
+    err: Option<&mut MaybeUninit<natskv_error>>,
+) -> natskv_code {
+    guard(err, || {
+        let (kv, key, value) = (required("kv", kv)?, text("key", key)?, bytes("value", value, len)?);
+        kv.write(revision, put(kv, key, value, ffi::options(options)?)?)
+    })
+}
+
+/// put or update, as the options say.
+pub(crate) fn put<'a>(
+    kv: &natskv_kv,
+    key: &'a str,
+    value: &'a [u8],
+    options: natskv_write_options,
+) -> Result<impl FnOnce(&mut Core, Instant) -> Result<OpId, Error> + use<'a>, Error> {
+    let (bucket, expected, ttl, timeout) = (kv.bucket, options.expected(), options.ttl()?, options.timeout(kv)?);
+    Ok(move |core: &mut Core, now| match expected {
+        Some(expected) => core.update(bucket, key, value, expected, ttl, timeout, now),
+        None => core.put(bucket, key, value, ttl, timeout, now),
+    })
+}
+
+/// Writes the same value again, which now lives for `ttl_ms` milliseconds from then on, at least 1000; never over a value that somebody
+/// else wrote meanwhile. NATSKV_KEY_NOT_FOUND where there is no live value; NATSKV_UNSUPPORTED where `natskv_put_with` takes no TTL.
+/// Otherwise as `natskv_put`. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn natskv_touch(
+    kv: Option<&natskv_kv>,
+    key: *const c_char,
+    ttl_ms: i64,
+    revision: Option<&mut MaybeUninit<u64>>,
+    err: Option<&mut MaybeUninit<natskv_error>>,
+) -> natskv_code {
+    guard(err, || {
+        let (kv, key, ttl) = (required("kv", kv)?, text("key", key)?, some_ttl(ttl_ms)?);
+        kv.write(revision, |core, now| core.touch(kv.bucket, key, ttl, kv.timeout(), now))
+    })
+}
+
+/// A TTL that must be there.
+pub(crate) fn some_ttl(ttl_ms: i64) -> Result<Duration, Error> {
+    millis("ttl_ms", ttl_ms)?.ok_or_else(|| invalid("ttl_ms is 0; it must be at least 1000"))
+}
+
 /// Writes only if `key` has no live value: it was never written, or is deleted, purged or expired. `ttl_ms`: how long the value
 /// lives, in milliseconds, at least 1000, in buckets with `limit_marker_ttl_ms`; 0: for ever.
 ///
@@ -260,8 +322,7 @@ pub extern "C" fn natskv_purge(
     })
 }
 
-/// The live keys that match any of `n` filters, each once, in the order of their newest revision; none (`filters` NULL, `n` 0):
-/// all keys. An empty list is a success. Free the list with `natskv_keys_list_free`.
+/// The live keys that match any of `n` filters, each once, sorted; none (`filters` NULL, `n` 0): all keys. An empty list is a success. Free the list with `natskv_keys_list_free`.
 ///
 /// NATSKV_INVALID_KEY for a filter; NATSKV_TIMEOUT after so much silence; otherwise as `natskv_get`. Any thread.
 #[unsafe(no_mangle)]
@@ -294,7 +355,7 @@ pub extern "C" fn natskv_history(
         let (kv, key, out) = (required("kv", kv)?, text("key", key)?, required("out", out)?);
         let entries = kv.engine.call(|core, now| core.history(kv.bucket, key, kv.timeout(), now))?;
         let Outcome::Entries(entries) = entries else { return Err(unexpected()) };
-        out.write(boxed(natskv_entries::new(entries, &kv.name)));
+        out.write(boxed(natskv_entries::new(entries, None, &kv.name)));
         Ok(())
     })
 }
@@ -315,40 +376,8 @@ pub extern "C" fn natskv_status(
     })
 }
 
-/// How old markers must be for `natskv_purge_deletes` when -1 is given.
-const DEFAULT_OLDER_THAN: Duration = Duration::from_secs(30 * 60);
-
-/// Age of markers in C's form.
-pub(crate) fn older_than(older_than_ms: i64) -> Result<Duration, Error> {
-    if older_than_ms == -1 {
-        return Ok(DEFAULT_OLDER_THAN);
-    }
-    Ok(millis("older_than_ms", older_than_ms)?.unwrap_or_default())
-}
-
-/// Removes delete and purge markers older than `older_than_ms` milliseconds with all that is under them, never anything newer.
-/// 0: all markers; -1: 30 minutes. `purged`, which may be NULL, gets how many markers were removed. Any thread.
-#[unsafe(no_mangle)]
-pub extern "C" fn natskv_purge_deletes(
-    kv: Option<&natskv_kv>,
-    older_than_ms: i64,
-    purged: Option<&mut MaybeUninit<u64>>,
-    err: Option<&mut MaybeUninit<natskv_error>>,
-) -> natskv_code {
-    guard(err, || {
-        let kv = required("kv", kv)?;
-        let age = older_than(older_than_ms)?;
-        let count = kv.engine.call(|core, now| core.purge_deletes(kv.bucket, age, kv.timeout(), now))?;
-        let Outcome::Purged(count) = count else { return Err(unexpected()) };
-        if let Some(purged) = purged {
-            purged.write(count);
-        }
-        Ok(())
-    })
-}
-
 /// Runs one operation in its JSON form, such as `{"operation": "PUT", "key": "a", "value": "aGk="}`: PUT, GET, CREATE, UPDATE,
-/// DELETE, PURGE, HISTORY, LIST, WATCH. `*out_json` gets the reply. Where the operation failed or is none, that is the error's
+/// TOUCH, DELETE, PURGE, HISTORY, LIST, WATCH, ENTRIES, COUNT, GET_MANY, PUT_MANY, CLEAR, PURGE_DELETES. `*out_json` gets the reply. Where the operation failed or is none, that is the error's
 /// JSON form, and the function returns NATSKV_OK all the same. Free it with `natskv_string_free`. Durations in it are integer
 /// nanoseconds.
 ///

@@ -14,9 +14,9 @@ use natskv_core::{Client as Core, Error, Instant, OpId};
 use crate::{
     engine::Callback,
     ffi::{self, User, bytes, guard, invalid, millis, natskv_code, required, text, texts},
-    kv::{natskv_kv, older_than},
-    options::natskv_write_options,
-    reply::{natskv_callback, natskv_op},
+    kv::{natskv_kv, put, some_ttl},
+    reply::{natskv_callback, natskv_on_progress, natskv_op},
+    verb_options::natskv_write_options,
 };
 
 /// The callback of an async form, which must be there.
@@ -24,19 +24,32 @@ pub(crate) fn callback(callback: natskv_callback, user: *mut c_void, bucket: &Ar
     if callback.is_none() {
         return Err(invalid("callback is NULL"));
     }
-    Ok(Callback { callback, user: User(user), bucket: Arc::clone(bucket) })
+    Ok(Callback { callback, on_progress: None, user: User(user), bucket: Arc::clone(bucket) })
 }
 
 impl natskv_kv {
     /// Starts a verb.
-    fn submit(
+    pub(crate) fn submit(
         &self,
         callback: natskv_callback,
         user: *mut c_void,
         op: Option<&mut MaybeUninit<natskv_op>>,
         verb: impl FnOnce(&mut Core, Instant) -> Result<OpId, Error>,
     ) -> Result<(), Error> {
-        let id = self.engine.submit(self::callback(callback, user, &self.name)?, verb)?;
+        self.submit_watched(None, callback, user, op, verb)
+    }
+
+    /// Starts a verb that tells how far it is.
+    pub(crate) fn submit_watched(
+        &self,
+        on_progress: natskv_on_progress,
+        callback: natskv_callback,
+        user: *mut c_void,
+        op: Option<&mut MaybeUninit<natskv_op>>,
+        verb: impl FnOnce(&mut Core, Instant) -> Result<OpId, Error>,
+    ) -> Result<(), Error> {
+        let callback = Callback { on_progress, ..self::callback(callback, user, &self.name)? };
+        let id = self.engine.submit(callback, verb)?;
         if let Some(op) = op {
             op.write(id.0);
         }
@@ -124,6 +137,40 @@ pub extern "C" fn natskv_put_string_async(
     guard(None, || {
         let (kv, key, value) = (required("kv", kv)?, text("key", key)?, text("value", value)?);
         kv.submit(callback, user, op, |core, now| core.put(kv.bucket, key, value.as_bytes(), None, kv.timeout(), now))
+    })
+}
+
+/// `natskv_put_with` without waiting: the revision comes in `reply->revision`. The value is copied. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn natskv_put_with_async(
+    kv: Option<&natskv_kv>,
+    key: *const c_char,
+    value: *const c_void,
+    len: usize,
+    options: *const natskv_write_options,
+    callback: natskv_callback,
+    user: *mut c_void,
+    op: Option<&mut MaybeUninit<natskv_op>>,
+) -> natskv_code {
+    guard(None, || {
+        let (kv, key, value) = (required("kv", kv)?, text("key", key)?, bytes("value", value, len)?);
+        kv.submit(callback, user, op, put(kv, key, value, ffi::options(options)?)?)
+    })
+}
+
+/// `natskv_touch` without waiting: the revision comes in `reply->revision`. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn natskv_touch_async(
+    kv: Option<&natskv_kv>,
+    key: *const c_char,
+    ttl_ms: i64,
+    callback: natskv_callback,
+    user: *mut c_void,
+    op: Option<&mut MaybeUninit<natskv_op>>,
+) -> natskv_code {
+    guard(None, || {
+        let (kv, key, ttl) = (required("kv", kv)?, text("key", key)?, some_ttl(ttl_ms)?);
+        kv.submit(callback, user, op, |core, now| core.touch(kv.bucket, key, ttl, kv.timeout(), now))
     })
 }
 
@@ -241,21 +288,6 @@ pub extern "C" fn natskv_status_async(
     guard(None, || {
         let kv = required("kv", kv)?;
         kv.submit(callback, user, op, |core, now| core.status(kv.bucket, kv.timeout(), now))
-    })
-}
-
-/// `natskv_purge_deletes` without waiting: the number comes in `reply->count`. Any thread.
-#[unsafe(no_mangle)]
-pub extern "C" fn natskv_purge_deletes_async(
-    kv: Option<&natskv_kv>,
-    older_than_ms: i64,
-    callback: natskv_callback,
-    user: *mut c_void,
-    op: Option<&mut MaybeUninit<natskv_op>>,
-) -> natskv_code {
-    guard(None, || {
-        let (kv, age) = (required("kv", kv)?, older_than(older_than_ms)?);
-        kv.submit(callback, user, op, |core, now| core.purge_deletes(kv.bucket, age, kv.timeout(), now))
     })
 }
 

@@ -10,23 +10,27 @@
 //! ```
 //!
 //! The `extern "C"` functions are safe to Rust's eyes and safe in truth only under C's contract (pointers are NULL or good);
-//! Rust programs use natskv-core instead. `unsafe` lives in `ffi.rs` and `net/poll.rs`.
+//! Rust programs use natskv-core instead. `unsafe` lives in `ffi.rs`, `net/poll.rs` and `net/clock.rs`.
 
 #![allow(non_camel_case_types)] // the names are C's
 
 pub mod bucket;
 pub mod bucket_config;
 pub mod client;
+pub mod credentials;
 mod engine;
 pub mod entry;
 pub mod ffi;
+pub mod handle;
 pub mod kv;
 pub mod kv_async;
+pub mod many;
 mod net;
 pub mod options;
 pub mod reply;
 pub mod status;
 mod tls_options;
+pub mod verb_options;
 pub mod watch;
 
 /// C hands these from thread to thread and uses them from several at once: every function of theirs says "Any thread".

@@ -1,20 +1,18 @@
-//! The options structs but for the bucket's, with their `_init` functions, and what C is told about the connection.
+//! How to connect, and what C is told about the connection.
 
 use std::{
     ffi::{CString, c_char, c_void},
     mem::MaybeUninit,
-    time::Duration,
 };
 
-use natskv_core::{Config, Credentials, Error, ErrorCode, Notice, Secret, State, WatchOptions};
+use natskv_core::{Config, Error, Notice, State};
 
 use crate::{
-    entry::natskv_entry,
+    credentials::{natskv_on_credentials, natskv_on_sign},
     ffi::{
-        Options, OwnedUser, c_string, invalid, millis, natskv_code, natskv_drop, natskv_error, natskv_flag,
-        optional_string, optional_text, texts, to_millis,
+        Options, OwnedUser, c_string, invalid, millis, natskv_drop, natskv_error, natskv_flag, optional_string,
+        optional_text, texts, to_millis,
     },
-    kv::natskv_kv,
 };
 
 /// The connection, as `on_status` and `natskv_state` tell it.
@@ -96,8 +94,8 @@ pub struct natskv_options {
     /// Set by `natskv_options_init`.
     pub struct_size: usize,
     /// Where to connect: one URL such as "nats://127.0.0.1:4222", or several separated by commas. `user:password@` or `token@`
-    /// in a URL win over the fields below. tls:// is nats:// with `tls`. NULL: `servers`; if that is empty too,
-    /// "nats://127.0.0.1:4222". This build has no WebSocket transport: ws:// and wss:// are NATSKV_UNSUPPORTED.
+    /// in a URL win over the fields below. tls:// is nats:// with `tls`; ws:// and wss:// are WebSocket, for networks that let nothing
+    /// else out, and do not mix with the others. NULL: `servers`; if that is empty too, "nats://127.0.0.1:4222".
     pub url: *const c_char,
     /// More URLs, `server_count` of them.
     pub servers: *const *const c_char,
@@ -111,6 +109,18 @@ pub struct natskv_options {
     pub password: *const c_char,
     /// Token, instead of user name and password. NULL: none.
     pub token: *const c_char,
+    /// Seed of a user's nkey, "SU…": logs in by itself, or signs for `jwt`. NULL: none.
+    pub nkey_seed: *const c_char,
+    /// Public nkey, "U…", of a user whose seed stays elsewhere: `on_sign` signs. NULL: none.
+    pub nkey: *const c_char,
+    /// A user's JWT, for which `nkey_seed` or `on_sign` signs; with neither it is sent alone, which is enough for a bearer JWT.
+    /// NULL: none.
+    pub jwt: *const c_char,
+    /// The text of a credentials file: a JWT, a seed, or both. NULL: none.
+    pub credentials: *const c_char,
+    /// A credentials file. It is read by `natskv_connect`, which answers NATSKV_INVALID_ARGUMENT where it is unusable, and anew for
+    /// each connection, so a renewed one is taken up. NULL: none.
+    pub credentials_file: *const c_char,
     /// TLS must be used: where the server does not offer it, connecting fails with NATSKV_TLS. Where the server requires it, it is
     /// used anyhow. Naming an authority, a certificate or a host name below sets it too. Default: false.
     pub tls: natskv_flag,
@@ -185,7 +195,12 @@ pub struct natskv_options {
     pub on_status: natskv_on_status,
     /// Told of what is worth a log line, likewise. NULL: nobody.
     pub on_notice: natskv_on_notice,
-    /// Handed to `on_status`, `on_notice` and `drop`.
+    /// Asked who we are before each connection, instead of the fields above: where `on_status` is told, or by a blocking call that
+    /// waits on a client with a loop of your own. NULL: nobody.
+    pub on_credentials: natskv_on_credentials,
+    /// Asked to sign for `nkey` or `jwt`, likewise. NULL: nobody.
+    pub on_sign: natskv_on_sign,
+    /// Handed to `on_status`, `on_notice`, `on_credentials`, `on_sign` and `drop`.
     pub user: *mut c_void,
     /// Called exactly once, when `user` will not be used again: when the client is freed, or before a failing
     /// `natskv_connect` returns. NULL: nobody.
@@ -207,6 +222,11 @@ unsafe impl Options for natskv_options {
             user_name: std::ptr::null(),
             password: std::ptr::null(),
             token: std::ptr::null(),
+            nkey_seed: std::ptr::null(),
+            nkey: std::ptr::null(),
+            jwt: std::ptr::null(),
+            credentials: std::ptr::null(),
+            credentials_file: std::ptr::null(),
             tls: config.tls.into(),
             tls_first: config.tls_first.into(),
             tls_hostname: std::ptr::null(),
@@ -239,6 +259,8 @@ unsafe impl Options for natskv_options {
             watch_heartbeat_ms: to_millis(config.watch_heartbeat),
             on_status: None,
             on_notice: None,
+            on_credentials: None,
+            on_sign: None,
             user: std::ptr::null_mut(),
             drop: None,
         }
@@ -258,13 +280,21 @@ pub extern "C" fn natskv_options_init(options: Option<&mut MaybeUninit<natskv_op
 pub(crate) struct Hooks {
     pub(crate) on_status: natskv_on_status,
     pub(crate) on_notice: natskv_on_notice,
+    pub(crate) on_credentials: natskv_on_credentials,
+    pub(crate) on_sign: natskv_on_sign,
     pub(crate) user: OwnedUser,
 }
 
 impl natskv_options {
     /// Taken first, so that `drop` is called whatever fails later.
     pub(crate) fn hooks(&self) -> Hooks {
-        Hooks { on_status: self.on_status, on_notice: self.on_notice, user: OwnedUser::new(self.user, self.drop) }
+        Hooks {
+            on_status: self.on_status,
+            on_notice: self.on_notice,
+            on_credentials: self.on_credentials,
+            on_sign: self.on_sign,
+            user: OwnedUser::new(self.user, self.drop),
+        }
     }
 
     pub(crate) fn config(&self) -> Result<Config, Error> {
@@ -272,12 +302,7 @@ impl natskv_options {
         Ok(Config {
             servers: self.server_list()?.unwrap_or(default.servers),
             name: optional_string("name", self.name)?,
-            credentials: Credentials {
-                user: optional_string("user_name", self.user_name)?,
-                password: optional_string("password", self.password)?.map(Secret::from),
-                token: optional_string("token", self.token)?.map(Secret::from),
-                ..Credentials::default()
-            },
+            websocket_in_core: true,
             tls: self.tls.is_set() || self.speaks_of_tls(),
             tls_first: self.tls_first.is_set(),
             lang: "c",
@@ -312,15 +337,6 @@ impl natskv_options {
             servers.extend(url.split(',').map(|server| server.trim().into()));
         }
         servers.extend(texts("servers", self.servers, self.server_count)?.into_iter().map(String::from));
-        let is_websocket = |server: &&String| {
-            let scheme = server.split("://").next().unwrap_or_default();
-            scheme.eq_ignore_ascii_case("ws") || scheme.eq_ignore_ascii_case("wss")
-        };
-        if let Some(server) = servers.iter().find(is_websocket) {
-            let message =
-                format!("{server}: natskv for C has no WebSocket transport; use the server's nats:// address");
-            return Err(Error::new(ErrorCode::Unsupported, message));
-        }
         Ok(if servers.is_empty() { None } else { Some(servers) })
     }
 }
@@ -338,129 +354,4 @@ fn attempts(max_reconnects: i64) -> Result<Option<u32>, Error> {
     attempts
         .map(Some)
         .map_err(|_| invalid(format!("max_reconnects {max_reconnects} is neither a number of attempts nor -1")))
-}
-
-/// How to delete or purge. Call `natskv_write_options_init` first. NULL in place of the struct: all defaults.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct natskv_write_options {
-    /// Set by `natskv_write_options_init`.
-    pub struct_size: usize,
-    /// Only if the key's newest revision is this one, else NATSKV_WRONG_REVISION. Default: 0, whatever it is.
-    pub expected_revision: u64,
-    /// Purge only: how long the marker stays, in milliseconds, at least 1000, in buckets with `limit_marker_ttl_ms`.
-    /// Default: 0, as long as the bucket keeps it.
-    pub ttl_ms: i64,
-    /// How long it may take, in milliseconds. Default: 0, the bucket handle's timeout.
-    pub timeout_ms: i64,
-}
-
-// SAFETY: repr(C), begins with its size, plain numbers.
-unsafe impl Options for natskv_write_options {
-    const INIT: &'static str = "natskv_write_options_init";
-
-    fn defaults() -> Self {
-        Self { struct_size: size_of::<Self>(), expected_revision: 0, ttl_ms: 0, timeout_ms: 0 }
-    }
-}
-
-/// Sets all defaults. NULL is fine. Any thread.
-#[unsafe(no_mangle)]
-pub extern "C" fn natskv_write_options_init(options: Option<&mut MaybeUninit<natskv_write_options>>) {
-    if let Some(options) = options {
-        options.write(natskv_write_options::defaults());
-    }
-}
-
-impl natskv_write_options {
-    pub(crate) fn expected(&self) -> Option<u64> {
-        (self.expected_revision != 0).then_some(self.expected_revision)
-    }
-
-    pub(crate) fn ttl(&self) -> Result<Option<Duration>, Error> {
-        millis("ttl_ms", self.ttl_ms)
-    }
-
-    pub(crate) fn refuse_ttl(&self) -> Result<(), Error> {
-        if self.ttl_ms == 0 { Ok(()) } else { Err(invalid("ttl_ms: only natskv_purge takes a TTL for its marker")) }
-    }
-
-    pub(crate) fn timeout(&self, kv: &natskv_kv) -> Result<Option<Duration>, Error> {
-        Ok(millis("timeout_ms", self.timeout_ms)?.or_else(|| kv.timeout()))
-    }
-}
-
-/// Gets the items of a watch in its callback form. `code` is NATSKV_OK with an entry, which lives until the callback returns;
-/// NATSKV_CAUGHT_UP or NATSKV_RESET with NULL; or, with NULL, the error that ended the watch (`natskv_last_error` has its
-/// text), after which nothing follows but `drop`. It may call natskv's functions; blocking ones on the same client give
-/// NATSKV_WOULD_DEADLOCK. Items wait while it runs, and the server sends no more than the watch may hold.
-pub type natskv_on_item = Option<extern "C" fn(user: *mut c_void, code: natskv_code, entry: *const natskv_entry)>;
-
-/// What a watch delivers. Call `natskv_watch_options_init` first. NULL in place of the struct: all defaults.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct natskv_watch_options {
-    /// Set by `natskv_watch_options_init`.
-    pub struct_size: usize,
-    /// All revisions that history keeps, not only the newest of each key. Default: false.
-    pub include_history: natskv_flag,
-    /// No delete and purge markers. Default: false.
-    pub ignore_deletes: natskv_flag,
-    /// No values, only their length. Default: false.
-    pub meta_only: natskv_flag,
-    /// No initial values. Excludes `include_history`. Default: false.
-    pub updates_only: natskv_flag,
-    /// Everything from this revision on, it included; wins over `include_history` and `updates_only`. Default: 0, no.
-    pub resume_from_revision: u64,
-    /// How long establishing the watch may take, in milliseconds. Default: 0, the bucket handle's timeout.
-    pub timeout_ms: i64,
-    /// Callback form: gets every item, on the library's thread or inside `natskv_process`, maybe already before the watch
-    /// function returns. Default: NULL, the items are read with `natskv_watcher_next`.
-    pub on_item: natskv_on_item,
-    /// Handed to `on_item` and `drop`.
-    pub user: *mut c_void,
-    /// Called exactly once, also when the watch function fails: when `user` will not be used again, which is after the last
-    /// `on_item`, or at once where that is NULL. Default: NULL, nobody.
-    pub drop: natskv_drop,
-}
-
-// SAFETY: repr(C), begins with its size; numbers, flags of one byte, a pointer and nullable functions.
-unsafe impl Options for natskv_watch_options {
-    const INIT: &'static str = "natskv_watch_options_init";
-
-    fn defaults() -> Self {
-        Self {
-            struct_size: size_of::<Self>(),
-            include_history: false.into(),
-            ignore_deletes: false.into(),
-            meta_only: false.into(),
-            updates_only: false.into(),
-            resume_from_revision: 0,
-            timeout_ms: 0,
-            on_item: None,
-            user: std::ptr::null_mut(),
-            drop: None,
-        }
-    }
-}
-
-/// Sets all defaults. NULL is fine. Any thread.
-#[unsafe(no_mangle)]
-pub extern "C" fn natskv_watch_options_init(options: Option<&mut MaybeUninit<natskv_watch_options>>) {
-    if let Some(options) = options {
-        options.write(natskv_watch_options::defaults());
-    }
-}
-
-impl natskv_watch_options {
-    pub(crate) fn core(&self, timeout: Option<Duration>) -> Result<WatchOptions, Error> {
-        Ok(WatchOptions {
-            include_history: self.include_history.is_set(),
-            ignore_deletes: self.ignore_deletes.is_set(),
-            meta_only: self.meta_only.is_set(),
-            updates_only: self.updates_only.is_set(),
-            resume_from_revision: (self.resume_from_revision != 0).then_some(self.resume_from_revision),
-            timeout: millis("timeout_ms", self.timeout_ms)?.or(timeout),
-        })
-    }
 }

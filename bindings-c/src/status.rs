@@ -11,6 +11,7 @@ use natskv_core::{BucketStatus, Storage};
 use crate::{
     bucket_config::natskv_storage,
     ffi::{c_string, to_millis},
+    handle::natskv_key_policy,
 };
 
 /// What a bucket is and holds, as the server said when asked. It owns its strings and never changes; any thread may read it.
@@ -20,6 +21,7 @@ pub struct natskv_bucket_status {
     status: BucketStatus,
     bucket: CString,
     description: CString,
+    read_only: CString,
     metadata: Vec<(CString, CString)>,
     json: CString,
     stream_info: CString,
@@ -31,6 +33,7 @@ impl natskv_bucket_status {
         Self {
             bucket: c_string(status.bucket.as_str()),
             description: c_string(status.config.description.as_deref().unwrap_or_default()),
+            read_only: c_string(status.read_only.as_deref().unwrap_or_default()),
             metadata: metadata.map(|(name, value)| (c_string(name.as_str()), c_string(value.as_str()))).collect(),
             json: c_string(status.to_json()),
             stream_info: c_string(status.stream_info.as_str()),
@@ -140,8 +143,20 @@ pub extern "C" fn natskv_status_metadata_at(
     true
 }
 
+/// The keys that the handle takes, and how they are stored. NATSKV_KEYS_AS_BUCKET for NULL. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn natskv_status_key_policy(status: Option<&natskv_bucket_status>) -> natskv_key_policy {
+    status.map_or(natskv_key_policy::NATSKV_KEYS_AS_BUCKET, |status| natskv_key_policy::of(status.status.keys))
+}
+
+/// Why the handle cannot write; "" where it can, and for NULL. Any thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn natskv_status_read_only(status: Option<&natskv_bucket_status>) -> *const c_char {
+    status.map_or(c"".as_ptr(), |status| status.read_only.as_ptr())
+}
+
 /// Everything as JSON: `{bucket, values, history, ttl, bytes, backing_store, compressed, limit_marker_ttl, metadata, replicas,
-/// storage, config, stream_info}`, durations in integer nanoseconds. "" for NULL. Any thread.
+/// storage, key_policy, read_only, config, stream_info}`, durations in integer nanoseconds. "" for NULL. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_status_json(status: Option<&natskv_bucket_status>) -> *const c_char {
     status.map_or(c"".as_ptr(), |status| status.json.as_ptr())

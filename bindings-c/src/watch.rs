@@ -15,8 +15,8 @@ use crate::{
     ffi::{self, OwnedUser, boxed, guard, guard_code, natskv_code, natskv_error, required},
     kv::natskv_kv,
     kv_async::callback,
-    options::{natskv_on_item, natskv_watch_options},
     reply::{WATCH_BIT, natskv_callback, natskv_op},
+    verb_options::{natskv_on_item, natskv_watch_options},
 };
 
 /// A running watch. It keeps its client alive as far as memory goes; when the client is closed it gives NATSKV_CLOSED.

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use natskv_core::{Action, Config, Lost, Notice, Outcome, Reason, Scheme, State, TlsMode};
+use natskv_core::{
+    Action, Config, Entry, HandleOptions, KeyPolicy, Lost, Notice, OnDrift, Outcome, Reason, Scheme, State, TlsMode,
+};
 use pyo3::{
     IntoPyObjectExt,
     buffer::PyBuffer,
     exceptions::PyTypeError,
     prelude::*,
-    types::{PyBool, PyBytes, PyDict, PyString, PyTuple},
+    pybacked::PyBackedStr,
+    sync::PyOnceLock,
+    types::{PyBool, PyBytes, PyDict, PyMapping, PyString, PyTuple, PyType},
 };
 
 use crate::{engine::Bucket, entry::KeyValueEntry, errors};
@@ -89,6 +93,64 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Revision {
     }
 }
 
+/// What a bucket handle is to be like: (key policy or None, leader reads, read only, reserved keys).
+pub(crate) struct Handle(pub(crate) HandleOptions);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Handle {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        let (keys, leader_reads, read_only, reserved_keys): (Option<String>, bool, bool, bool) = value.extract()?;
+        let keys = keys.map(|name| KeyPolicy::parse(&name)).transpose();
+        let keys = keys.map_err(|error| errors::raise(value.py(), &error))?;
+        Ok(Self(HandleOptions { keys, leader_reads, read_only, reserved_keys }))
+    }
+}
+
+/// `"error"` or None, `"ignore"`, `"update"`.
+pub(crate) struct Drift(pub(crate) OnDrift);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Drift {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        if value.is_none() {
+            return Ok(Self(OnDrift::Error));
+        }
+        match value.extract::<&str>()? {
+            "error" => Ok(Self(OnDrift::Error)),
+            "ignore" => Ok(Self(OnDrift::Ignore)),
+            "update" => Ok(Self(OnDrift::Update)),
+            other => {
+                let message = format!("on_drift {other:?}: expected \"error\", \"ignore\" or \"update\"");
+                Err(errors::invalid(value.py(), message))
+            }
+        }
+    }
+}
+
+/// Keys and values to write: any mapping.
+pub(crate) struct Items<'py>(pub(crate) Vec<(Bound<'py, PyString>, Value<'py>)>);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Items<'py> {
+    type Error = PyErr;
+
+    fn extract(mapping: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        let Ok(mapping) = mapping.cast::<PyMapping>() else {
+            let kind = mapping.get_type().name()?;
+            return Err(PyTypeError::new_err(format!("expected a mapping of keys to values, not {kind}")));
+        };
+        let item = |item: Bound<'py, PyAny>| {
+            let (key, value): (Bound<'py, PyAny>, Bound<'py, PyAny>) = item.extract()?;
+            let named = |error: PyErr| PyTypeError::new_err(format!("key {key:?}: {}", error.value(key.py())));
+            let value = value.extract::<Value<'py>>().map_err(named)?;
+            let key = key.cast::<PyString>().map_err(|_| named(PyTypeError::new_err("a key is str")))?;
+            Ok((key.clone(), value))
+        };
+        Ok(Self(mapping.items()?.iter().map(item).collect::<PyResult<_>>()?))
+    }
+}
+
 /// Core's configuration from the options of `connect`: absent and `None` mean the default.
 pub(crate) fn config(options: &Bound<'_, PyDict>) -> PyResult<Config> {
     let mut config = Config { lang: "python", ..Config::default() };
@@ -140,20 +202,48 @@ fn set_time(field: &mut Duration, value: &Bound<'_, PyAny>) -> PyResult<()> {
     Ok(())
 }
 
-/// How an operation ended well; `bucket` is the one it was asked of, for entries.
-pub(crate) fn outcome(py: Python<'_>, outcome: Outcome, bucket: Option<&Py<PyString>>) -> PyResult<Py<PyAny>> {
-    let entry = |entry| KeyValueEntry::new(py, entry, bucket);
+/// What a result needs besides itself.
+pub(crate) enum Context {
+    Nothing,
+    /// The bucket that its entries are of.
+    Bucket(Py<PyString>),
+    /// The keys that it is about, in the order given.
+    Keys(Vec<Py<PyString>>),
+}
+
+impl Context {
+    fn bucket(&self, py: Python<'_>) -> Py<PyString> {
+        match self {
+            Self::Bucket(name) => name.clone_ref(py),
+            Self::Nothing | Self::Keys(_) => PyString::intern(py, "").unbind(),
+        }
+    }
+
+    fn keys(&self) -> &[Py<PyString>] {
+        match self {
+            Self::Keys(keys) => keys,
+            Self::Nothing | Self::Bucket(_) => &[],
+        }
+    }
+}
+
+/// How an operation ended well.
+pub(crate) fn outcome(py: Python<'_>, outcome: Outcome, context: &Context) -> PyResult<Py<PyAny>> {
     match outcome {
         Outcome::Unit => Ok(py.None()),
         Outcome::Revision(revision) => revision.into_py_any(py),
-        Outcome::Entry(found) => entry(found).into_py_any(py),
-        Outcome::Written(_) => Ok(py.None()),
-        Outcome::Entries(entries) | Outcome::Many { entries, .. } => {
-            entries.into_iter().map(entry).collect::<Vec<_>>().into_py_any(py)
+        Outcome::Entry(found) => KeyValueEntry::new(py, found, &context.bucket(py)).into_py_any(py),
+        Outcome::Entries(entries) => {
+            let bucket = context.bucket(py);
+            let entries = entries.into_iter().map(|entry| KeyValueEntry::new(py, entry, &bucket));
+            entries.collect::<Vec<_>>().into_py_any(py)
         }
+        Outcome::Many { entries, as_of } => many(py, entries, as_of, &context.bucket(py)),
+        Outcome::Written(results) => written(py, context.keys(), results),
         Outcome::Names(names) => names.into_py_any(py),
         Outcome::Opened(opened) => {
-            (Bucket::new(py, opened.bucket, &opened.status.bucket), opened.status.to_json()).into_py_any(py)
+            let drift = PyTuple::new(py, opened.drift)?.unbind();
+            Bucket::new(py, opened.bucket, &opened.status.bucket, drift).into_py_any(py)
         }
         Outcome::Status(status) => status.to_json().into_py_any(py),
         Outcome::Statuses(statuses) => statuses.iter().map(|s| s.to_json()).collect::<Vec<_>>().into_py_any(py),
@@ -161,6 +251,35 @@ pub(crate) fn outcome(py: Python<'_>, outcome: Outcome, bucket: Option<&Py<PyStr
         Outcome::RoundTrip(time) => time.as_secs_f64().into_py_any(py),
         Outcome::Json(text) => text.into_py_any(py),
     }
+}
+
+/// What get_many found, as a `KeyValueEntries`.
+fn many(py: Python<'_>, entries: Vec<Entry>, as_of: Option<u64>, bucket: &Py<PyString>) -> PyResult<Py<PyAny>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let found = CLASS.import(py, "natskv.types", "KeyValueEntries")?.call0()?;
+    let by_key = found.cast::<PyDict>()?;
+    for entry in entries {
+        let entry = Bound::new(py, KeyValueEntry::new(py, entry, bucket))?;
+        by_key.set_item(entry.get().key(py), entry)?;
+    }
+    found.setattr("as_of", as_of)?;
+    Ok(found.unbind())
+}
+
+/// What became of each key of put_many: its revision, or an exception that is not raised.
+fn written(
+    py: Python<'_>,
+    keys: &[Py<PyString>],
+    results: Vec<Result<u64, natskv_core::Error>>,
+) -> PyResult<Py<PyAny>> {
+    let by_key = PyDict::new(py);
+    for (key, result) in keys.iter().zip(results) {
+        match result {
+            Ok(revision) => by_key.set_item(key, revision)?,
+            Err(error) => by_key.set_item(key, errors::instance(py, &error)?)?,
+        }
+    }
+    by_key.into_py_any(py)
 }
 
 /// An action as a tuple that Python takes apart with `match`.
@@ -227,6 +346,6 @@ pub(crate) fn notice(notice: Notice) -> (&'static str, String) {
 }
 
 /// Filters as core takes them.
-pub(crate) fn as_strs(filters: &[String]) -> Vec<&str> {
-    filters.iter().map(String::as_str).collect()
+pub(crate) fn as_strs(filters: &[PyBackedStr]) -> Vec<&str> {
+    filters.iter().map(|filter| &**filter).collect()
 }

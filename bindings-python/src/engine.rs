@@ -15,18 +15,19 @@ use std::{
 };
 
 use natskv_core::{
-    Action, BucketConfig, BucketId, Client, Compare, ConnId, Error, ErrorCode, Event, HandleOptions, Instant, OnDrift,
-    OpId, Outcome, WatchId, WatchItem, WatchOptions,
+    Action, BucketConfig, BucketId, Client, Compare, ConnId, Error, ErrorCode, Event, Instant, OpId, Outcome, WatchId,
+    WatchItem, WatchOptions,
 };
 use pyo3::{
     buffer::PyBuffer,
     prelude::*,
+    pybacked::PyBackedStr,
     sync::MutexExt,
     types::{PyBytes, PyDict, PyList, PyString, PyTuple},
 };
 
 use crate::{
-    convert::{self, Revision, Time, Value},
+    convert::{self, Context, Drift, Handle, Items, Revision, Time, Value},
     entry::KeyValueEntry,
     errors,
 };
@@ -36,11 +37,16 @@ use crate::{
 pub(crate) struct Bucket {
     id: BucketId,
     name: Py<PyString>,
+    drift: Py<PyTuple>,
 }
 
 impl Bucket {
-    pub(crate) fn new(py: Python<'_>, id: BucketId, name: &str) -> Self {
-        Self { id, name: PyString::new(py, name).unbind() }
+    pub(crate) fn new(py: Python<'_>, id: BucketId, name: &str, drift: Py<PyTuple>) -> Self {
+        Self { id, name: PyString::new(py, name).unbind(), drift }
+    }
+
+    fn context(&self, py: Python<'_>) -> Context {
+        Context::Bucket(self.name.clone_ref(py))
     }
 }
 
@@ -50,6 +56,12 @@ impl Bucket {
     #[getter]
     fn name(&self, py: Python<'_>) -> Py<PyString> {
         self.name.clone_ref(py)
+    }
+
+    /// What differed from the configuration asked for, when it was opened: a text a field.
+    #[getter]
+    fn drift(&self, py: Python<'_>) -> Py<PyTuple> {
+        self.drift.clone_ref(py)
     }
 }
 
@@ -82,10 +94,10 @@ struct Inner {
     connection: u64,
 }
 
-/// Who waits for an operation, and of which bucket the entries in its result are.
+/// Who waits for an operation, and what its result needs to be told.
 struct Waiter {
     object: Py<PyAny>,
-    bucket: Option<Py<PyString>>,
+    context: Context,
 }
 
 /// Who waits until a watch is established, and whom to tell that it has something.
@@ -94,11 +106,12 @@ struct Watch {
     ready: Py<PyAny>,
 }
 
-/// Ends, watches that are ready, and news, each as a list of Python's.
-type Lists<'py> = (Bound<'py, PyList>, Bound<'py, PyList>, Bound<'py, PyList>);
+/// Progress, ends, watches that are ready, and news, each as a list of Python's.
+type Lists<'py> = (Bound<'py, PyList>, Bound<'py, PyList>, Bound<'py, PyList>, Bound<'py, PyList>);
 
 /// An event of core together with whom it is for; converted when the lock is released.
 enum News {
+    Progress(Py<PyAny>, u64, u64),
     Done(Waiter, Result<Outcome, Error>),
     Opened(Py<PyAny>, Result<(), Error>),
     Ready(Py<PyAny>),
@@ -138,73 +151,90 @@ impl Engine {
 
     /// → None, once connected.
     fn ready(&self, py: Python<'_>, waiter: Py<PyAny>, timeout: Time) -> PyResult<u64> {
-        self.begin(py, waiter, None, |core, now| core.ready(timeout.0, now))
+        self.begin(py, waiter, Context::Nothing, |core, now| core.ready(timeout.0, now))
     }
 
     /// → float, seconds of the round trip.
     fn flush(&self, py: Python<'_>, waiter: Py<PyAny>, timeout: Time) -> PyResult<u64> {
-        self.begin(py, waiter, None, |core, now| core.flush(timeout.0, now))
+        self.begin(py, waiter, Context::Nothing, |core, now| core.flush(timeout.0, now))
     }
 
     /// A bucket's handle without asking the server.
-    fn bind(&self, py: Python<'_>, bucket: &str) -> PyResult<Bucket> {
-        let id = self.lock(py)?.client.bind(bucket, &HandleOptions::default());
-        id.map(|id| Bucket::new(py, id, bucket)).map_err(|error| errors::raise(py, &error))
+    fn bind(&self, py: Python<'_>, bucket: &str, handle: Handle) -> PyResult<Bucket> {
+        let id = self.lock(py)?.client.bind(bucket, &handle.0);
+        let id = id.map_err(|error| errors::raise(py, &error))?;
+        Ok(Bucket::new(py, id, bucket, PyTuple::empty(py).unbind()))
     }
 
-    /// → (Bucket, status as JSON).
-    fn open(&self, py: Python<'_>, waiter: Py<PyAny>, bucket: &str, timeout: Time) -> PyResult<u64> {
-        self.begin(py, waiter, None, |core, now| core.open(bucket, &HandleOptions::default(), timeout.0, now))
+    /// → Bucket.
+    fn open(&self, py: Python<'_>, waiter: Py<PyAny>, bucket: &str, handle: Handle, timeout: Time) -> PyResult<u64> {
+        self.begin(py, waiter, Context::Nothing, |core, now| core.open(bucket, &handle.0, timeout.0, now))
     }
 
-    /// → (Bucket, status as JSON). An existing bucket must be equal in every field.
-    fn create_bucket(&self, py: Python<'_>, waiter: Py<PyAny>, config: &str, timeout: Time) -> PyResult<u64> {
-        self.begin(py, waiter, None, |core, now| {
-            core.create_bucket(
-                &BucketConfig::from_json(config)?,
-                &HandleOptions::default(),
-                Compare::All,
-                OnDrift::Error,
-                timeout.0,
-                now,
-            )
+    /// → Bucket. An existing bucket must be equal in every field, if `on_drift` does not say otherwise.
+    fn create_bucket(
+        &self,
+        py: Python<'_>,
+        waiter: Py<PyAny>,
+        config: &str,
+        handle: Handle,
+        on_drift: Drift,
+        timeout: Time,
+    ) -> PyResult<u64> {
+        self.begin(py, waiter, Context::Nothing, |core, now| {
+            let config = BucketConfig::from_json(config)?;
+            core.create_bucket(&config, &handle.0, Compare::All, on_drift.0, timeout.0, now)
         })
     }
 
-    /// → (Bucket, status as JSON).
-    fn update_bucket(&self, py: Python<'_>, waiter: Py<PyAny>, config: &str, timeout: Time) -> PyResult<u64> {
-        self.begin(py, waiter, None, |core, now| {
-            core.update_bucket(&BucketConfig::from_json(config)?, &HandleOptions::default(), timeout.0, now)
+    /// → Bucket.
+    fn update_bucket(
+        &self,
+        py: Python<'_>,
+        waiter: Py<PyAny>,
+        config: &str,
+        handle: Handle,
+        timeout: Time,
+    ) -> PyResult<u64> {
+        self.begin(py, waiter, Context::Nothing, |core, now| {
+            core.update_bucket(&BucketConfig::from_json(config)?, &handle.0, timeout.0, now)
         })
     }
 
-    /// → (Bucket, status as JSON).
-    fn create_or_update_bucket(&self, py: Python<'_>, waiter: Py<PyAny>, config: &str, timeout: Time) -> PyResult<u64> {
-        self.begin(py, waiter, None, |core, now| {
-            core.create_or_update_bucket(&BucketConfig::from_json(config)?, &HandleOptions::default(), timeout.0, now)
+    /// → Bucket.
+    fn create_or_update_bucket(
+        &self,
+        py: Python<'_>,
+        waiter: Py<PyAny>,
+        config: &str,
+        handle: Handle,
+        timeout: Time,
+    ) -> PyResult<u64> {
+        self.begin(py, waiter, Context::Nothing, |core, now| {
+            core.create_or_update_bucket(&BucketConfig::from_json(config)?, &handle.0, timeout.0, now)
         })
     }
 
     /// → None.
     fn delete_bucket(&self, py: Python<'_>, waiter: Py<PyAny>, bucket: &str, timeout: Time) -> PyResult<u64> {
-        self.begin(py, waiter, None, |core, now| core.delete_bucket(bucket, timeout.0, now))
+        self.begin(py, waiter, Context::Nothing, |core, now| core.delete_bucket(bucket, timeout.0, now))
     }
 
     /// → list of names.
     fn bucket_names(&self, py: Python<'_>, waiter: Py<PyAny>, timeout: Time) -> PyResult<u64> {
-        self.begin(py, waiter, None, |core, now| core.bucket_names(timeout.0, now))
+        self.begin(py, waiter, Context::Nothing, |core, now| core.bucket_names(timeout.0, now))
     }
 
     /// → list of statuses as JSON.
     fn bucket_list(&self, py: Python<'_>, waiter: Py<PyAny>, timeout: Time) -> PyResult<u64> {
-        self.begin(py, waiter, None, |core, now| core.bucket_list(timeout.0, now))
+        self.begin(py, waiter, Context::Nothing, |core, now| core.bucket_list(timeout.0, now))
     }
 
     // ── commands on a bucket
 
     /// → status as JSON.
     fn status(&self, py: Python<'_>, waiter: Py<PyAny>, bucket: &Bucket, timeout: Time) -> PyResult<u64> {
-        self.begin(py, waiter, None, |core, now| core.status(bucket.id, timeout.0, now))
+        self.begin(py, waiter, Context::Nothing, |core, now| core.status(bucket.id, timeout.0, now))
     }
 
     /// → KeyValueEntry.
@@ -218,15 +248,16 @@ impl Engine {
         timeout: Time,
     ) -> PyResult<u64> {
         let revision = revision.map(|r| r.0);
-        self.begin(py, waiter, Some(bucket), |core, now| core.get(bucket.id, key, revision, timeout.0, now))
+        self.begin(py, waiter, bucket.context(py), |core, now| core.get(bucket.id, key, revision, timeout.0, now))
     }
 
     /// → KeyValueEntry, markers too.
     fn entry(&self, py: Python<'_>, waiter: Py<PyAny>, bucket: &Bucket, key: &str, timeout: Time) -> PyResult<u64> {
-        self.begin(py, waiter, Some(bucket), |core, now| core.entry(bucket.id, key, timeout.0, now))
+        self.begin(py, waiter, bucket.context(py), |core, now| core.entry(bucket.id, key, timeout.0, now))
     }
 
     /// → int, the revision.
+    #[expect(clippy::too_many_arguments, reason = "the verb's own")]
     fn put(
         &self,
         py: Python<'_>,
@@ -234,9 +265,38 @@ impl Engine {
         bucket: &Bucket,
         key: &str,
         value: Value<'_>,
+        ttl: Time,
         timeout: Time,
     ) -> PyResult<u64> {
-        self.begin(py, waiter, None, |core, now| core.put(bucket.id, key, &value, None, timeout.0, now))
+        self.begin(py, waiter, Context::Nothing, |core, now| core.put(bucket.id, key, &value, ttl.0, timeout.0, now))
+    }
+
+    /// → dict of keys to revisions or exceptions.
+    fn put_many(
+        &self,
+        py: Python<'_>,
+        waiter: Py<PyAny>,
+        bucket: &Bucket,
+        items: Items<'_>,
+        timeout: Time,
+    ) -> PyResult<u64> {
+        let keys = items.0.iter().map(|(key, _)| key.clone().unbind()).collect();
+        let items = items.0.iter().map(|(key, value)| Ok((key.to_str()?, &**value))).collect::<PyResult<Vec<_>>>()?;
+        self.begin(py, waiter, Context::Keys(keys), |core, now| core.put_many(bucket.id, &items, timeout.0, now))
+    }
+
+    /// → int, the new revision.
+    fn touch(
+        &self,
+        py: Python<'_>,
+        waiter: Py<PyAny>,
+        bucket: &Bucket,
+        key: &str,
+        ttl: Time,
+        timeout: Time,
+    ) -> PyResult<u64> {
+        let ttl = ttl.0.unwrap_or_default();
+        self.begin(py, waiter, Context::Nothing, |core, now| core.touch(bucket.id, key, ttl, timeout.0, now))
     }
 
     /// → int, the revision.
@@ -251,7 +311,7 @@ impl Engine {
         ttl: Time,
         timeout: Time,
     ) -> PyResult<u64> {
-        self.begin(py, waiter, None, |core, now| core.create(bucket.id, key, &value, ttl.0, timeout.0, now))
+        self.begin(py, waiter, Context::Nothing, |core, now| core.create(bucket.id, key, &value, ttl.0, timeout.0, now))
     }
 
     /// → int, the revision.
@@ -264,9 +324,12 @@ impl Engine {
         key: &str,
         value: Value<'_>,
         revision: Revision,
+        ttl: Time,
         timeout: Time,
     ) -> PyResult<u64> {
-        self.begin(py, waiter, None, |core, now| core.update(bucket.id, key, &value, revision.0, None, timeout.0, now))
+        self.begin(py, waiter, Context::Nothing, |core, now| {
+            core.update(bucket.id, key, &value, revision.0, ttl.0, timeout.0, now)
+        })
     }
 
     /// → int, the marker's revision.
@@ -280,7 +343,7 @@ impl Engine {
         timeout: Time,
     ) -> PyResult<u64> {
         let expected = expected.map(|r| r.0);
-        self.begin(py, waiter, None, |core, now| core.delete(bucket.id, key, expected, timeout.0, now))
+        self.begin(py, waiter, Context::Nothing, |core, now| core.delete(bucket.id, key, expected, timeout.0, now))
     }
 
     /// → int, the marker's revision.
@@ -296,12 +359,14 @@ impl Engine {
         timeout: Time,
     ) -> PyResult<u64> {
         let expected = expected.map(|r| r.0);
-        self.begin(py, waiter, None, |core, now| core.purge(bucket.id, key, expected, ttl.0, timeout.0, now))
+        self.begin(py, waiter, Context::Nothing, |core, now| {
+            core.purge(bucket.id, key, expected, ttl.0, timeout.0, now)
+        })
     }
 
     /// → list of KeyValueEntry.
     fn history(&self, py: Python<'_>, waiter: Py<PyAny>, bucket: &Bucket, key: &str, timeout: Time) -> PyResult<u64> {
-        self.begin(py, waiter, Some(bucket), |core, now| core.history(bucket.id, key, timeout.0, now))
+        self.begin(py, waiter, bucket.context(py), |core, now| core.history(bucket.id, key, timeout.0, now))
     }
 
     /// → list of keys.
@@ -310,11 +375,55 @@ impl Engine {
         py: Python<'_>,
         waiter: Py<PyAny>,
         bucket: &Bucket,
-        filters: Vec<String>,
+        filters: Vec<PyBackedStr>,
         timeout: Time,
     ) -> PyResult<u64> {
         let filters = convert::as_strs(&filters);
-        self.begin(py, waiter, None, |core, now| core.keys(bucket.id, &filters, timeout.0, now))
+        self.begin(py, waiter, Context::Nothing, |core, now| core.keys(bucket.id, &filters, timeout.0, now))
+    }
+
+    /// → KeyValueEntries: the live values.
+    fn get_many(
+        &self,
+        py: Python<'_>,
+        waiter: Py<PyAny>,
+        bucket: &Bucket,
+        keys: Vec<PyBackedStr>,
+        timeout: Time,
+    ) -> PyResult<u64> {
+        let keys = convert::as_strs(&keys);
+        self.begin(py, waiter, bucket.context(py), |core, now| core.get_many(bucket.id, &keys, timeout.0, now))
+    }
+
+    /// → list of KeyValueEntry: the live values.
+    fn entries(
+        &self,
+        py: Python<'_>,
+        waiter: Py<PyAny>,
+        bucket: &Bucket,
+        filters: Vec<PyBackedStr>,
+        timeout: Time,
+    ) -> PyResult<u64> {
+        let filters = convert::as_strs(&filters);
+        self.begin(py, waiter, bucket.context(py), |core, now| core.entries(bucket.id, &filters, timeout.0, now))
+    }
+
+    /// → int, how many live keys.
+    fn count(
+        &self,
+        py: Python<'_>,
+        waiter: Py<PyAny>,
+        bucket: &Bucket,
+        filters: Vec<PyBackedStr>,
+        timeout: Time,
+    ) -> PyResult<u64> {
+        let filters = convert::as_strs(&filters);
+        self.begin(py, waiter, Context::Nothing, |core, now| core.count(bucket.id, &filters, timeout.0, now))
+    }
+
+    /// → int, how many keys were purged.
+    fn clear(&self, py: Python<'_>, waiter: Py<PyAny>, bucket: &Bucket, prefix: &str, timeout: Time) -> PyResult<u64> {
+        self.begin(py, waiter, Context::Nothing, |core, now| core.clear(bucket.id, prefix, timeout.0, now))
     }
 
     /// → int, how many markers went.
@@ -327,7 +436,7 @@ impl Engine {
         timeout: Time,
     ) -> PyResult<u64> {
         let older_than = older_than.0.unwrap_or_default();
-        self.begin(py, waiter, None, |core, now| core.purge_deletes(bucket.id, older_than, timeout.0, now))
+        self.begin(py, waiter, Context::Nothing, |core, now| core.purge_deletes(bucket.id, older_than, timeout.0, now))
     }
 
     /// → the reply's JSON text.
@@ -339,7 +448,7 @@ impl Engine {
         operation: &str,
         timeout: Time,
     ) -> PyResult<u64> {
-        self.begin(py, waiter, None, |core, now| core.execute(bucket.id, operation, timeout.0, now))
+        self.begin(py, waiter, Context::Nothing, |core, now| core.execute(bucket.id, operation, timeout.0, now))
     }
 
     /// Ends an operation; nobody is told.
@@ -362,7 +471,7 @@ impl Engine {
         opened: Py<PyAny>,
         ready: Py<PyAny>,
         bucket: &Bucket,
-        filters: Vec<String>,
+        filters: Vec<PyBackedStr>,
         include_history: bool,
         ignore_deletes: bool,
         meta_only: bool,
@@ -399,7 +508,7 @@ impl Engine {
             items
         })?;
         let object = |item| match item {
-            WatchItem::Entry(entry) => Ok(Py::new(py, KeyValueEntry::new(py, entry, Some(&bucket.name)))?.into_any()),
+            WatchItem::Entry(entry) => Ok(Py::new(py, KeyValueEntry::new(py, entry, &bucket.name))?.into_any()),
             WatchItem::CaughtUp => Ok(py.None()),
             WatchItem::Reset => Ok(PyString::intern(py, "reset").into_any().unbind()),
             WatchItem::Ended(error) => Ok(errors::instance(py, &error)?.unbind()),
@@ -419,9 +528,16 @@ impl Engine {
         Ok(())
     }
 
-    /// Finishes what is in flight, ends the watches, then closes.
-    fn drain(&self, py: Python<'_>) -> PyResult<()> {
-        self.with(py, |inner, now| inner.client.drain(now))
+    /// Finishes what is in flight, ends the watches, then closes; in this time.
+    fn drain(&self, py: Python<'_>, timeout: Time) -> PyResult<()> {
+        let begun = self.with(py, |inner, now| match timeout.0 {
+            None => {
+                inner.client.drain(now);
+                Ok(())
+            }
+            Some(timeout) => inner.client.drain_within(timeout, now),
+        })?;
+        begun.map_err(|error| errors::raise(py, &error))
     }
 
     /// Ends everything now.
@@ -492,17 +608,19 @@ impl Engine {
         action.map(|action| convert::action(py, action)).transpose()
     }
 
-    /// All events: ([(waiter, result, exception or None)], [ready], [(word, exception or None, sentence)]), or None.
+    /// All events, or None: ([(waiter, done, of how many)], [(waiter, result, exception or None)], [ready],
+    /// [(word, exception or None, sentence)]).
     fn poll_events<'py>(&self, py: Python<'py>) -> PyResult<Option<Lists<'py>>> {
         let news = self.with(py, |inner, _| inner.news(py))?;
         if news.is_empty() {
             return Ok(None);
         }
-        let (done, ready, told) = (PyList::empty(py), PyList::empty(py), PyList::empty(py));
+        let [progress, done, ready, told] = [(); 4].map(|()| PyList::empty(py));
         for item in news {
             match item {
+                News::Progress(object, done, total) => progress.append((object, done, total))?,
                 News::Done(waiter, Ok(outcome)) => {
-                    let result = convert::outcome(py, outcome, waiter.bucket.as_ref())?;
+                    let result = convert::outcome(py, outcome, &waiter.context)?;
                     done.append((waiter.object, result, py.None()))?;
                 }
                 News::Done(Waiter { object, .. }, Err(error)) | News::Opened(object, Err(error)) => {
@@ -516,7 +634,7 @@ impl Engine {
                 }
             }
         }
-        Ok(Some((done, ready, told)))
+        Ok(Some((progress, done, ready, told)))
     }
 
     /// When `handle_timeout` is due, on the clock of `time.monotonic()`.
@@ -531,6 +649,16 @@ impl Engine {
     }
 
     // ── getters
+
+    /// The name of the policy of a handle's keys.
+    fn key_policy(&self, py: Python<'_>, bucket: &Bucket) -> PyResult<&'static str> {
+        Ok(self.lock(py)?.client.key_policy(bucket.id).name())
+    }
+
+    /// Why a handle cannot write, as far as is known.
+    fn read_only(&self, py: Python<'_>, bucket: &Bucket) -> PyResult<Option<String>> {
+        Ok(self.lock(py)?.client.read_only(bucket.id).map(str::to_owned))
+    }
 
     /// The newest connection that `poll_action` asked for.
     #[getter]
@@ -573,11 +701,10 @@ impl Engine {
         &self,
         py: Python<'_>,
         waiter: Py<PyAny>,
-        bucket: Option<&Bucket>,
+        context: Context,
         command: impl FnOnce(&mut Client, Instant) -> Result<OpId, Error>,
     ) -> PyResult<u64> {
-        let bucket = bucket.map(|bucket| bucket.name.clone_ref(py));
-        let waiter = Waiter { object: waiter, bucket };
+        let waiter = Waiter { object: waiter, context };
         let started = self.with(py, |inner, now| match command(&mut inner.client, now) {
             Ok(op) => {
                 inner.waiters.insert(op, waiter);
@@ -609,7 +736,10 @@ impl Inner {
         let mut news = Vec::new();
         while let Some(event) = self.client.poll_event() {
             match event {
-                Event::Progress { .. } => {}
+                Event::Progress { op, done, total } => {
+                    let waiter = self.waiters.get(&op).map(|waiter| waiter.object.clone_ref(py));
+                    news.extend(waiter.map(|waiter| News::Progress(waiter, done, total)));
+                }
                 Event::Done { op, result } => {
                     let Some(waiter) = self.waiters.remove(&op) else { continue }; // cancelled
                     news.push(News::Done(waiter, result));

@@ -39,6 +39,12 @@ mod _native {
         time.0.map_or(0, |time| time.as_nanos() as u64)
     }
 
+    /// The entry in the bytes that a pickled one holds.
+    #[pyfunction]
+    fn restore_entry(py: Python<'_>, bucket: &Bound<'_, PyString>, data: &[u8]) -> PyResult<KeyValueEntry> {
+        crate::entry::restore(py, bucket, data)
+    }
+
     /// To be called in the child after every fork.
     #[pyfunction]
     fn after_fork() {

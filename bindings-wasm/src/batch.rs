@@ -5,49 +5,59 @@
 //! copied here at all: a record points into the entry, which the batch keeps alive until the next one is made.
 
 use natskv_core::{
-    Action, Client, Entry, Error, Event, Instant, Notice, Operation, Outcome, Scheme, State, TlsMode, WatchId,
-    WatchItem,
+    Action, Client, Entry, Error, Event, Instant, Notice, Opened, Operation, Outcome, Reason, Scheme, Seed, State,
+    TlsMode, WatchId, WatchItem, json::Value,
 };
 
 /// Record tags; `ts/batch.ts` has the same table.
 mod tag {
     /// conn, pointer, length
     pub(super) const WRITE: f64 = 0.0;
-    /// conn, scheme (0 nats, 1 tls, 2 ws, 3 wss), port, TLS first, host, path
+    /// conn, scheme (0 nats, 1 tls, 2 ws, 3 wss), port, TLS first, texts: host, path, name of the certificate
     pub(super) const CONNECT: f64 = 1.0;
     /// conn, name
     pub(super) const START_TLS: f64 = 2.0;
     /// conn
     pub(super) const DISCONNECT: f64 = 3.0;
+    /// conn, reason (0 first, 1 reconnect, 2 refused, 3 expired)
+    pub(super) const CREDENTIALS: f64 = 4.0;
+    /// conn, pointer and length of the seed's bytes (none: the binding knows it), nonce
+    pub(super) const SIGN: f64 = 5.0;
     /// op
-    pub(super) const UNIT: f64 = 4.0;
+    pub(super) const UNIT: f64 = 6.0;
     /// op, number
-    pub(super) const NUMBER: f64 = 5.0;
+    pub(super) const NUMBER: f64 = 7.0;
     /// op, ENTRY
-    pub(super) const ENTRY: f64 = 6.0;
-    /// op, count, that many ENTRY
-    pub(super) const ENTRIES: f64 = 7.0;
-    /// op, count, text: names joined by newlines, which no name contains
-    pub(super) const NAMES: f64 = 8.0;
+    pub(super) const ENTRY: f64 = 8.0;
+    /// op, as of which revision or 0, count, that many ENTRY
+    pub(super) const ENTRIES: f64 = 9.0;
+    /// op, count, that many texts
+    pub(super) const NAMES: f64 = 10.0;
     /// op, text
-    pub(super) const JSON: f64 = 9.0;
+    pub(super) const JSON: f64 = 11.0;
+    /// op, bucket, whether it is read-only, texts: name, key policy, JSON list of drift
+    pub(super) const OPENED: f64 = 12.0;
+    /// op, count, that many: revision, or 0, code, text: JSON
+    pub(super) const WRITTEN: f64 = 13.0;
+    /// op, done, total
+    pub(super) const PROGRESS: f64 = 14.0;
     /// op, code, text: JSON
-    pub(super) const ERROR: f64 = 10.0;
+    pub(super) const ERROR: f64 = 15.0;
     /// watch
-    pub(super) const WATCH_OPEN: f64 = 11.0;
+    pub(super) const WATCH_OPEN: f64 = 16.0;
     /// watch, code, text: JSON
-    pub(super) const WATCH_ERROR: f64 = 12.0;
+    pub(super) const WATCH_ERROR: f64 = 17.0;
     /// watch
-    pub(super) const WATCH_READY: f64 = 13.0;
+    pub(super) const WATCH_READY: f64 = 18.0;
     /// state, code or 0, text: JSON of its error or empty
-    pub(super) const STATE: f64 = 14.0;
+    pub(super) const STATE: f64 = 19.0;
     /// notice, watch or 0, text
-    pub(super) const NOTICE: f64 = 15.0;
+    pub(super) const NOTICE: f64 = 20.0;
     /// watch items: ENTRY; none; none; code, text: JSON
-    pub(super) const ITEM: f64 = 16.0;
-    pub(super) const CAUGHT_UP: f64 = 17.0;
-    pub(super) const RESET: f64 = 18.0;
-    pub(super) const ENDED: f64 = 19.0;
+    pub(super) const ITEM: f64 = 21.0;
+    pub(super) const CAUGHT_UP: f64 = 22.0;
+    pub(super) const RESET: f64 = 23.0;
+    pub(super) const ENDED: f64 = 24.0;
 }
 
 /// A pull stops after so many items or value bytes: enough to make the call's cost vanish, little enough to hold.
@@ -64,6 +74,8 @@ pub(crate) struct Batch {
     numbers: Vec<f64>,
     text: String,
     lent: Vec<Entry>,
+    /// Lent too, until the next batch.
+    seed: Option<Seed>,
     writes: Vec<Vec<u8>>,
     writes_used: usize,
 }
@@ -123,6 +135,7 @@ impl Batch {
         self.numbers.clear();
         self.text.clear();
         self.lent.clear();
+        self.seed = None;
         self.numbers.shrink_to(KEPT_CAPACITY / size_of::<f64>());
         self.text.shrink_to(KEPT_CAPACITY);
         self.lent.shrink_to(KEPT_CAPACITY / size_of::<Entry>());
@@ -170,9 +183,24 @@ impl Batch {
                 self.numbers.extend([tag::CONNECT, conn.0 as f64, scheme, f64::from(server.port), tls_first]);
                 self.text(&server.host);
                 self.text(&server.path);
+                self.text(&server.tls_name);
             }
-            // No option of `connect` sets `asks_credentials`, a seed or `signs`.
-            Action::Credentials { .. } | Action::Sign { .. } => {}
+            Action::Credentials { conn, reason } => {
+                let reason = match reason {
+                    Reason::First => 0.0,
+                    Reason::Reconnect => 1.0,
+                    Reason::Refused => 2.0,
+                    Reason::Expired => 3.0,
+                };
+                self.numbers.extend([tag::CREDENTIALS, conn.0 as f64, reason]);
+            }
+            Action::Sign { conn, nonce, seed } => {
+                self.seed.clone_from(seed);
+                let bytes: &[u8] = self.seed.as_ref().map_or(&[], |seed| seed.bytes());
+                let at = bytes.as_ptr() as usize as f64;
+                self.numbers.extend([tag::SIGN, conn.0 as f64, at, bytes.len() as f64]);
+                self.text(nonce);
+            }
             Action::StartTls { conn, server_name } => {
                 self.numbers.extend([tag::START_TLS, conn.0 as f64]);
                 self.text(server_name);
@@ -194,7 +222,9 @@ impl Batch {
                 self.error(&error);
             }
             Event::WatchReady(watch) => self.numbers.extend([tag::WATCH_READY, watch.0 as f64]),
-            Event::Progress { .. } => {}
+            Event::Progress { op, done, total } => {
+                self.numbers.extend([tag::PROGRESS, op.0 as f64, done as f64, total as f64]);
+            }
             Event::State(state) => self.state(&state),
             Event::Notice(notice) => self.notice(&notice),
         }
@@ -206,20 +236,36 @@ impl Batch {
             Outcome::Revision(number) | Outcome::Purged(number) | Outcome::Count(number) => {
                 self.numbers.extend([tag::NUMBER, op, number as f64])
             }
-            Outcome::Opened(opened) => self.numbers.extend([tag::NUMBER, op, f64::from(opened.bucket.0)]),
+            Outcome::Opened(opened) => {
+                let Opened { bucket, status, drift } = *opened;
+                let is_read_only = f64::from(u8::from(status.read_only.is_some()));
+                self.numbers.extend([tag::OPENED, op, f64::from(bucket.0), is_read_only]);
+                self.text(&status.bucket);
+                self.text(status.keys.name());
+                self.text(&Value::from(drift).to_string());
+            }
             Outcome::RoundTrip(time) => self.numbers.extend([tag::NUMBER, op, time.as_nanos() as f64 / 1e6]),
             Outcome::Entry(entry) => {
                 self.numbers.extend([tag::ENTRY, op]);
                 self.entry(entry);
             }
-            Outcome::Written(_) => self.numbers.extend([tag::UNIT, op]),
-            Outcome::Entries(entries) | Outcome::Many { entries, .. } => {
-                self.numbers.extend([tag::ENTRIES, op, entries.len() as f64]);
-                entries.into_iter().for_each(|entry| self.entry(entry));
+            Outcome::Entries(entries) => self.entries(op, entries, None),
+            Outcome::Many { entries, as_of } => self.entries(op, entries, as_of),
+            Outcome::Written(results) => {
+                self.numbers.extend([tag::WRITTEN, op, results.len() as f64]);
+                for result in results {
+                    match result {
+                        Ok(revision) => self.numbers.push(revision as f64),
+                        Err(error) => {
+                            self.numbers.push(0.0);
+                            self.error(&error);
+                        }
+                    }
+                }
             }
             Outcome::Names(names) => {
                 self.numbers.extend([tag::NAMES, op, names.len() as f64]);
-                self.text(&names.join("\n"));
+                names.iter().for_each(|name| self.text(name));
             }
             Outcome::Status(status) => self.json(op, &status.to_json()),
             Outcome::Statuses(statuses) => {
@@ -235,8 +281,14 @@ impl Batch {
         self.text(text);
     }
 
+    fn entries(&mut self, op: f64, entries: Vec<Entry>, as_of: Option<u64>) {
+        self.numbers.extend([tag::ENTRIES, op, as_of.unwrap_or(0) as f64, entries.len() as f64]);
+        entries.into_iter().for_each(|entry| self.entry(entry));
+    }
+
     /// ENTRY: revision, created in whole milliseconds, nanoseconds after that, delta, operation (0 PUT, 1 DEL, 2 PURGE),
-    /// length, value's pointer, value's length, key
+    /// length, value's pointer, value's length, its TTL in milliseconds or NaN, when it expires in milliseconds since 1970 or NaN,
+    /// key, key as stored
     fn entry(&mut self, entry: Entry) {
         let operation = match entry.operation {
             Operation::Put => 0.0,
@@ -253,8 +305,12 @@ impl Batch {
             entry.length as f64,
             value.as_ptr() as usize as f64,
             value.len() as f64,
+            entry.ttl().map_or(f64::NAN, |ttl| ttl.as_nanos() as f64 / 1e6),
+            entry.expires_ns.map_or(f64::NAN, |at| at as f64 / 1e6),
         ]);
         self.text(entry.key());
+        let raw_key = entry.raw_key();
+        self.text(if raw_key == entry.key() { "" } else { raw_key });
         self.lent.push(entry); // its bytes are boxed, so the pointer stays good while it moves
     }
 

@@ -1,20 +1,18 @@
 //! The one class that wasm exports. Users never see it: `ts/connection.ts` owns it.
 //!
-//! Times are milliseconds of `performance.now()`, durations are milliseconds, ids and revisions are numbers. An error at
-//! the call is thrown as core's JSON text, of which TypeScript makes a `KvError`; what the network says comes in a batch.
+//! Times are milliseconds of `performance.now()`, durations are milliseconds, ids and revisions are numbers, and a number that
+//! is not given is NaN. An error at the call is thrown as core's JSON text, of which TypeScript makes a `KvError`; what the
+//! network says comes in a batch.
 
-use core::time::Duration;
-
-use natskv_core::{
-    BucketConfig, BucketId, Client, Compare, ConnId, Error, HandleOptions, Instant, Lost, OnDrift, OpId, WatchId,
-    WatchOptions,
-};
+use natskv_core::{Client, ConnId, Error, ErrorCode, Instant, Lost, OpId, Signature, WatchId};
 use wasm_bindgen::prelude::*;
+use zeroize::Zeroizing;
 
-use crate::{batch::Batch, options};
-
-/// An OpId, or core's error as JSON text.
-type Started = Result<f64, JsValue>;
+use crate::{
+    batch::Batch,
+    options,
+    verb::{self, Call},
+};
 
 /// One connection's client and its way out.
 #[wasm_bindgen]
@@ -27,26 +25,44 @@ pub struct Engine {
 impl Engine {
     /// `options` is the JSON form of `ConnectionOptions`, durations in milliseconds; `entropy` is 32 random bytes.
     #[wasm_bindgen(constructor)]
-    pub fn new(options: &str, entropy: &[u8], now: f64) -> Result<Self, JsValue> {
-        let config = options::parse(options).map_err(thrown)?;
+    pub fn new(options: String, entropy: &[u8], now: f64) -> Result<Self, JsValue> {
+        let config = options::parse(&Zeroizing::new(options)).map_err(thrown)?;
         let mut seed = [0; 32];
         seed.iter_mut().zip(entropy).for_each(|(to, from)| *to = *from);
         let client = Client::new(config, seed, at(now)).map_err(thrown)?;
         Ok(Self { client, batch: Batch::default() })
     }
 
-    // ── connection
+    // ── what users ask for
 
-    pub fn ready(&mut self, timeout: Option<f64>, now: f64) -> Started {
-        started(self.client.ready(wait(timeout), at(now)))
-    }
-
-    pub fn flush(&mut self, timeout: Option<f64>, now: f64) -> Started {
-        started(self.client.flush(wait(timeout), at(now)))
+    /// Starts the verb of this number, and gives its id: of an operation, a watch or a bucket. `verb.rs` says what the arguments mean.
+    #[expect(clippy::too_many_arguments, reason = "one call across the border is cheaper than an object")]
+    pub fn start(
+        &mut self,
+        verb: u32,
+        bucket: u32,
+        text: &str,
+        bytes: &[u8],
+        number: f64,
+        ttl: f64,
+        timeout: f64,
+        now: f64,
+    ) -> Result<f64, JsValue> {
+        let call = Call { bucket, text, bytes, number, ttl, timeout };
+        verb::start(&mut self.client, verb, &call, at(now)).map_err(thrown)
     }
 
     pub fn cancel(&mut self, op: f64, now: f64) {
         self.client.cancel(OpId(op as u64), at(now));
+    }
+
+    /// A batch with the items that are there, up to a bound. Only an empty batch re-arms `WATCH_READY`.
+    pub fn watch_pull(&mut self, watch: f64, now: f64) -> *const f64 {
+        self.batch.pull(&mut self.client, WatchId(watch as u64), at(now))
+    }
+
+    pub fn watch_stop(&mut self, watch: f64, now: f64) {
+        self.client.watch_stop(WatchId(watch as u64), at(now));
     }
 
     pub fn drain(&mut self, now: f64) {
@@ -65,160 +81,26 @@ impl Engine {
         self.client.wake(at(now));
     }
 
-    // ── buckets
+    // ── who we are
 
-    pub fn bind(&mut self, bucket: &str) -> Started {
-        self.client.bind(bucket, &HandleOptions::default()).map(|bucket| f64::from(bucket.0)).map_err(thrown)
+    /// The answer to `CREDENTIALS`: JSON as `options::credentials` reads it, or why there are none.
+    pub fn credentials(&mut self, conn: f64, said: String, is_error: bool, now: f64) {
+        let said = Zeroizing::new(said);
+        let given = if is_error { Err(refusal(&said)) } else { options::credentials(&said) };
+        self.client.credentials(ConnId(conn as u64), given, at(now));
     }
 
-    pub fn open(&mut self, bucket: &str, timeout: Option<f64>, now: f64) -> Started {
-        started(self.client.open(bucket, &HandleOptions::default(), wait(timeout), at(now)))
-    }
-
-    /// `config` is SPEC.md's JSON form; `given`: an existing bucket may differ in what `config` does not name.
-    pub fn create_bucket(&mut self, config: &str, given: bool, timeout: Option<f64>, now: f64) -> Started {
-        let config = BucketConfig::from_json(config).map_err(thrown)?;
-        let compare = if given { Compare::Given } else { Compare::All };
-        started(self.client.create_bucket(
-            &config,
-            &HandleOptions::default(),
-            compare,
-            OnDrift::Error,
-            wait(timeout),
-            at(now),
-        ))
-    }
-
-    pub fn update_bucket(&mut self, config: &str, timeout: Option<f64>, now: f64) -> Started {
-        let config = BucketConfig::from_json(config).map_err(thrown)?;
-        started(self.client.update_bucket(&config, &HandleOptions::default(), wait(timeout), at(now)))
-    }
-
-    pub fn create_or_update_bucket(&mut self, config: &str, timeout: Option<f64>, now: f64) -> Started {
-        let config = BucketConfig::from_json(config).map_err(thrown)?;
-        started(self.client.create_or_update_bucket(&config, &HandleOptions::default(), wait(timeout), at(now)))
-    }
-
-    pub fn delete_bucket(&mut self, bucket: &str, timeout: Option<f64>, now: f64) -> Started {
-        started(self.client.delete_bucket(bucket, wait(timeout), at(now)))
-    }
-
-    pub fn bucket_names(&mut self, timeout: Option<f64>, now: f64) -> Started {
-        started(self.client.bucket_names(wait(timeout), at(now)))
-    }
-
-    pub fn bucket_list(&mut self, timeout: Option<f64>, now: f64) -> Started {
-        started(self.client.bucket_list(wait(timeout), at(now)))
-    }
-
-    pub fn status(&mut self, bucket: u32, timeout: Option<f64>, now: f64) -> Started {
-        started(self.client.status(BucketId(bucket), wait(timeout), at(now)))
-    }
-
-    // ── keys
-
-    pub fn get(&mut self, bucket: u32, key: &str, revision: Option<f64>, timeout: Option<f64>, now: f64) -> Started {
-        started(self.client.get(BucketId(bucket), key, number(revision), wait(timeout), at(now)))
-    }
-
-    pub fn entry(&mut self, bucket: u32, key: &str, timeout: Option<f64>, now: f64) -> Started {
-        started(self.client.entry(BucketId(bucket), key, wait(timeout), at(now)))
-    }
-
-    pub fn put(&mut self, bucket: u32, key: &str, value: &[u8], timeout: Option<f64>, now: f64) -> Started {
-        started(self.client.put(BucketId(bucket), key, value, None, wait(timeout), at(now)))
-    }
-
-    pub fn create(
-        &mut self,
-        bucket: u32,
-        key: &str,
-        value: &[u8],
-        ttl: Option<f64>,
-        timeout: Option<f64>,
-        now: f64,
-    ) -> Started {
-        started(self.client.create(BucketId(bucket), key, value, wait(ttl), wait(timeout), at(now)))
-    }
-
-    pub fn update(
-        &mut self,
-        bucket: u32,
-        key: &str,
-        value: &[u8],
-        revision: f64,
-        timeout: Option<f64>,
-        now: f64,
-    ) -> Started {
-        started(self.client.update(BucketId(bucket), key, value, revision as u64, None, wait(timeout), at(now)))
-    }
-
-    pub fn delete(&mut self, bucket: u32, key: &str, expected: Option<f64>, timeout: Option<f64>, now: f64) -> Started {
-        started(self.client.delete(BucketId(bucket), key, number(expected), wait(timeout), at(now)))
-    }
-
-    pub fn purge(
-        &mut self,
-        bucket: u32,
-        key: &str,
-        expected: Option<f64>,
-        ttl: Option<f64>,
-        timeout: Option<f64>,
-        now: f64,
-    ) -> Started {
-        started(self.client.purge(BucketId(bucket), key, number(expected), wait(ttl), wait(timeout), at(now)))
-    }
-
-    pub fn history(&mut self, bucket: u32, key: &str, timeout: Option<f64>, now: f64) -> Started {
-        started(self.client.history(BucketId(bucket), key, wait(timeout), at(now)))
-    }
-
-    pub fn keys(&mut self, bucket: u32, filters: Vec<String>, timeout: Option<f64>, now: f64) -> Started {
-        started(self.client.keys(BucketId(bucket), &borrowed(&filters), wait(timeout), at(now)))
-    }
-
-    pub fn purge_deletes(&mut self, bucket: u32, older_than: f64, timeout: Option<f64>, now: f64) -> Started {
-        started(self.client.purge_deletes(BucketId(bucket), millis(older_than), wait(timeout), at(now)))
-    }
-
-    pub fn execute(&mut self, bucket: u32, operation: &str, timeout: Option<f64>, now: f64) -> Started {
-        started(self.client.execute(BucketId(bucket), operation, wait(timeout), at(now)))
-    }
-
-    // ── watches
-
-    #[expect(clippy::too_many_arguments, reason = "one call across the border is cheaper than an object")]
-    pub fn watch(
-        &mut self,
-        bucket: u32,
-        filters: Vec<String>,
-        include_history: bool,
-        ignore_deletes: bool,
-        meta_only: bool,
-        updates_only: bool,
-        resume_from_revision: Option<f64>,
-        timeout: Option<f64>,
-        now: f64,
-    ) -> Started {
-        let options = WatchOptions {
-            include_history,
-            ignore_deletes,
-            meta_only,
-            updates_only,
-            resume_from_revision: number(resume_from_revision),
-            timeout: wait(timeout),
+    /// The answer to `SIGN`: 64 bytes of signature and, after those, the public key where core gave the seed; or why there is none.
+    pub fn signature(&mut self, conn: f64, bytes: &[u8], error: Option<String>, is_unsupported: bool, now: f64) {
+        let given = match (error, bytes.split_first_chunk()) {
+            (Some(why), _) if is_unsupported => Err(Error::new(ErrorCode::Unsupported, why)),
+            (Some(why), _) => Err(refusal(&why)),
+            (None, Some((signature, rest))) => {
+                Ok(Signature { signature: *signature, public_key: rest.first_chunk().copied() })
+            }
+            (None, None) => Err(refusal("a signature has 64 bytes")),
         };
-        let watch = self.client.watch(BucketId(bucket), &borrowed(&filters), options, at(now));
-        watch.map(|watch| watch.0 as f64).map_err(thrown)
-    }
-
-    /// A batch with the items that are there, up to a bound. Only an empty batch re-arms `WATCH_READY`.
-    pub fn watch_pull(&mut self, watch: f64, now: f64) -> *const f64 {
-        self.batch.pull(&mut self.client, WatchId(watch as u64), at(now))
-    }
-
-    pub fn watch_stop(&mut self, watch: f64, now: f64) {
-        self.client.watch_stop(WatchId(watch as u64), at(now));
+        self.client.signature(ConnId(conn as u64), given, at(now));
     }
 
     // ── the transport's side
@@ -227,12 +109,12 @@ impl Engine {
         self.client.transport_open(ConnId(conn as u64), at(now));
     }
 
-    pub fn receive(&mut self, conn: f64, bytes: &[u8], now: f64) {
-        self.client.receive(ConnId(conn as u64), bytes, at(now));
-    }
-
     pub fn transport_secured(&mut self, conn: f64, now: f64) {
         self.client.transport_secured(ConnId(conn as u64), at(now));
+    }
+
+    pub fn receive(&mut self, conn: f64, bytes: &[u8], now: f64) {
+        self.client.receive(ConnId(conn as u64), bytes, at(now));
     }
 
     /// `why` is one of "refused", "unreachable", "eof" and "reset", or free text for the message; `is_tls`: TLS failed.
@@ -279,32 +161,15 @@ impl Engine {
     }
 }
 
-fn started(op: Result<OpId, Error>) -> Started {
-    op.map(|op| op.0 as f64).map_err(thrown)
-}
-
 #[expect(clippy::needless_pass_by_value, reason = "used as map_err(thrown)")]
 fn thrown(error: Error) -> JsValue {
     JsValue::from_str(&error.to_json())
 }
 
+fn refusal(why: &str) -> Error {
+    Error::new(ErrorCode::Auth, why.to_owned())
+}
+
 fn at(millis: f64) -> Instant {
     Instant::from_nanos((millis * 1e6) as u64)
-}
-
-fn millis(millis: f64) -> Duration {
-    Duration::from_nanos((millis * 1e6) as u64)
-}
-
-fn wait(duration: Option<f64>) -> Option<Duration> {
-    duration.map(millis)
-}
-
-/// TypeScript refuses numbers beyond 2^53 - 1, fractions and negative ones before they come here.
-fn number(revision: Option<f64>) -> Option<u64> {
-    revision.map(|revision| revision as u64)
-}
-
-fn borrowed(filters: &[String]) -> Vec<&str> {
-    filters.iter().map(String::as_str).collect()
 }

@@ -8,8 +8,9 @@
 //!   once, straight from core's own buffers. No closure and no JavaScript object is held here, so nothing here can call
 //!   into JavaScript while core is borrowed.
 //!
-//! `client.rs` is the class, `batch.rs` the way out, `options.rs` the connect options.
+//! `client.rs` is the class, `verb.rs` what can be asked of it, `batch.rs` the way out, `options.rs` the connect options.
 
 mod batch;
 mod client;
 mod options;
+mod verb;

@@ -5,22 +5,21 @@
 
 use core::time::Duration;
 
-use natskv_core::{Config, Error, ErrorCode, Secret};
-use serde_json::{Map, Value};
+use natskv_core::{
+    Config, Credentials, Error, ErrorCode, Secret,
+    json::{Object, Value},
+};
 
 pub(crate) fn parse(json: &str) -> Result<Config, Error> {
-    let Ok(Value::Object(options)) = serde_json::from_str(json) else {
-        return Err(Error::new(ErrorCode::InvalidArgument, "connect options must be an object"));
-    };
+    let mut options = object(json)?;
+    let credentials = take_credentials(&mut options);
     let given = Given(&options);
-    let mut config = Config { lang: "javascript", ..Config::default() };
+    let mut config = Config { lang: "javascript", credentials, ..Config::default() };
+    config.asks_credentials = given.flag("asksCredentials", false);
     if let Some(servers) = options.get("servers").and_then(Value::as_array) {
         config.servers = servers.iter().filter_map(Value::as_str).map(String::from).collect();
     }
     config.name = given.text("name");
-    config.credentials.user = given.text("user");
-    config.credentials.password = given.text("pass").map(Secret::from);
-    config.credentials.token = given.text("token").map(Secret::from);
     config.domain = given.text("domain");
     config.api_prefix = given.text("apiPrefix");
     if let Some(prefix) = given.text("inboxPrefix") {
@@ -50,7 +49,37 @@ pub(crate) fn parse(json: &str) -> Result<Config, Error> {
     Ok(config)
 }
 
-struct Given<'a>(&'a Map<String, Value>);
+/// What an authenticator said, in the form of `ts/auth.ts`.
+pub(crate) fn credentials(json: &str) -> Result<Credentials, Error> {
+    object(json).map(|mut said| take_credentials(&mut said))
+}
+
+fn object(json: &str) -> Result<Object, Error> {
+    match Value::parse(json) {
+        Ok(Value::Object(object)) => Ok(object),
+        _ => Err(Error::new(ErrorCode::InvalidArgument, "an object is needed")),
+    }
+}
+
+/// Takes them out, so that no copy stays behind.
+fn take_credentials(options: &mut Object) -> Credentials {
+    let mut text = |name: &str| match options.remove(name) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    };
+    Credentials {
+        user: text("user"),
+        password: text("pass").map(Secret::from),
+        token: text("token").map(Secret::from),
+        nkey_seed: text("seed").map(Secret::from),
+        nkey: text("nkey"),
+        jwt: text("jwt").map(Secret::from),
+        creds: text("creds").map(Secret::from),
+        signs: options.contains_key("signs"),
+    }
+}
+
+struct Given<'a>(&'a Object);
 
 impl Given<'_> {
     fn text(&self, name: &str) -> Option<String> {

@@ -1,5 +1,6 @@
 /** What the package exports in every environment, apart from `connect`. */
 
+export * from "./authenticators.js";
 export { KvError, type KvErrorCode, type KvErrorJson } from "./errors.js";
 export { KV } from "./kv.js";
 export { Kvm } from "./kvm.js";

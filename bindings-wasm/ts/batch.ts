@@ -11,12 +11,17 @@ export const enum Tag {
   Connect,
   StartTls,
   Disconnect,
+  Credentials,
+  Sign,
   Unit,
   Number,
   Entry,
   Entries,
   Names,
   Json,
+  Opened,
+  Written,
+  Progress,
   Error,
   WatchOpen,
   WatchError,
@@ -90,7 +95,7 @@ export class Batch {
   entry(): EntryFields {
     const numbers = this.#numbers;
     const at = this.#at;
-    this.#at += 8;
+    this.#at += 10;
     const from = numbers[at + 6]!;
     return {
       revision: numbers[at]!,
@@ -100,7 +105,15 @@ export class Batch {
       operation: numbers[at + 4]!,
       length: numbers[at + 5]!,
       value: this.#bytes.slice(from, from + numbers[at + 7]!),
+      ttl: numbers[at + 8]!,
+      expires: numbers[at + 9]!,
       key: this.text(),
+      rawKey: this.text(),
     };
+  }
+
+  /** A list with its length in front. */
+  list<T>(item: () => T): T[] {
+    return Array.from({ length: this.number() }, item);
   }
 }

@@ -83,6 +83,17 @@ export function payload(value: Payload): Uint8Array {
   throw invalid(`value: ${shown(value)} must be a Uint8Array or a string`);
 }
 
+/** Values one after the other. */
+export function joined(values: Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(values.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const value of values) {
+    all.set(value, at);
+    at += value.length;
+  }
+  return all;
+}
+
 /** One filter or a list of them; none: all keys. */
 export function filters(value: string | string[] | null | undefined): string[] {
   if (value == null) {

@@ -8,18 +8,29 @@
 import { Engine } from "natskv-engine";
 
 import { onAbort } from "./abort.js";
+import { Auth } from "./auth.js";
 import { Batch, Tag } from "./batch.js";
 import { millis, safe } from "./check.js";
-import { Entry } from "./entry.js";
+import { Entry, type EntryFields, type Owner } from "./entry.js";
 import { caught, failure, KvError } from "./errors.js";
 import { type Items, Newest } from "./iterator.js";
 import type { Living } from "./lifecycle.js";
 import { engineOptions } from "./options.js";
 import type { Address, Platform, Transport } from "./transport/transport.js";
-import type { CallOptions, ConnectionOptions, NatsConnection, ServerInfo, Stats, Status, TlsOptions } from "./types.js";
+import type { CallOptions, ConnectionOptions, KvProgressOptions, NatsConnection, ServerInfo, Stats, Status, TlsOptions } from "./types.js";
+import { type Ask, Verb } from "./verb.js";
 
-/** Starts something in the engine and gives its id. `timeout` and `now` are the last two arguments of every command. */
-export type Start = (engine: Engine, timeout: number | undefined, now: number) => number;
+/** Whose answers are no entries. */
+export const NOBODY: Owner = { bucket: "", codec: undefined };
+
+/** A bucket as core opened it. */
+export interface Opened {
+  id: number;
+  bucket: string;
+  keyPolicy: string;
+  readOnly: boolean;
+  drift: string[];
+}
 
 /** A watch as the connection sees it. */
 export interface Watching {
@@ -33,9 +44,14 @@ export interface Watching {
 interface Op {
   resolve(value: unknown): void;
   reject(reason: unknown): void;
-  bucket: string;
+  owner: Owner;
+  options: OpOptions | undefined;
+}
+
+/** What a call may be told apart from what its verb takes. */
+export interface OpOptions extends CallOptions, KvProgressOptions {
   /** Whether KEY_NOT_FOUND is an answer, null, and not an error. */
-  isNullable: boolean;
+  isNullable?: boolean;
 }
 
 type Change = { state: State; error: KvError | undefined } | { notice: Notice; text: string };
@@ -59,6 +75,7 @@ const enum Notice {
 
 const SCHEMES = ["nats", "tls", "ws", "wss"] as const;
 const KEY_NOT_FOUND = 33;
+const NOTHING = new Uint8Array();
 /** Output is corked for a tick, but not beyond this. */
 const CORK_BYTES = 64 * 1024;
 /** Output stays in the engine while a socket holds more than this. */
@@ -77,9 +94,7 @@ export function connector(platform: Platform): (options?: ConnectionOptions) => 
     const { json, patience } = await engineOptions(options, platform);
     const nc = new Connection(platform, await platform.load(), json, options);
     try {
-      await nc.call("", { timeout: patience, ...(options.signal && { signal: options.signal }) }, undefined, (engine, timeout, now) =>
-        engine.ready(timeout, now),
-      );
+      await nc.call(NOBODY, { verb: Verb.Ready }, { timeout: patience, ...(options.signal && { signal: options.signal }) }, undefined);
       return nc;
     } catch (error) {
       await nc.close();
@@ -93,6 +108,7 @@ export class Connection implements NatsConnection, Living {
   readonly #engine: Engine;
   readonly #batch: Batch;
   readonly #tls: TlsOptions | undefined;
+  readonly #auth: Auth;
   readonly #warn: ((message: string) => void) | undefined;
   readonly #hear: ((status: Status) => void) | undefined;
   readonly #unfollow: () => void;
@@ -116,6 +132,7 @@ export class Connection implements NatsConnection, Living {
   constructor(platform: Platform, memory: WebAssembly.Memory, json: string, options: ConnectionOptions) {
     this.#platform = platform;
     this.#tls = options.tls ?? undefined;
+    this.#auth = new Auth(options.authenticator);
     this.#warn = options.onWarning;
     this.#hear = options.onStatus;
     this.#closed = new Promise((resolve) => {
@@ -186,7 +203,7 @@ export class Connection implements NatsConnection, Living {
   }
 
   rtt(options?: CallOptions): Promise<number> {
-    return this.call("", options, undefined, (engine, timeout, now) => engine.flush(timeout, now));
+    return this.call(NOBODY, { verb: Verb.Flush }, options, undefined);
   }
 
   // ── what the KV classes call
@@ -197,12 +214,12 @@ export class Connection implements NatsConnection, Living {
   }
 
   /** One operation. Arguments that are wrong reject too, so that callers have one way to fail. */
-  call<T>(bucket: string, options: CallOptions | undefined, fallback: number | undefined, start: Start, isNullable = false): Promise<T> {
+  call<T>(owner: Owner, ask: Ask, options: OpOptions | undefined, fallback: number | undefined): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       const signal = options?.signal;
       signal?.throwIfAborted();
-      const op: Op = { resolve: resolve as (value: unknown) => void, reject, bucket, isNullable };
-      const id = this.#start(start, options, fallback);
+      const op: Op = { resolve: resolve as (value: unknown) => void, reject, owner, options };
+      const id = this.#start(ask, timeoutOf(options, fallback));
       this.#ops.set(id, op);
       if (!signal) {
         return;
@@ -219,8 +236,8 @@ export class Connection implements NatsConnection, Living {
   }
 
   /** A watch; `watching` hears of it until `unwatch`. */
-  watch(watching: Watching, options: CallOptions | undefined, fallback: number | undefined, start: Start): number {
-    const id = this.#start(start, options, fallback);
+  watch(watching: Watching, ask: Ask, options: CallOptions | undefined, fallback: number | undefined): number {
+    const id = this.#start(ask, timeoutOf(options, fallback));
     this.#watches.set(id, watching);
     return id;
   }
@@ -239,13 +256,9 @@ export class Connection implements NatsConnection, Living {
     }
   }
 
-  /** A call that neither sends nor waits. */
-  now<T>(call: (engine: Engine) => T): T {
-    try {
-      return call(this.#engine);
-    } catch (thrown) {
-      throw caught(thrown);
-    }
+  /** Asks for what neither sends nor waits. */
+  now(ask: Ask): number {
+    return this.#start(ask, undefined);
   }
 
   // ── what the platform calls
@@ -260,12 +273,12 @@ export class Connection implements NatsConnection, Living {
 
   // ── the engine's side
 
-  #start(start: Start, options: CallOptions | undefined, fallback: number | undefined): number {
+  #start({ verb, bucket = 0, text = "", bytes = NOTHING, number = NaN, ttl = NaN }: Ask, timeout = NaN): number {
     if (this.#broken) {
       throw this.#broken;
     }
     try {
-      const id = start(this.#engine, timeoutOf(options, fallback), performance.now());
+      const id = this.#engine.start(verb, bucket, text, bytes, number, ttl, timeout, performance.now());
       this.#cork();
       return id;
     } catch (thrown) {
@@ -336,7 +349,7 @@ export class Connection implements NatsConnection, Living {
         const scheme = SCHEMES[batch.number()]!;
         const port = batch.number();
         const isTlsFirst = batch.number() === 1;
-        return this.#dial(id, { scheme, port, isTlsFirst, host: batch.text(), path: batch.text() });
+        return this.#dial(id, { scheme, port, isTlsFirst, host: batch.text(), path: batch.text(), tlsName: batch.text() });
       }
       case Tag.StartTls: {
         const name = batch.text();
@@ -345,6 +358,16 @@ export class Connection implements NatsConnection, Living {
       }
       case Tag.Disconnect:
         return this.#hangUp(id);
+      case Tag.Credentials: {
+        const reason = batch.number();
+        queueMicrotask(() => void this.#introduce(id, reason));
+        return;
+      }
+      case Tag.Sign: {
+        const [seed, nonce] = [batch.view().slice(), batch.text()];
+        queueMicrotask(() => void this.#sign(id, nonce, seed));
+        return;
+      }
       case Tag.Unit:
         return this.#take(id)?.resolve(undefined);
       case Tag.Number:
@@ -352,27 +375,39 @@ export class Connection implements NatsConnection, Living {
       case Tag.Entry: {
         const fields = batch.entry();
         const op = this.#take(id);
-        return this.#settle(op, () => (safe(fields.revision), new Entry(op!.bucket, fields)));
+        return this.#settle(op, () => entry(op!.owner, fields));
       }
       case Tag.Entries: {
-        const entries = Array.from({ length: batch.number() }, () => batch.entry());
+        const asOf = batch.number();
+        const entries = batch.list(() => batch.entry());
         const op = this.#take(id);
-        return this.#settle(op, () => entries.map((fields) => (safe(fields.revision), new Entry(op!.bucket, fields))));
+        return this.#settle(op, () => ({ asOf: safe(asOf), entries: entries.map((fields) => entry(op!.owner, fields)) }));
       }
-      case Tag.Names: {
-        const count = batch.number();
-        const text = batch.text();
-        return this.#take(id)?.resolve(count === 0 ? [] : text.split("\n"));
-      }
+      case Tag.Names:
+        return this.#settle(this.#take(id), () => batch.list(() => batch.text()));
       case Tag.Json: {
         const json = batch.text(); // also where nobody waits any more, since the batch is read in order
         return this.#take(id)?.resolve(json);
+      }
+      case Tag.Opened: {
+        const [bucket, readOnly] = [batch.number(), batch.number() === 1];
+        const opened: Opened = { id: bucket, readOnly, bucket: batch.text(), keyPolicy: batch.text(), drift: JSON.parse(batch.text()) };
+        return this.#take(id)?.resolve(opened);
+      }
+      case Tag.Written: {
+        const results = batch.list(() => batch.number() || this.#error(batch));
+        return this.#settle(this.#take(id), () => results.map((result) => (typeof result === "number" ? safe(result) : result)));
+      }
+      case Tag.Progress: {
+        const [done, total] = [batch.number(), batch.number()];
+        const onProgress = this.#ops.get(id)?.options?.onProgress;
+        return onProgress && queueMicrotask(() => onProgress(done, total));
       }
       case Tag.Error: {
         const code = batch.number();
         const text = batch.text();
         const op = this.#take(id);
-        if (code === KEY_NOT_FOUND && op?.isNullable) {
+        if (code === KEY_NOT_FOUND && op?.options?.isNullable) {
           return op.resolve(null);
         }
         return op?.reject(new KvError(JSON.parse(text)));
@@ -380,8 +415,7 @@ export class Connection implements NatsConnection, Living {
       case Tag.WatchOpen:
         return this.#watches.get(id)?.opened();
       case Tag.WatchError: {
-        batch.number();
-        const error = new KvError(JSON.parse(batch.text()));
+        const error = this.#error(batch);
         const watching = this.#watches.get(id);
         this.#watches.delete(id);
         return watching?.opened(error);
@@ -406,6 +440,11 @@ export class Connection implements NatsConnection, Living {
       default:
         throw failure("INTERNAL", `unknown record ${tag}`);
     }
+  }
+
+  #error(batch: Batch): KvError {
+    batch.number(); // its code, which is in the text too
+    return new KvError(JSON.parse(batch.text()));
   }
 
   #take(id: number): Op | undefined {
@@ -447,6 +486,25 @@ export class Connection implements NatsConnection, Living {
       this.#isRetrying = false;
       this.#enter(() => {});
     }, RETRY_MS);
+  }
+
+  // ── who we are; what comes too late is dropped in core, by its number
+
+  async #introduce(conn: number, reason: number): Promise<void> {
+    const [said, isError] = await this.#auth.credentials(reason).then(
+      (said) => [said, false] as const,
+      (error) => [`authenticator: ${textOf(error)}`, true] as const,
+    );
+    this.#enter(() => this.#engine.credentials(conn, said, isError, performance.now()));
+  }
+
+  async #sign(conn: number, nonce: string, seed: Uint8Array): Promise<void> {
+    const [bytes, error] = await this.#auth.sign(nonce, seed).then(
+      (bytes) => [bytes, undefined] as const,
+      (error) => [NOTHING, error] as const,
+    );
+    const isUnsupported = error instanceof KvError && error.code === "UNSUPPORTED";
+    this.#enter(() => this.#engine.signature(conn, bytes, error && textOf(error), isUnsupported, performance.now()));
   }
 
   // ── the socket's side; what an older socket says is dropped by its number, here and in core
@@ -587,6 +645,11 @@ export class Connection implements NatsConnection, Living {
     this.#end(error);
     return error;
   }
+}
+
+function entry(owner: Owner, fields: EntryFields): Entry {
+  safe(fields.revision);
+  return new Entry(owner, fields);
 }
 
 function textOf(thrown: unknown): string {

@@ -35,15 +35,15 @@ const node: Platform = {
   },
   dial(address, listener, tls) {
     const isWebSocket = address.scheme === "ws" || address.scheme === "wss";
-    return isWebSocket ? dialWebSocket(socketKind(address.host, tls), address, listener) : dialTcp(address, listener, tls);
+    return isWebSocket ? dialWebSocket(socketKind(address.tlsName, tls), address, listener) : dialTcp(address, listener, tls);
   },
   follow: () => () => {}, // a process runs or is gone
 };
 
 /** The global class takes no options for TLS, the package does. */
-function socketKind(host: string, tls: TlsOptions | undefined): SocketKind {
+function socketKind(name: string, tls: TlsOptions | undefined): SocketKind {
   return {
-    make: (url) => (global && !tls ? new global(url) : new ws!(url, tls && tlsOptions(tls, host))),
+    make: (url) => (global && !tls ? new global(url) : new ws!(url, tls && tlsOptions(tls, name))),
     isLazy: true,
     explain(event: Event & { error?: Error; message?: string }) {
       const { error } = event;

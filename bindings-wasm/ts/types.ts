@@ -25,15 +25,33 @@ export interface CallOptions {
   signal?: AbortSignal;
 }
 
-/** What an {@link Authenticator} gives. */
+/** Why an {@link Authenticator} is asked: `refused` and `expired` say what the server thought of its last answer. */
+export type AuthReason = "first" | "reconnect" | "refused" | "expired";
+
+/** What an {@link Authenticator} gives: user and password, a token, an nkey, or a JWT. */
 export interface Credentials {
   user?: string;
   pass?: string;
   auth_token?: string;
+  /** A user's JWT. Alone it is enough where it is a bearer JWT; else `seed`, `sign` or `sig` goes with it. */
+  jwt?: string;
+  /** The text of a credentials file: JWT and seed. */
+  creds?: string | Uint8Array;
+  /** Seed of a user's nkey, `SU…`: logs in by itself, or signs for `jwt`. WebCrypto signs with it. */
+  seed?: string | Uint8Array;
+  /** Public nkey, `U…`, of a user whose seed is known to `sign`, or to who gives `sig`. */
+  nkey?: string;
+  /** Signs the server's nonce, by ed25519 over its UTF-8 bytes: 64 bytes, or these as base64url. */
+  sign?: (nonce: string) => Uint8Array | string | Promise<Uint8Array | string>;
+  /** The signature itself, where the nonce was given. */
+  sig?: Uint8Array | string;
 }
 
-/** As `usernamePasswordAuthenticator` and `tokenAuthenticator` of `@nats-io/nats-core` make it. */
-export type Authenticator = () => Credentials | Promise<Credentials>;
+/**
+ * Says who the client is, before each connection; may take its time, as far as `timeout` goes. Those of `@nats-io/nats-core` do too: whoever
+ * gives an `nkey` or a `sig` is asked once more when there is a nonce, for the `sig` to it.
+ */
+export type Authenticator = (nonce?: string, reason?: AuthReason) => Credentials | void | Promise<Credentials | void>;
 
 /** How a Node program does TLS; browsers do it by themselves, for `wss://`. Whatever else node:tls takes goes to it as it is. */
 export interface TlsOptions {
@@ -69,8 +87,10 @@ export interface ConnectionOptions {
   pass?: string;
   /** Token, instead of user and password. Default: none. */
   token?: string;
-  /** Gives user and password, or a token; wins over those options. Asked once, by `connect`. Default: none. */
-  authenticator?: Authenticator;
+  /** The text of a credentials file, JWT and seed, instead of these. Default: none. */
+  creds?: string | Uint8Array;
+  /** Says who the client is before each connection, instead of these; of several, what each says is put together. Default: none. */
+  authenticator?: Authenticator | Authenticator[];
   /**
    * Demands TLS (Node only), with these options: a server that offers none is refused with `TLS`. Without it, TLS is used where the
    * URL is `tls://` or `wss://` or the server requires it. Default, and null: no demand.
@@ -215,7 +235,7 @@ export interface Lister<T> extends AsyncIterable<T> {
 export interface KvEntry {
   readonly bucket: string;
   readonly key: string;
-  /** The key as it is in the bucket's subjects. */
+  /** The key as it is stored; another than `key` where there is a codec. */
   readonly rawKey: string;
   /** The value, in a buffer of its own; empty for markers and where only headers were asked for. */
   readonly value: Uint8Array;
@@ -230,10 +250,22 @@ export interface KvEntry {
   readonly operation: "PUT" | "DEL" | "PURGE";
   /** Length of the value, also where only headers were asked for. */
   readonly length: number;
+  /** The lifetime it was written with, in milliseconds; none: without one. */
+  readonly ttl?: number;
+  /** When it expires, by its own lifetime or the bucket's (as far as the handle knows that one); none: never. */
+  readonly expires?: Date;
+  /** How long until then, in milliseconds by this machine's clock; undefined: for ever. */
+  readonly remainingTTL: number | undefined;
   /** The value as UTF-8 text. */
   string(): string;
   /** The value as JSON, through `reviver` as in `JSON.parse`. Throws SyntaxError where it is none. */
   json<T = unknown>(reviver?: Reviver): T;
+}
+
+/** What {@link KV.getMany} found, by key. */
+export interface KvEntries extends Map<string, KvEntry> {
+  /** The revision of the bucket at which all of them were the newest; none where several requests saw several moments. */
+  asOf?: number;
 }
 
 /** An entry of a watch. */
@@ -298,10 +330,59 @@ export interface KvLimits {
   metadata: Record<string, string>;
 }
 
-/** Options of {@link Kvm.create} and {@link Kvm.update}. */
-export interface KvOptions extends KvLimits, CallOptions {
+/** Makes keys of any kind fit for a bucket, token by token (tokens are what stands between dots), and back. */
+export interface KvKeyCodec {
+  encode(token: string): string;
+  decode(token: string): string;
+}
+
+/** Changes values on their way in and out: encryption, compression. */
+export interface KvPayloadCodec {
+  encode(value: Payload): Uint8Array;
+  decode(stored: Uint8Array): Uint8Array;
+}
+
+/** A codec of your own, in the form that `@nats-io/kv` has. What is left out does nothing. */
+export interface KvCodecs {
+  key?: KvKeyCodec;
+  value?: KvPayloadCodec;
+}
+
+/** Codecs of keys that all languages have; the bucket's metadata records which (`natskv.key_codec`). */
+export type KvKeyCodecName = "base64" | "path" | "escape";
+
+/** Which keys a handle takes, and how they are stored. */
+export type KvKeyPolicy = "strict" | "permissive" | KvKeyCodecName;
+
+/** What {@link Kvm.create} does where the bucket exists and differs in an option given. */
+export type KvOnDrift = "error" | "ignore" | "update";
+
+/** Options of a handle, not of the bucket. */
+export interface KvHandleOptions extends CallOptions {
   /** Default of all calls on the handle. Default: the connection's `requestTimeout`. */
   timeout: Duration;
+  /**
+   * How keys are stored. A name: that codec, which a bucket that is created records in its metadata; handles that ask the server
+   * (`create`, `open` with `check`) find it there by themselves. An object: your own, which nobody else knows of. Default: as they are.
+   */
+  codec: KvKeyCodecName | KvCodecs;
+  /**
+   * Which keys are taken, where no codec says it. `strict`: `[-/_=.a-zA-Z0-9]+`, as all clients do. `permissive`: printable ASCII
+   * but `*` and `>`, such as `user:12345`. With a codec object the rule is for what that makes of keys. Default: `strict`.
+   */
+  keyPolicy: "strict" | "permissive";
+  /** Reads of keys go to the stream's leader, which knows every write that was acknowledged; else any replica may answer. Default: false. */
+  leaderReads: boolean;
+  /** Writes are refused here, with `UNSUPPORTED`. Default: false. */
+  readOnly: boolean;
+  /** Writes to keys beginning `_kv` are allowed. Default: false. */
+  reservedKeys: boolean;
+}
+
+/** Options of {@link Kvm.create} and {@link Kvm.update}. */
+export interface KvOptions extends KvLimits, KvHandleOptions {
+  /** `create` of a bucket that differs: rejects with `BUCKET_EXISTS`, opens it as it is, or changes it. Default: "error". */
+  onDrift: KvOnDrift;
   /** Opens without creating, as {@link Kvm.open}. Default: false. */
   bindOnly: boolean;
   /** For programs written for `@nats-io/kv`: here reads are always direct, so there is nothing to ask for. */
@@ -329,6 +410,10 @@ export interface KvStatus extends Omit<KvLimits, "ttl" | "markerTTL" | "placemen
   republish?: Republish;
   mirror?: StreamSource;
   sources?: StreamSource[];
+  /** Which keys the handle takes, and how they are stored. */
+  keyPolicy: KvKeyPolicy;
+  /** Why the handle cannot write; none: it can. */
+  readOnlyReason?: string;
   backingStore: "JetStream";
   /** The server's whole STREAM.INFO answer. */
   streamInfo: Record<string, unknown>;
@@ -387,10 +472,25 @@ export interface KvCreateOptions extends CallOptions {
   markerTTL?: Duration;
 }
 
+/** Options of {@link KV.update}. */
+export interface KvTtlOptions extends CallOptions {
+  /**
+   * The value's lifetime, at least 1 s, in buckets with `markerTTL` whose `history` is 1; elsewhere an older value would come back when this
+   * one expires, so it is refused with `UNSUPPORTED`. Default: for ever.
+   */
+  ttl?: Duration;
+}
+
 /** Options of {@link KV.put}. */
-export interface KvPutOptions extends CallOptions {
+export interface KvPutOptions extends KvTtlOptions {
   /** The revision that the key must be at, as in {@link KV.update}. */
   previousSeq?: number;
+}
+
+/** Options of {@link KV.clear} and {@link KV.purgeDeletes}. */
+export interface KvProgressOptions extends CallOptions {
+  /** Told how many keys are dealt with, of how many; at most about a hundred times. */
+  onProgress?: (done: number, total: number) => void;
 }
 
 /** Options of {@link KV.delete}. */
@@ -414,14 +514,36 @@ export interface PurgeResponse {
 
 /** An operation in its JSON form: `{ "operation": "PUT", "key": "a", "value_text": "1" }`. Binary values are base64 in `value`. */
 export interface KvOperation {
-  operation: "PUT" | "GET" | "CREATE" | "UPDATE" | "DELETE" | "PURGE" | "HISTORY" | "LIST" | "WATCH";
+  operation:
+    | "PUT"
+    | "GET"
+    | "CREATE"
+    | "UPDATE"
+    | "DELETE"
+    | "PURGE"
+    | "HISTORY"
+    | "LIST"
+    | "WATCH"
+    | "TOUCH"
+    | "GET_MANY"
+    | "PUT_MANY"
+    | "ENTRIES"
+    | "COUNT"
+    | "CLEAR"
+    | "PURGE_DELETES";
   key?: string;
+  keys?: string[];
   value?: string;
   value_text?: string;
+  values?: Record<string, string>;
+  values_text?: Record<string, string>;
   revision?: number;
   filter?: string;
+  prefix?: string;
   /** Nanoseconds. */
   ttl?: number;
+  /** Nanoseconds. */
+  older_than?: number;
   include_deleted?: boolean;
   [field: string]: unknown;
 }

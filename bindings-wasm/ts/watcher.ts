@@ -6,11 +6,12 @@
 import { onAbort } from "./abort.js";
 import { Tag } from "./batch.js";
 import { tooLarge } from "./check.js";
-import type { Connection, Start, Watching } from "./connection.js";
-import { WatchEntry } from "./entry.js";
+import type { Connection, Watching } from "./connection.js";
+import { type Owner, WatchEntry } from "./entry.js";
 import { KvError } from "./errors.js";
 import { Items } from "./iterator.js";
 import type { CallOptions, KvWatchEntry } from "./types.js";
+import type { Ask } from "./verb.js";
 
 /** What a watch is told apart from its entries. */
 export interface WatchCallbacks {
@@ -22,7 +23,7 @@ export interface WatchCallbacks {
 
 export class Watcher extends Items<KvWatchEntry> implements Watching {
   readonly #nc: Connection;
-  readonly #bucket: string;
+  readonly #owner: Owner;
   readonly #callbacks: WatchCallbacks;
   #id = 0;
   #isUpdate = false;
@@ -31,26 +32,26 @@ export class Watcher extends Items<KvWatchEntry> implements Watching {
   #settle: ((error?: unknown) => void) | undefined;
   #unlisten = () => {};
 
-  private constructor(nc: Connection, bucket: string, callbacks: WatchCallbacks) {
+  private constructor(nc: Connection, owner: Owner, callbacks: WatchCallbacks) {
     super();
     this.#nc = nc;
-    this.#bucket = bucket;
+    this.#owner = owner;
     this.#callbacks = callbacks;
   }
 
   /** Resolves when the server has the watch. */
   static async open(
     nc: Connection,
-    bucket: string,
+    owner: Owner,
+    ask: Ask,
     options: CallOptions | undefined,
     fallback: number | undefined,
     callbacks: WatchCallbacks,
-    start: Start,
   ): Promise<Watcher> {
     const signal = options?.signal;
     signal?.throwIfAborted();
-    const watcher = new Watcher(nc, bucket, callbacks);
-    watcher.#id = nc.watch(watcher, options, fallback, start);
+    const watcher = new Watcher(nc, owner, callbacks);
+    watcher.#id = nc.watch(watcher, ask, options, fallback);
     if (signal) {
       watcher.#unlisten = onAbort(signal, () => watcher.#abort(signal.reason));
     }
@@ -114,7 +115,7 @@ export class Watcher extends Items<KvWatchEntry> implements Watching {
           if (fields.revision > Number.MAX_SAFE_INTEGER) {
             over ??= { error: tooLarge(fields.revision) };
           } else {
-            entries.push(new WatchEntry(this.#bucket, fields, this.#isUpdate));
+            entries.push(new WatchEntry(this.#owner, fields, this.#isUpdate));
           }
           break;
         }

@@ -22,6 +22,9 @@ pub struct Config {
     pub tls: bool,
     /// TLS before the server's INFO (`handshake_first`, server 2.10.4+). Default: false.
     pub tls_first: bool,
+    /// Whether core speaks WebSocket itself to ws:// and wss:// servers, since the binding has only a byte stream (with TLS first, for
+    /// wss). Wants the feature `websocket`. Default: false, the binding's transport carries the payload of frames.
+    pub websocket_in_core: bool,
     /// `lang` of CONNECT: which binding this is.
     pub lang: &'static str,
     /// How long one server may take from dialling to its first PONG. Default: 5 s.
@@ -67,8 +70,13 @@ pub struct Config {
     pub max_operations: usize,
     /// The largest message a server may send. Default: 64 MiB.
     pub max_message: usize,
-    /// Filters in one consumer. Default: 256.
+    /// Filters in one consumer; a watch of more has several consumers, at most 64. Default: 256.
     pub max_filters: usize,
+    /// Writes or reads of one `put_many`, `clear` or `get_many` in flight at a time. Default: 1024.
+    pub max_in_flight: usize,
+    /// Keys per bucket of which is remembered what this client wrote or read last, so that no lagging replica takes it back; 16 bytes
+    /// each. Default: 4096.
+    pub seen_keys: usize,
     /// Idle heartbeat asked of a watch's consumer; two missed ones make it anew. Default: 5 s; at least 100 ms.
     pub watch_heartbeat: Duration,
     /// How long the server keeps a consumer nobody listens to. Default: 30 s.
@@ -86,6 +94,7 @@ impl Default for Config {
             asks_credentials: false,
             tls: false,
             tls_first: false,
+            websocket_in_core: false,
             lang: "rust",
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(5),
@@ -108,6 +117,8 @@ impl Default for Config {
             max_operations: 65_536,
             max_message: 64 << 20,
             max_filters: 256,
+            max_in_flight: 1024,
+            seen_keys: 4096,
             watch_heartbeat: Duration::from_secs(5),
             inactive_threshold: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),

@@ -4,10 +4,10 @@
 //! connection's, 20–29 the moment's, 30–39 the server said no, 90 ours. `tests/vectors/errors.json` holds the
 //! same table as data and a test compares them.
 
-use alloc::{borrow::Cow, format, string::String};
-use core::fmt;
+use alloc::{borrow::Cow, boxed::Box, format, string::String};
+use core::{fmt, ops::Deref};
 
-use serde_json::{Value, json};
+use crate::json::{Object, object};
 
 macro_rules! error_codes {
     ($($(#[doc = $doc:literal])+ $variant:ident = $number:literal, $name:literal, $status:literal, $api:literal, $text:literal;)+) => {
@@ -79,7 +79,7 @@ error_codes! {
     NotABucket = 32, "NOT_A_BUCKET", 400, 0, "the stream is not a key/value bucket";
     /// The key has no live value.
     KeyNotFound = 33, "KEY_NOT_FOUND", 404, 10037, "key not found";
-    /// The key has a live value already.
+    /// The key has a live value already. (10048, which SPEC.md names for it, is a stream that a cluster could not place.)
     KeyExists = 34, "KEY_EXISTS", 400, 10071, "key exists";
     /// The key is at another revision than the one expected.
     WrongRevision = 35, "WRONG_REVISION", 400, 10071, "wrong last revision";
@@ -98,9 +98,13 @@ impl ErrorCode {
     }
 }
 
-/// One failure, complete enough to act on without parsing its message.
+/// One failure, complete enough to act on without parsing its message. It is one pointer wide: results that carry it stay small.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Error(Box<Failure>);
+
+/// What an [`Error`] says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error {
+pub struct Failure {
     /// Which kind.
     pub code: ErrorCode,
     /// What was wrong with which value, and what would be right; the server's own words where it spoke.
@@ -115,16 +119,66 @@ pub struct Error {
     pub maybe_applied: bool,
 }
 
+impl Deref for Error {
+    type Target = Failure;
+
+    fn deref(&self) -> &Failure {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl Error {
     /// An error with the code's own text.
-    pub const fn from_code(code: ErrorCode) -> Self {
-        let (status, api_code) = code.canonical();
-        Self { code, message: Cow::Borrowed(code.text()), status, api_code, revision: None, maybe_applied: false }
+    pub fn from_code(code: ErrorCode) -> Self {
+        Self::new(code, code.text())
     }
 
     /// An error with a message of its own.
     pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { message: message.into(), ..Self::from_code(code) }
+        Self::make(code, message.into())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make(code: ErrorCode, message: Cow<'static, str>) -> Self {
+        let (status, api_code) = code.canonical();
+        Self(Box::new(Failure { code, message, status, api_code, revision: None, maybe_applied: false }))
+    }
+
+    /// The same error in other words.
+    pub(crate) fn saying(mut self, message: impl Into<Cow<'static, str>>) -> Self {
+        self.0.message = message.into();
+        self
+    }
+
+    /// The same error, saying what it is about.
+    pub(crate) fn about(self, what: impl fmt::Display) -> Self {
+        let text = format!("{what}: {}", self.message);
+        self.saying(text)
+    }
+
+    /// The same error, of another kind.
+    pub(crate) fn of_kind(mut self, code: ErrorCode) -> Self {
+        self.0.code = code;
+        self
+    }
+
+    /// The same error, knowing the revision that the key is at.
+    pub(crate) fn at(mut self, revision: Option<u64>) -> Self {
+        self.0.revision = revision;
+        self
+    }
+
+    /// The same error with what the server said of it.
+    pub(crate) fn answered(mut self, status: u16, api_code: u32) -> Self {
+        (self.0.status, self.0.api_code) = (status, api_code);
+        self
     }
 
     pub(crate) fn argument(message: impl Into<Cow<'static, str>>) -> Self {
@@ -137,29 +191,30 @@ impl Error {
 
     /// The same error, knowing that the write may have been stored.
     pub(crate) fn maybe_applied(mut self, maybe: bool) -> Self {
-        self.maybe_applied = maybe;
+        self.0.maybe_applied = maybe;
         self
     }
 
     /// The JSON form of SPEC.md, `{"type", "error": {"code", "err_code", "description"}}`; beside these `kind`, and `revision` and
     /// `maybe_applied` where they say something.
     pub fn to_json(&self) -> String {
-        format!("{}", self.to_value())
+        format!("{}", self.to_object())
     }
 
-    pub(crate) fn to_value(&self) -> Value {
-        let mut value = json!({
-            "type": "io.nats.jetstream.api.v1.error_response",
-            "error": {"code": self.status, "err_code": self.api_code, "description": &*self.message},
-            "kind": self.code.name(),
-        });
-        if let Some(revision) = self.revision {
-            value["revision"] = revision.into();
-        }
+    pub(crate) fn to_object(&self) -> Object {
+        // In the order of their names, here and in all replies: whoever has no parser can look for them.
+        let mut object = object! {
+            "error" => object! { "code" => self.status, "description" => &*self.message, "err_code" => self.api_code },
+            "kind" => self.code.name(),
+        };
         if self.maybe_applied {
-            value["maybe_applied"] = true.into();
+            object.insert("maybe_applied", true);
         }
-        value
+        if let Some(revision) = self.revision {
+            object.insert("revision", revision);
+        }
+        object.insert("type", "io.nats.jetstream.api.v1.error_response");
+        object
     }
 }
 

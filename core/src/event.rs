@@ -275,4 +275,6 @@ pub struct Stats {
     pub out_bytes: u64,
     /// Connections made after the first.
     pub reconnects: u64,
+    /// The last round trip measured: of the handshake, a keep-alive or a flush. Zero before the first.
+    pub round_trip: Duration,
 }

@@ -14,6 +14,9 @@
 //!    Bad arguments fail at the call, and then there is no `OpId`.
 //! 5. After [`State::Closed`] nothing but remaining events comes out, and the bytes and the `Disconnect` that end the connection.
 //!
+//! Some actions are questions, to be answered whenever: `Connect` with `transport_open`, `StartTls` with `transport_secured` (either with
+//! `transport_closed`), `Credentials` with `credentials`, `Sign` with `signature`. Whoever never answers meets `Config::connect_timeout`.
+//!
 //! Each transport has a [`ConnId`]; what an older one still has to say is ignored. `Disconnect` means: write what was handed out,
 //! then close. A watch is pulled: [`Event::WatchReady`] says that [`Client::watch_next`] has something and comes again only after it
 //! gave `None`. Taking items is what lets the server send more: rule 1 holds for `watch_next` too, whose bytes are the answers to the
@@ -109,6 +112,7 @@ mod config;
 mod error;
 mod event;
 mod js;
+pub mod json;
 mod kv;
 mod mux;
 mod proto;
@@ -116,6 +120,7 @@ mod rng;
 mod secret;
 mod session;
 mod slab;
+mod sorted;
 mod time;
 mod timers;
 pub mod wire;

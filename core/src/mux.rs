@@ -3,7 +3,7 @@
 //! A request keeps its encoded frame until it is answered. That is one copy, and it buys what the peers lack: what was not
 //! sent yet survives a reconnect, a read is sent again, and a write that met an election is repeated, byte for byte.
 
-use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
+use alloc::{format, string::String, vec::Vec};
 
 use memchr::memchr;
 
@@ -17,6 +17,7 @@ use crate::{
     rng::Rng,
     session::Session,
     slab::Slab,
+    sorted::sort,
     time::Instant,
     timers::{Timer, Timers},
 };
@@ -120,7 +121,7 @@ pub(crate) struct Net {
     inbox_denied: Option<Error>,
     requests: Slab<Request>,
     /// What is to be sent to undo a disowned request.
-    undo: BTreeMap<u64, String>,
+    undo: Vec<(u64, String)>,
     submitted: u64,
     spare: Vec<Vec<u8>>,
     /// Bytes of frames that wait for a connection.
@@ -147,7 +148,7 @@ impl Net {
             inbox,
             inbox_denied: None,
             requests: Slab::new(),
-            undo: BTreeMap::new(),
+            undo: Vec::new(),
             submitted: 0,
             spare: Vec::new(),
             waiting_bytes: 0,
@@ -294,12 +295,13 @@ impl Net {
             return self.forget(id);
         }
         request.owner = Owner::Nobody;
-        self.undo.insert(id, undo);
+        self.undo.push((id, undo));
     }
 
     /// A disowned request is answered, or never will be.
     pub(crate) fn on_disowned(&mut self, id: u64) {
-        if let Some(subject) = self.undo.remove(&id) {
+        if let Some(at) = self.undo.iter().position(|(known, _)| *known == id) {
+            let (_, subject) = self.undo.swap_remove(at);
             self.signal(&[&subject], true);
         }
     }
@@ -325,6 +327,11 @@ impl Net {
         Some((id, request.owner, answer))
     }
 
+    /// Whether an earlier copy of this request, a write, may have been stored whatever becomes of this one.
+    pub(crate) fn may_be_stored(&self, id: u64) -> bool {
+        self.requests.get(id).is_some_and(|request| request.is_resent && request.on_loss != OnLoss::Repeat)
+    }
+
     /// Requests that were published to a subject now known to be denied.
     pub(crate) fn denied(&mut self, subject: &str) -> Vec<(u64, Owner)> {
         self.settle(|request| subject_of(&request.frame) == subject)
@@ -339,6 +346,11 @@ impl Net {
     /// Whether a request may be sent again without harm.
     pub(crate) fn is_repeatable(&self, id: u64) -> bool {
         self.requests.get(id).is_some_and(|request| request.on_loss == OnLoss::Repeat)
+    }
+
+    /// Whether an answer may still come on this connection.
+    pub(crate) fn is_awaiting(&self) -> bool {
+        self.requests.iter().any(|(_, request)| matches!(request.place, Place::Written(_)))
     }
 
     fn settle(&mut self, is_hit: impl Fn(&Request) -> bool) -> Vec<(u64, Owner)> {
@@ -378,10 +390,10 @@ impl Net {
         let inbox = format!("{}*", self.inbox);
         encode::subscribe(self.session.out(), &inbox, None, INBOX_SID);
         let waiting = self.requests.iter().filter(|(_, request)| request.place == Place::Waiting);
-        let mut in_order = BTreeMap::new();
-        in_order.extend(waiting.map(|(id, request)| (request.order, id)));
+        let mut in_order: Vec<(u64, u64)> = waiting.map(|(id, request)| (request.order, id)).collect();
+        sort(&mut in_order, Ord::cmp);
         let mut refused = Vec::new();
-        for id in in_order.into_values() {
+        for (_, id) in in_order {
             let Some(request) = self.requests.get_mut(id) else { continue };
             match encode::check_size(message_size(&request.frame), self.session.max_payload()) {
                 Ok(()) => self.write(id),

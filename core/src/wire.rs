@@ -10,12 +10,11 @@ use alloc::{
 };
 use core::time::Duration;
 
-use serde_json::{Map, Value};
-
 use crate::{
     config::Config,
     error::{Error, ErrorCode},
     js::{api, direct::DirectMeta, puback},
+    json::{Object, Value},
     kv::{
         bucket::{Bucket, DEFAULT_API, HandleOptions},
         config::BucketConfig,
@@ -103,7 +102,7 @@ pub struct Subjects(Bucket);
 
 impl Subjects {
     /// Of a bucket reached through an API prefix (default `$JS.API`); for a mirror, with its stream's `mirror` object.
-    pub fn new(bucket: &str, api_prefix: Option<&str>, mirror: Option<&Map<String, Value>>) -> Self {
+    pub fn new(bucket: &str, api_prefix: Option<&str>, mirror: Option<&Object>) -> Self {
         let mut opened = bound(bucket, api_prefix.unwrap_or(DEFAULT_API));
         if let Some(mirror) = mirror {
             opened.mirrors(mirror);
@@ -240,6 +239,10 @@ pub fn parse(chunks: &[&[u8]]) -> Vec<Parsed> {
     }
     parsed
 }
+
+/// WebSocket frames: one of data for a server, and a server's as they come.
+#[cfg(feature = "websocket")]
+pub use crate::proto::websocket::{Decoder as WebDecoder, Piece as WebPiece, encode_data as web_frame};
 
 /// The JSON of CONNECT, for an INFO and what the user configured. `url` may carry credentials, which win.
 pub fn connect(info_json: &str, config: &Config, url: Option<&str>) -> Result<Value, Error> {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use natskv_core::{
-    BucketConfig, BucketId, Client, Compare, Config, ConnId, Error, ErrorCode, Event, HandleOptions, Instant, Lost,
-    OnDrift, OpId, State, WatchId, WatchOptions,
+    Action, BucketConfig, BucketId, Client, Compare, Config, ConnId, Credentials, Error, ErrorCode, Event,
+    HandleOptions, Instant, Lost, OnDrift, OpId, Signature, State, WatchId, WatchOptions,
 };
 use natskv_kit::rig::{INFO, Rig};
 
@@ -58,6 +58,15 @@ const COMMANDS: &[(&str, Command)] = &[
 const INPUTS: &[(&str, Input)] = &[
     ("transport_open", |c, conn, now| c.transport_open(conn, now)),
     ("transport_secured", |c, conn, now| c.transport_secured(conn, now)),
+    ("credentials", |c, conn, now| c.credentials(conn, Ok(Credentials::default()), now)),
+    ("no credentials", |c, conn, now| c.credentials(conn, Err(Error::from_code(ErrorCode::Auth)), now)),
+    ("signature", |c, conn, now| {
+        c.signature(conn, Ok(Signature { signature: [1; 64], public_key: Some([2; 32]) }), now)
+    }),
+    ("no signature", |c, conn, now| c.signature(conn, Err(Error::from_code(ErrorCode::Auth)), now)),
+    ("receive lame duck", |c, conn, now| {
+        c.receive(conn, b"INFO {\"headers\":true,\"ldm\":true,\"connect_urls\":[\"b:1\"]}\r\n", now)
+    }),
     ("receive INFO", |c, conn, now| c.receive(conn, INFO.as_bytes(), now)),
     ("receive PONG", |c, conn, now| c.receive(conn, b"PONG\r\n", now)),
     ("receive a stranger's message", |c, conn, now| {
@@ -91,6 +100,21 @@ fn states() -> Vec<(&'static str, Rig)> {
     add("securing", dialing(), |rig| {
         rig.open();
         rig.receive("INFO {\"tls_required\":true,\"headers\":true}\r\n");
+    });
+    add("asking", Rig::new(Config { asks_credentials: true, ..Config::default() }), |_| {});
+    let credentials = Credentials { jwt: Some("a.b.c".into()), signs: true, ..Credentials::default() };
+    add("signing", Rig::new(Config { credentials, ..Config::default() }), |rig| {
+        rig.open();
+        rig.receive("INFO {\"headers\":true,\"nonce\":\"abc\"}\r\n");
+        assert!(matches!(rig.actions.last(), Some(Action::Sign { .. })));
+    });
+    let web = || Config { servers: vec!["ws://h".into()], websocket_in_core: true, ..Config::default() };
+    add("upgrading", Rig::new(web()), Rig::open);
+    add("leaving", Rig::connected(), |rig| {
+        rig.call(|c, now| c.flush(None, now)).expect("flush");
+        rig.receive("INFO {\"server_id\":\"S\",\"headers\":true,\"ldm\":true,\"connect_urls\":[\"b:1\"]}\r\n");
+        rig.pass(Duration::from_millis(4001));
+        assert_eq!(rig.client.state(), &State::Connected, "something is in flight");
     });
     add("waiting", Rig::connected(), Rig::lose);
     add("dialing again", Rig::connected(), |rig| {

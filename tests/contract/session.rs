@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use natskv_core::{Action, Config, Credentials, ErrorCode, Lost, State};
+use natskv_core::{Action, Config, Credentials, ErrorCode, HandleOptions, Lost, State};
 use natskv_kit::rig::{INFO, Rig};
 
 #[test]
@@ -229,6 +229,43 @@ fn waking_asks_a_connection_for_proof_of_life() {
 }
 
 #[test]
+fn a_machine_that_slept_asks_before_it_calls_a_connection_stale() {
+    let sleep = |rig: &mut Rig, seconds: u64| {
+        rig.now = rig.now + Duration::from_secs(seconds);
+        rig.call(|c, now| c.handle_timeout(now));
+    };
+    for answers in [true, false] {
+        let mut rig = Rig::connected();
+        rig.pass(Duration::from_secs(179)); // two pings are out, the third second later it would be stale
+        rig.sent();
+        sleep(&mut rig, 3600);
+        assert_eq!(rig.client.state(), &State::Connected);
+        assert_eq!(rig.sent(), "PING\r\n", "the question");
+        if answers {
+            rig.receive("PONG\r\nPONG\r\nPONG\r\n");
+            rig.pass(Duration::from_secs(50));
+            assert_eq!(rig.client.state(), &State::Connected);
+        } else {
+            rig.pass(Duration::from_secs(6));
+            assert_eq!(rig.client.state(), &State::Reconnecting, "found out in seconds");
+        }
+    }
+    // Asleep again while the answer is on its way, and a clock that is always late: it ends all the same.
+    let mut rig = Rig::connected();
+    sleep(&mut rig, 3600);
+    for nap in 0..3 {
+        assert_eq!(rig.client.state() == &State::Connected, nap < 2, "nap {nap}");
+        sleep(&mut rig, 60);
+    }
+    let mut rig = Rig::connected();
+    sleep(&mut rig, 3600);
+    sleep(&mut rig, 60);
+    rig.receive("PONG\r\n");
+    sleep(&mut rig, 1);
+    assert_eq!(rig.client.state(), &State::Connected, "it lay in the socket");
+}
+
+#[test]
 fn any_traffic_keeps_it_alive() {
     let mut rig = Rig::connected();
     for _ in 0..20 {
@@ -279,6 +316,17 @@ fn tls_is_asked_for_when_either_side_wants_it() {
 }
 
 #[test]
+fn a_websocket_in_the_clear_is_not_taken_for_tls() {
+    for (url, tls, is_fine) in [("ws://h", true, false), ("ws://h", false, true), ("wss://h", true, true)] {
+        let config = Config { servers: vec![url.into()], tls, ..Config::default() };
+        match natskv_core::Client::new(config, [1; 32], natskv_core::Instant::default()) {
+            Ok(_) => assert!(is_fine, "{url}"),
+            Err(error) => assert!(!is_fine && error.message.contains("wss://"), "{url}: {error}"),
+        }
+    }
+}
+
+#[test]
 fn what_came_in_the_clear_behind_info_is_forgotten() {
     let mut rig = Rig::new(Config::default());
     rig.open();
@@ -289,6 +337,75 @@ fn what_came_in_the_clear_behind_info_is_forgotten() {
     rig.receive("PONG\r\n");
     assert_eq!(rig.client.state(), &State::Connected);
     assert!(!rig.client.server_info().is_some_and(|info| info.json.contains("evil")));
+}
+
+#[test]
+fn what_goes_wrong_between_tls_first_and_the_server_is_hinted_at() {
+    let failed = |config: Config, act: fn(&mut Rig)| {
+        let mut rig = Rig::new(config);
+        act(&mut rig);
+        let State::Closed(Some(error)) = rig.client.state() else { panic!("{:?}", rig.client.state()) };
+        (error.code, error.message.to_string())
+    };
+    let plain = Config::default;
+    let (code, text) = failed(plain(), |rig| {
+        rig.open();
+        rig.lose();
+    });
+    assert!(code == ErrorCode::ConnectFailed && text.contains("needs tls_first"), "{text}");
+    let (_, text) = failed(plain(), |rig| {
+        rig.open();
+        rig.pass(Duration::from_secs(6));
+    });
+    assert!(text.contains("needs tls_first"), "{text}");
+    let (code, text) = failed(Config { tls_first: true, ..plain() }, |rig| {
+        rig.call(|c, now| c.transport_closed(natskv_core::ConnId(1), Lost::Tls("wrong version number".into()), now));
+    });
+    assert!(code == ErrorCode::Tls && text.contains("wrong version number"), "{text}");
+    assert!(text.contains("a server without handshake_first"), "{text}");
+    let (_, text) = failed(plain(), |rig| {
+        rig.client.transport_closed(rig.conn, Lost::Refused, rig.now);
+    });
+    assert!(!text.contains("tls_first"), "{text}");
+}
+
+#[test]
+fn what_comes_and_goes_is_counted() {
+    let mut rig = Rig::new(Config::default());
+    rig.open();
+    let (mut received, mut sent) = (0, 0);
+    let mut receive = |rig: &mut Rig, bytes: &str| {
+        received += bytes.len() as u64;
+        rig.receive(bytes);
+        sent += rig.sent().len() as u64;
+        let stats = rig.client.stats();
+        assert_eq!((stats.in_bytes, stats.out_bytes), (received, sent));
+    };
+    receive(&mut rig, INFO);
+    receive(&mut rig, "PONG\r\n");
+    receive(&mut rig, "MSG x 9 2\r\nhi\r\nMSG x 9 0\r\n\r\nPING\r\n");
+    let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
+    for _ in 0..3 {
+        rig.client.put(bucket, "k", b"v", None, None, rig.now).expect("put");
+    }
+    rig.pump();
+    receive(&mut rig, "PING\r\n");
+    let stats = rig.client.stats();
+    assert_eq!((stats.in_msgs, stats.out_msgs, stats.reconnects), (2, 3, 0));
+}
+
+#[test]
+fn a_round_trip_is_known_from_the_first_connection_on() {
+    let mut rig = Rig::new(Config::default());
+    rig.open();
+    rig.receive(INFO);
+    rig.pass(Duration::from_millis(7));
+    rig.receive("PONG\r\n");
+    assert_eq!(rig.client.stats().round_trip, Duration::from_millis(7));
+    rig.call(|c, now| c.flush(None, now)).expect("flush");
+    rig.pass(Duration::from_millis(3));
+    rig.receive("PONG\r\n");
+    assert_eq!(rig.client.stats().round_trip, Duration::from_millis(3));
 }
 
 #[test]

@@ -87,6 +87,21 @@ impl Live {
         }
     }
 
+    /// Closes, and tells the server so.
+    pub fn close(&mut self) {
+        let now = self.now();
+        self.client.close(now);
+        self.pump();
+    }
+
+    /// Turns until the connection is old enough that its loss is no failed attempt.
+    pub fn until_proven(&mut self) {
+        let until = Clock::now() + Duration::from_millis(1100);
+        while Clock::now() < until {
+            self.turn(until.saturating_duration_since(Clock::now()));
+        }
+    }
+
     /// The next item of a watch, or None when nothing comes within `patience`.
     pub fn next(&mut self, watch: WatchId, patience: Duration) -> Option<WatchItem> {
         let deadline = Clock::now() + patience;
@@ -190,5 +205,12 @@ impl Live {
                 }
             }
         }
+    }
+}
+
+impl Drop for Live {
+    /// A client that ends takes its consumers along.
+    fn drop(&mut self) {
+        self.close();
     }
 }

@@ -17,6 +17,8 @@ pub struct Rig {
     pub conn: ConnId,
     /// Everything written on the current connection, not yet looked at.
     pub written: String,
+    /// The same as it was written.
+    pub raw: Vec<u8>,
     pub actions: Vec<Action>,
     pub events: Vec<Event>,
 }
@@ -31,6 +33,7 @@ impl Rig {
             now: Instant::from_nanos(1),
             conn: ConnId(0),
             written: String::new(),
+            raw: Vec::new(),
             actions: Vec::new(),
             events: Vec::new(),
         };
@@ -47,8 +50,13 @@ impl Rig {
 
     /// Answers the dialling, CONNECT and PING.
     pub fn establish(&mut self) {
+        self.establish_with(INFO);
+    }
+
+    /// The same with another INFO.
+    pub fn establish_with(&mut self, info: &str) {
         self.open();
-        self.receive(INFO);
+        self.receive(info);
         assert!(self.written.contains("CONNECT {"), "{:?}", self.written);
         self.written.clear();
         self.receive("PONG\r\n");
@@ -86,11 +94,13 @@ impl Rig {
             let before = (self.written.len(), self.actions.len(), self.events.len());
             while self.client.poll_transmit(&mut buffer).is_some() {
                 self.written.push_str(&String::from_utf8_lossy(&buffer));
+                self.raw.extend_from_slice(&buffer);
             }
             while let Some(action) = self.client.poll_action() {
                 if let Action::Connect { conn, .. } = &action {
                     self.conn = *conn;
                     self.written.clear();
+                    self.raw.clear();
                 }
                 self.actions.push(action);
             }
@@ -112,6 +122,7 @@ impl Rig {
 
     /// Takes what was written since the last look.
     pub fn sent(&mut self) -> String {
+        self.raw.clear();
         std::mem::take(&mut self.written)
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use natskv_core::ErrorCode;
+use natskv_core::{ErrorCode, KeyPolicy};
 use serde_json::{Map, Value};
 
 const FEWEST: usize = 40;
@@ -61,7 +61,7 @@ type Checked = Result<(), String>;
 fn check(text: &str) -> Checked {
     let scenario: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let scenario = object(&scenario)?;
-    only(scenario, &["about", "requires", "bucket", "steps", "instead"])?;
+    only(scenario, &["about", "requires", "bucket", "handle", "steps", "instead"])?;
     if text_of(scenario, "about")?.is_empty() {
         return Err("`about` is empty".into());
     }
@@ -69,11 +69,8 @@ fn check(text: &str) -> Checked {
         (None, None) => {}
         (Some(level), Some(instead)) if level.as_u64() > Some(0) => {
             let instead = object(instead)?;
-            only(instead, &["bucket", "steps"])?;
+            only(instead, &["bucket", "handle", "steps"])?;
             check_play(instead).map_err(|why| format!("instead: {why}"))?;
-            if !list(instead, "steps")?.iter().any(|step| kind_of_error(step) == Some("UNSUPPORTED")) {
-                return Err("nothing is UNSUPPORTED instead".into());
-            }
         }
         _ => return Err("`requires` is a level of 1 or more, and comes with `instead`".into()),
     }
@@ -88,6 +85,7 @@ fn check_play(scenario: &Map<String, Value>) -> Checked {
         }
         None => return Err("`bucket` is missing".into()),
     }
+    check_handle(scenario.get("handle"))?;
     let steps = scenario.get("steps").and_then(Value::as_array).ok_or("`steps` is not a list")?;
     let mut watches = Watches::default();
     for (index, step) in steps.iter().enumerate() {
@@ -115,7 +113,7 @@ fn check_step(step: &Value, is_bucketless: bool, watches: &mut Watches) -> Check
         return match (step.get("expect"), step.get("error")) {
             (Some(reply), None) => check_reply(kind, object(reply)?),
             (None, Some(error)) => check_error(error),
-            (None, None) if matches!(kind, "DELETE" | "PURGE" | "PUT" | "CREATE") => Ok(()),
+            (None, None) if matches!(kind, "DELETE" | "PURGE" | "PUT" | "CREATE" | "PUT_MANY") => Ok(()),
             _ => Err("one of `expect` and `error` is needed".into()),
         };
     }
@@ -150,19 +148,25 @@ fn check_step(step: &Value, is_bucketless: bool, watches: &mut Watches) -> Check
 fn check_operation(operation: &Map<String, Value>, is_bucketless: bool) -> Result<&'static str, String> {
     const VALUE: [&str; 3] = ["value", "value_text", "value_size"];
     let (kind, needed, optional): (&str, &[&str], &[&str]) = match text_of(operation, "operation")? {
-        "PUT" => ("PUT", &["key"], &["revision", "value", "value_text", "value_size"]),
+        "PUT" => ("PUT", &["key"], &["revision", "ttl", "value", "value_text", "value_size"]),
+        "PUT_MANY" => ("PUT_MANY", &[], &["values", "values_text", "many"]),
+        "TOUCH" => ("TOUCH", &["key", "ttl"], &[]),
+        "GET_MANY" => ("GET_MANY", &[], &["keys", "many"]),
+        "ENTRIES" => ("ENTRIES", &[], &["filter", "filters", "many"]),
+        "COUNT" => ("COUNT", &[], &["filter", "filters", "many"]),
+        "CLEAR" => ("CLEAR", &["prefix"], &[]),
         "GET" => ("GET", &["key"], &["revision"]),
         "ENTRY" => ("ENTRY", &["key"], &[]),
         "CREATE" => ("CREATE", &["key"], &["ttl", "value", "value_text", "value_size"]),
-        "UPDATE" => ("UPDATE", &["key", "revision"], &["value", "value_text", "value_size"]),
+        "UPDATE" => ("UPDATE", &["key", "revision"], &["ttl", "value", "value_text", "value_size"]),
         "DELETE" => ("DELETE", &["key"], &["revision"]),
         "PURGE" => ("PURGE", &["key"], &["revision", "ttl"]),
         "HISTORY" => ("HISTORY", &["key"], &["include_deleted"]),
-        "LIST" => ("LIST", &[], &["filter", "filters"]),
+        "LIST" => ("LIST", &[], &["filter", "filters", "many"]),
         "WATCH" => ("WATCH", &[], &["filter", "filters", "options"]),
         "PURGE_DELETES" => ("PURGE_DELETES", &["older_than"], &[]),
         "STATUS" => ("STATUS", &[], &[]),
-        "CREATE_BUCKET" => ("CREATE_BUCKET", &["config"], &[]),
+        "CREATE_BUCKET" => ("CREATE_BUCKET", &["config"], &["on_drift"]),
         "UPDATE_BUCKET" => ("UPDATE_BUCKET", &["config"], &[]),
         "CREATE_OR_UPDATE_BUCKET" => ("CREATE_OR_UPDATE_BUCKET", &["config"], &[]),
         "DELETE_BUCKET" => ("DELETE_BUCKET", &["bucket"], &[]),
@@ -173,7 +177,11 @@ fn check_operation(operation: &Map<String, Value>, is_bucketless: bool) -> Resul
     if let Some(missing) = needed.iter().find(|field| !operation.contains_key(**field)) {
         return Err(format!("{kind} needs `{missing}`"));
     }
-    only(operation, &[&["operation", "bucket"], needed, optional].concat())?;
+    only(operation, &[&["operation", "bucket", "handle"], needed, optional].concat())?;
+    check_handle(operation.get("handle"))?;
+    if let Some(many) = operation.get("many") {
+        check_many(many)?;
+    }
     let is_write = matches!(kind, "PUT" | "CREATE" | "UPDATE");
     if is_write && VALUE.iter().filter(|form| operation.contains_key(**form)).count() != 1 {
         return Err("a write has one value".into());
@@ -197,12 +205,25 @@ fn check_operation(operation: &Map<String, Value>, is_bucketless: bool) -> Resul
 
 fn check_reply(kind: &str, reply: &Map<String, Value>) -> Checked {
     match kind {
-        "PUT" | "CREATE" | "UPDATE" | "DELETE" | "PURGE" => only(reply, &["revision"]),
+        "PUT" | "CREATE" | "UPDATE" | "DELETE" | "PURGE" | "TOUCH" => only(reply, &["revision"]),
         "GET" | "ENTRY" => check_entry(&Value::Object(reply.clone())),
-        "HISTORY" | "WATCH" => {
-            only(reply, &["entries"])?;
-            list(reply, "entries")?.iter().try_for_each(check_entry)
+        "HISTORY" | "WATCH" | "ENTRIES" | "GET_MANY" => {
+            only(reply, &["entries", "many", "as_of"])?;
+            match reply.get("many") {
+                Some(many) => check_many(many),
+                None => list(reply, "entries")?.iter().try_for_each(check_entry),
+            }
         }
+        "PUT_MANY" => {
+            only(reply, &["results"])?;
+            let results = object(&reply["results"])?.values();
+            if results.clone().all(|result| result.is_u64() || check_error(result).is_ok()) {
+                Ok(())
+            } else {
+                Err("a result is a revision or an error".into())
+            }
+        }
+        "COUNT" => only(reply, &["count"]),
         "LIST" => {
             only(reply, &["keys"])?;
             check_sorted(list(reply, "keys")?)
@@ -211,17 +232,20 @@ fn check_reply(kind: &str, reply: &Map<String, Value>) -> Checked {
             only(reply, &["buckets"])?;
             check_sorted(list(reply, "buckets")?)
         }
-        "PURGE_DELETES" => only(reply, &["purged"]),
+        "PURGE_DELETES" | "CLEAR" => only(reply, &["purged"]),
         "STATUS" => {
-            only(reply, &["bucket", "values", "history", "ttl", "storage", "replicas", "compressed", "metadata"])
+            const FIELDS: [&str; 9] =
+                ["bucket", "values", "history", "ttl", "storage", "replicas", "compressed", "metadata", "key_policy"];
+            only(reply, &FIELDS)
         }
-        _ => only(reply, &[]),
+        "DELETE_BUCKET" => only(reply, &[]),
+        _ => only(reply, &["key_policy", "read_only", "drift"]),
     }
 }
 
 fn check_entry(entry: &Value) -> Checked {
     let entry = object(entry)?;
-    only(entry, &["key", "value", "value_text", "length", "revision", "operation", "delta"])?;
+    only(entry, &["key", "raw_key", "value", "value_text", "length", "revision", "operation", "delta", "ttl"])?;
     text_of(entry, "key")?;
     let operation = entry.get("operation").and_then(Value::as_str).unwrap_or("PUT");
     if !matches!(operation, "PUT" | "DEL" | "PURGE") {
@@ -229,11 +253,6 @@ fn check_entry(entry: &Value) -> Checked {
     }
     let is_complete = entry.get("revision").is_some_and(Value::is_u64);
     if is_complete { Ok(()) } else { Err("an entry has a revision".into()) }
-}
-
-fn kind_of_error(step: &Value) -> Option<&str> {
-    let error = step.get("error")?;
-    error.as_str().or_else(|| error.get("kind")?.as_str())
 }
 
 fn check_error(error: &Value) -> Checked {
@@ -250,6 +269,30 @@ fn check_error(error: &Value) -> Checked {
     };
     let is_known = ErrorCode::ALL.iter().any(|code| code.name() == kind);
     if is_known { Ok(()) } else { Err(format!("error {kind} is unknown")) }
+}
+
+fn check_handle(handle: Option<&Value>) -> Checked {
+    let Some(handle) = handle else { return Ok(()) };
+    let handle = object(handle)?;
+    only(handle, &["keys", "leader_reads", "read_only", "reserved_keys"])?;
+    handle.get("keys").map_or(Ok(()), |keys| {
+        KeyPolicy::parse(keys.as_str().unwrap_or_default()).map(|_| ()).map_err(|error| error.to_string())
+    })
+}
+
+/// Keys and values that follow from a number.
+fn check_many(many: &Value) -> Checked {
+    let many = object(many)?;
+    only(many, &["key", "from", "to"])?;
+    let digits = |name: &str| many.get(name).and_then(Value::as_u64).map(|number| number.to_string().len());
+    if !text_of(many, "key")?.contains('#') {
+        return Err("the key of `many` has no `#`".into());
+    }
+    if digits("from").is_some() && digits("from") == digits("to") {
+        Ok(())
+    } else {
+        Err("`from` and `to` of `many` are numbers with as many digits, so that their order is that of texts".into())
+    }
 }
 
 fn check_filters(filters: Option<&Value>) -> Checked {

@@ -35,6 +35,7 @@ pub(crate) fn run(group: &str, input: &Value, kinds: &Kinds) -> Read {
         "proto_err" => protocol::server_error(input),
         "header_encode" => protocol::header_encode(input),
         "header_parse" => protocol::header_parse(input),
+        "ws_frame" => protocol::web_frame(input),
         "nkey" => keys::nkey(input),
         "creds" => keys::creds(input),
         "connect_json" => protocol::connect(input),
@@ -126,10 +127,6 @@ pub(crate) fn number(input: &Value, name: &str) -> Result<u64, String> {
     input[name].as_u64().ok_or_else(|| format!("the input has no number {name:?}: {input}"))
 }
 
-pub(crate) fn object<'a>(input: &'a Value, name: &str) -> Option<&'a Map<String, Value>> {
-    input[name].as_object()
-}
-
 pub(crate) fn texts<'a>(input: &'a Value, name: &str) -> Result<Vec<&'a str>, String> {
     let list = input[name].as_array().ok_or_else(|| format!("the input has no list {name:?}: {input}"))?;
     list.iter().map(|item| item.as_str().ok_or_else(|| format!("{item} is not a text"))).collect()
@@ -150,8 +147,28 @@ pub(crate) fn only(input: &Value, known: &[&str]) -> Result<(), String> {
     }
 }
 
+/// JSON as core has it.
+pub(crate) fn own(value: &Value) -> natskv_core::json::Value {
+    natskv_core::json::Value::parse(&value.to_string()).unwrap_or_default()
+}
+
+/// JSON that core made.
+pub(crate) fn of_core(value: &natskv_core::json::Value) -> Value {
+    serde_json::from_str(&value.to_string()).unwrap_or_default()
+}
+
 pub(crate) fn lossy(bytes: &[u8]) -> Value {
     String::from_utf8_lossy(bytes).into()
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(crate) fn unhex(text: &str) -> Result<Vec<u8>, String> {
+    let byte = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
+    let bytes: Option<Vec<u8>> = (0..text.len()).step_by(2).map(byte).collect();
+    bytes.ok_or_else(|| format!("{text:?} is not hex"))
 }
 
 /// An error as `compare` takes it: its number, and what the word for it names beside.
@@ -269,7 +286,7 @@ fn stream_config(input: &Value) -> Read {
     match natskv_core::BucketConfig::from_json(&input["config"].to_string())
         .and_then(|config| wire::stream_config(&config))
     {
-        Ok(stream) => answer(json!({ "stream": stream })),
+        Ok(stream) => answer(json!({ "stream": of_core(&stream) })),
         Err(error) => refused(error),
     }
 }

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use natskv_core::{
-    BucketConfig, Client, Compare, Config, ConnId, HandleOptions, Instant, Lost, OnDrift, OpId, WatchId, WatchOptions,
+    BucketConfig, Client, Compare, Config, ConnId, Credentials, HandleOptions, Instant, Lost, OnDrift, OpId, Signature,
+    WatchId, WatchOptions,
 };
 
 /// Every byte of `script` is one call; what it is called with comes from `script` too, so nothing can be foreseen.
@@ -23,7 +24,16 @@ fn drive(script: &[u8]) -> Result<usize, natskv_core::Error> {
     let now = Instant::from_nanos(script.len() as u64);
     let conn = ConnId(script.len() as u64);
     let servers = vec![text.clone()];
-    let mut client = Client::new(Config { servers, ..Config::default() }, [script.len() as u8; 32], now)?;
+    let (secret, signs) = (script.first().map(|_| text.as_str().into()), script.len() > 9);
+    let given = Credentials { nkey_seed: secret.clone(), jwt: secret, signs, ..Credentials::default() };
+    let config = Config {
+        servers,
+        credentials: given.clone(),
+        asks_credentials: signs,
+        websocket_in_core: script.len() > 99,
+        ..Config::default()
+    };
+    let mut client = Client::new(config, [script.len() as u8; 32], now)?;
     let config = BucketConfig::from_json(&text)?;
     let bucket = client.bind(&text, &HandleOptions::default())?;
     let mut buffer = Vec::new();
@@ -66,6 +76,10 @@ fn drive(script: &[u8]) -> Result<usize, natskv_core::Error> {
             37 => client.transport_secured(conn, now),
             38 => client.receive(conn, script, now),
             39 => client.transport_closed(conn, Lost::Eof, now),
+            40 => client.credentials(conn, Ok(given.clone()), now),
+            41 => client.signature(conn, Ok(Signature { signature: [call; 64], public_key: Some([call; 32]) }), now),
+            42 => client.sleep(now),
+            43 => client.wake(now),
             _ => client.handle_timeout(now),
         }
         seen += client.poll_transmit(&mut buffer).is_some() as usize + buffer.len();

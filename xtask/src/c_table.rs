@@ -8,6 +8,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value};
 
 use crate::c_execute;
+use crate::many;
 
 type Object = Map<String, Value>;
 
@@ -62,11 +63,13 @@ impl Table {
         if scenario.get("requires").and_then(Value::as_u64).is_some_and(|needed| needed > level) {
             scenario = scenario["instead"].as_object().context("instead is not an object")?.clone();
         }
+        many::spell_out(&mut scenario)?;
         let mut fields = Fields::new();
         fields.add("name", literal(name));
         if let Some(config) = scenario["bucket"].as_object() {
             self.config(config, &mut fields)?;
         }
+        handle(&scenario, &mut fields)?;
         let steps = scenario["steps"].as_array().context("no steps")?;
         let mut list = Vec::new();
         for (at, step) in steps.iter().enumerate() {
@@ -137,7 +140,11 @@ impl Table {
             match name.as_str() {
                 "operation" => fields.add("verb", format!("DO_{}", value.as_str().context("operation is not text")?)),
                 "bucket" => fields.add("bucket", text(value)?),
-                "key" => fields.add("key", text(value)?),
+                "key" | "prefix" => fields.add("key", text(value)?),
+                "on_drift" => {
+                    let word = value.as_str().context("on_drift is not text")?.to_uppercase();
+                    fields.add("on_drift", format!("NATSKV_DRIFT_{word}"));
+                }
                 "value" | "value_text" | "value_size" => fields.add("value", bytes(name, value)?),
                 "revision" => {
                     fields.add("has_revision", 1);
@@ -147,12 +154,34 @@ impl Table {
                 "older_than" => fields.add("older_than_ms", millis(value)?),
                 "include_deleted" => fields.add("include_deleted", flag(value)?),
                 "config" => self.config(value.as_object().context("config is not an object")?, fields)?,
-                "filter" | "filters" | "options" => {}
+                "filter" | "filters" | "keys" | "values" | "values_text" | "options" | "handle" => {}
                 _ => bail!("an unknown field {name}"),
             }
         }
+        self.items(operation, fields)?;
         self.filters(operation, fields)?;
+        handle(operation, fields)?;
         options(operation, fields)
+    }
+
+    /// The keys and values of PUT_MANY.
+    fn items(&mut self, operation: &Object, fields: &mut Fields) -> Result<()> {
+        let mut items = Vec::new();
+        for (name, form) in [("values", "value"), ("values_text", "value_text")] {
+            for (key, value) in operation.get(name).and_then(Value::as_object).into_iter().flatten() {
+                let mut item = Fields::new();
+                item.add("key", literal(key));
+                let bytes = content(form, value)?;
+                item.add("value", c_string(&bytes));
+                item.add("len", bytes.len());
+                items.push(item.end());
+            }
+        }
+        if !items.is_empty() {
+            fields.add("item_count", items.len());
+            fields.add("items", self.array("natskv_item", &items)?);
+        }
+        Ok(())
     }
 
     fn reply(&mut self, operation: &Object, expect: &Object, fields: &mut Fields) -> Result<()> {
@@ -164,7 +193,17 @@ impl Table {
         for (name, value) in expect {
             match name.as_str() {
                 "revision" => fields.add("new_revision", wanted(value)?),
-                "purged" => fields.add("purged", wanted(value)?),
+                "purged" | "count" => fields.add("number", wanted(value)?),
+                "as_of" => fields.add("as_of", wanted(value)?),
+                "results" => self.results(value.as_object().context("results is not an object")?, fields)?,
+                "key_policy" => fields.add("key_policy", policy(value)?),
+                "read_only" => fields.add("read_only", given(value)?),
+                "drift" => {
+                    let (texts, count) = self.texts(value)?;
+                    fields.add("has_drift", 1);
+                    fields.add("drift", texts);
+                    fields.add("drift_count", count);
+                }
                 "entries" => self.entries(value.as_array().context("entries is not a list")?, fields)?,
                 "keys" | "buckets" => {
                     let (names, count) = self.texts(value)?;
@@ -178,13 +217,30 @@ impl Table {
         Ok(())
     }
 
+    fn results(&mut self, results: &Object, fields: &mut Fields) -> Result<()> {
+        let mut list = Vec::new();
+        for (key, result) in results {
+            let mut want = Fields::new();
+            want.add("key", literal(key));
+            match result.as_str() {
+                Some(kind) => want.add("code", format!("NATSKV_{kind}")),
+                None => want.add("revision", number(result)?),
+            }
+            list.push(want.end());
+        }
+        fields.add("result_count", list.len());
+        fields.add("results", self.array("struct want_result", &list)?);
+        Ok(())
+    }
+
     fn entries(&mut self, entries: &[Value], fields: &mut Fields) -> Result<()> {
         let mut list = Vec::new();
         for entry in entries {
             let mut want = Fields::new();
             for (name, value) in entry.as_object().context("an entry is not an object")? {
                 match name.as_str() {
-                    "key" | "operation" => want.add(name, text(value)?),
+                    "key" | "raw_key" | "operation" => want.add(name, text(value)?),
+                    "ttl" => want.add("ttl_ms", format!("{{1, {}}}", millis(value)?)),
                     "value" | "value_text" => {
                         want.add("has_value", 1);
                         want.add("value", bytes(name, value)?);
@@ -208,7 +264,8 @@ impl Table {
                 "bucket" | "storage" => want.add(name, text(value)?),
                 "values" | "history" | "replicas" => want.add(name, wanted(value)?),
                 "ttl" => want.add("ttl_ms", format!("{{1, {}}}", millis(value)?)),
-                "compressed" => want.add("compressed", if flag(value)? == 1 { "GIVEN_TRUE" } else { "GIVEN_FALSE" }),
+                "compressed" => want.add("compressed", given(value)?),
+                "key_policy" => want.add("key_policy", policy(value)?),
                 "metadata" => {
                     let (pairs, count) = self.pairs(value)?;
                     want.add("metadata", pairs);
@@ -244,7 +301,7 @@ impl Table {
     }
 
     fn filters(&mut self, of: &Object, fields: &mut Fields) -> Result<()> {
-        let filters = match (of.get("filter"), of.get("filters")) {
+        let filters = match (of.get("filter"), of.get("filters").or_else(|| of.get("keys"))) {
             (Some(one), _) => Value::Array(vec![one.clone()]),
             (None, Some(list)) => list.clone(),
             (None, None) => return Ok(()),
@@ -287,6 +344,9 @@ impl Table {
                 "memory" => set(name, "NATSKV_STORAGE_MEMORY".into()),
                 _ => Ok(None),
             },
+            ("key_codec", Value::String(codec)) if matches!(codec.as_str(), "base64" | "path" | "escape") => {
+                set(name, policy(value)?)
+            }
             ("compression", Value::Bool(is_on)) => set(name, u8::from(*is_on).to_string()),
             ("compression", Value::String(kind)) if kind == "s2" => set(name, "1".into()),
             ("compression", Value::String(kind)) if kind == "none" => set(name, "0".into()),
@@ -317,12 +377,20 @@ impl Table {
         }
     }
 
-    fn source(&self, source: &Value) -> Result<Option<String>> {
+    fn source(&mut self, source: &Value) -> Result<Option<String>> {
         let mut fields = Fields::new();
         for (name, value) in source.as_object().context("a source is not an object")? {
             match name.as_str() {
                 "name" | "filter_subject" | "opt_start_time" => fields.add(name, text(value)?),
                 "opt_start_seq" => fields.add(name, number(value)?),
+                "subject_transforms" => {
+                    let mut list = Vec::new();
+                    for transform in value.as_array().context("subject_transforms is not a list")? {
+                        list.extend([text(&transform["src"])?, text(&transform["dest"])?]);
+                    }
+                    fields.add("transform_count", list.len() / 2);
+                    fields.add("transforms", self.array("char *const", &list)?);
+                }
                 _ => return Ok(None),
             }
         }
@@ -393,6 +461,30 @@ fn options(of: &Object, fields: &mut Fields) -> Result<()> {
     Ok(())
 }
 
+/// A `struct handle`.
+fn handle(of: &Object, fields: &mut Fields) -> Result<()> {
+    let Some(handle) = of.get("handle") else { return Ok(()) };
+    let mut options = Fields::new();
+    options.add("is_given", 1);
+    for (name, value) in handle.as_object().context("handle is not an object")? {
+        match name.as_str() {
+            "keys" => options.add("key_policy", policy(value)?),
+            "leader_reads" | "read_only" | "reserved_keys" => options.add(name, flag(value)?),
+            _ => bail!("an unknown field {name} of handle"),
+        }
+    }
+    fields.add("handle", options.end());
+    Ok(())
+}
+
+fn policy(value: &Value) -> Result<String> {
+    Ok(format!("NATSKV_KEYS_{}", value.as_str().context("a key policy is not text")?.to_uppercase()))
+}
+
+fn given(value: &Value) -> Result<&'static str> {
+    Ok(if flag(value)? == 1 { "GIVEN_TRUE" } else { "GIVEN_FALSE" })
+}
+
 fn text(value: &Value) -> Result<String> {
     Ok(literal(value.as_str().with_context(|| format!("{value} is not text"))?))
 }
@@ -422,9 +514,14 @@ fn bytes(name: &str, value: &Value) -> Result<String> {
     if name == "value_size" {
         return Ok(format!("{{NULL, {}}}", number(value)?));
     }
-    let given = value.as_str().with_context(|| format!("{value} is not text"))?;
-    let bytes = if name == "value" { STANDARD.decode(given)? } else { given.as_bytes().to_vec() };
+    let bytes = content(name, value)?;
     Ok(format!("{{{}, {}}}", c_string(&bytes), bytes.len()))
+}
+
+/// The bytes of `value` or `value_text`.
+fn content(name: &str, value: &Value) -> Result<Vec<u8>> {
+    let given = value.as_str().with_context(|| format!("{value} is not text"))?;
+    Ok(if name == "value" { STANDARD.decode(given)? } else { given.as_bytes().to_vec() })
 }
 
 fn literal(text: &str) -> String {

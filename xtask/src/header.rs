@@ -7,12 +7,16 @@ use anyhow::{Context, Result, anyhow};
 /// The files of bindings-c/src that have something for C, in the order in which one reads the header.
 const SOURCES: &[&str] = &[
     "ffi.rs",
+    "credentials.rs",
     "options.rs",
+    "verb_options.rs",
     "client.rs",
+    "handle.rs",
     "bucket_config.rs",
     "bucket.rs",
     "kv.rs",
     "kv_async.rs",
+    "many.rs",
     "reply.rs",
     "watch.rs",
     "entry.rs",

@@ -11,6 +11,7 @@ mod header;
 mod imports;
 mod lane;
 mod lint;
+mod many;
 mod outcome;
 mod run;
 mod server;

@@ -27,6 +27,8 @@ pub(crate) struct Server {
     pub(crate) url: String,
     /// `ws://127.0.0.1:port`
     pub(crate) ws_url: String,
+    /// `127.0.0.1:port` of its monitoring.
+    http: String,
 }
 
 impl Server {
@@ -45,7 +47,7 @@ impl Server {
         let mut command = dev.command(dev.server());
         command.arg("-c").arg(folder.join("conf")).env(LITTER, &folder);
         let child = guarded(&command, Stdio::null()).context("cannot start nats-server")?;
-        let mut server = Self { child, folder, url: String::new(), ws_url: String::new() };
+        let mut server = Self { child, folder, url: String::new(), ws_url: String::new(), http: String::new() };
         server.wait().with_context(|| server.log())?;
         Ok(server)
     }
@@ -60,14 +62,40 @@ impl Server {
             if let Some(ports) = self.ports() {
                 let first = |of: &str| ports[of][0].as_str().map(str::to_owned);
                 if let (Some(url), Some(ws_url), Some(http)) = (first("nats"), first("websocket"), first("monitoring"))
-                    && is_healthy(&http)
                 {
-                    (self.url, self.ws_url) = (url, ws_url);
-                    return Ok(());
+                    (self.url, self.ws_url, self.http) = (url, ws_url, http.replace("http://", ""));
+                    if self.ask("/healthz").is_ok() {
+                        return Ok(());
+                    }
                 }
             }
             thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// Fails when a consumer stays that should be gone, after what is on its way has arrived.
+    pub(crate) fn has_no_consumers(&self) -> Result<()> {
+        let until = Instant::now() + Duration::from_secs(2);
+        loop {
+            let left = self.ask("/jsz")?["consumers"].as_u64().context("/jsz tells no number of consumers")?;
+            if left == 0 {
+                return Ok(());
+            }
+            ensure!(Instant::now() < until, "{left} consumers left behind");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn ask(&self, path: &str) -> Result<Value> {
+        let address: SocketAddr = self.http.parse()?;
+        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP")?;
+        ensure!(head.split(' ').nth(1) == Some("200"), "{path}: {head}");
+        serde_json::from_str(body).with_context(|| format!("{path}: no JSON"))
     }
 
     fn ports(&self) -> Option<Value> {
@@ -105,17 +133,4 @@ pub(crate) fn guarded(command: &Command, output: Stdio) -> Result<Child> {
     }
     shell.stdin(Stdio::piped()).stdout(output).stderr(Stdio::null());
     shell.spawn().context("cannot start sh")
-}
-
-fn is_healthy(http: &str) -> bool {
-    let ask = || -> Option<String> {
-        let address: SocketAddr = http.strip_prefix("http://")?.parse().ok()?;
-        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(1)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
-        stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        Some(answer)
-    };
-    ask().is_some_and(|answer| answer.starts_with("HTTP/1.0 200") || answer.starts_with("HTTP/1.1 200"))
 }

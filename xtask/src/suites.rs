@@ -149,6 +149,8 @@ fn run(dev: &Dev, missing: &Missing, suite: &Suite) -> Row {
 
 fn core(lane: &mut Lane<'_>) {
     lane.tests("cargo test", lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-core"]));
+    let whole = ["test", "--no-fail-fast", "-p", "natskv-core", "--all-features", "--lib"];
+    lane.tests("cargo test, with all features", lane.dev.cargo(whole));
     if lane.has(Need::Wasm, "core on wasm32") {
         let dev = lane.dev;
         lane.test("core on wasm32 imports nothing", || imports::core_imports_nothing(dev));

@@ -10,6 +10,7 @@ use natskv_core::{Error, State, WatchId, WatchItem};
 
 use super::{Answer, Delivery, Engine, Guard, INSIDE};
 use crate::{
+    credentials,
     entry::natskv_entry,
     ffi::{self, natskv_code},
     options::{natskv_connection_state, natskv_notice},
@@ -21,13 +22,13 @@ use crate::{
 const TURN: usize = 64;
 
 /// Marks the thread as running a callback of `engine`.
-struct Inside<'a> {
+pub(super) struct Inside<'a> {
     engine: &'a Engine,
     before: *const Engine,
 }
 
 impl<'a> Inside<'a> {
-    fn enter(engine: &'a Engine) -> Self {
+    pub(super) fn enter(engine: &'a Engine) -> Self {
         Self { engine, before: INSIDE.replace(ptr::from_ref(engine)) }
     }
 }
@@ -88,12 +89,33 @@ impl Engine {
         Ok(())
     }
 
+    /// Asks the user what core wants to know, if anything.
+    pub(super) fn ask<'a>(&'a self, mut inner: Guard<'a>) -> Result<Guard<'a>, Error> {
+        let (Some(question), Some(hooks)) = (inner.driver.question.take(), inner.hooks.clone()) else {
+            return Ok(inner);
+        };
+        drop(inner);
+        let inside = Inside::enter(self);
+        let answer = question.ask(&hooks);
+        drop(hooks);
+        drop(inside);
+        let mut inner = self.lock()?;
+        let now = inner.driver.now();
+        match answer {
+            credentials::Answer::Credentials(conn, given) => inner.driver.core.credentials(conn, given, now),
+            credentials::Answer::Signature(conn, given) => inner.driver.core.signature(conn, given, now),
+        }
+        self.pump(&mut inner, now);
+        Ok(inner)
+    }
+
     /// Runs the callbacks that are due now; those that they cause wait for the next turn.
     pub(super) fn deliver<'a>(self: &'a Arc<Self>, mut inner: Guard<'a>) -> Result<Guard<'a>, Error> {
         if inner.is_delivering {
             return Ok(inner);
         }
         inner.is_delivering = true;
+        inner = self.ask(inner)?;
         for _ in 0..inner.deliveries.len() {
             let Some(delivery) = inner.deliveries.pop_front() else { break };
             let hooks = inner.hooks.clone();
@@ -108,6 +130,11 @@ impl Engine {
                         }
                     });
                     natskv_reply::tell(self, callback, answer);
+                }
+                Delivery::Progress(callback, done, total) => {
+                    if let Some(on_progress) = callback.on_progress {
+                        on_progress(callback.user.0, done, total);
+                    }
                 }
                 Delivery::Items(id) => self.deliver_items(id)?,
                 Delivery::Status(state) => {

@@ -9,14 +9,17 @@ use std::{
     net::SocketAddr,
     os::fd::{AsRawFd, RawFd},
     sync::Arc,
-    time::{Duration, Instant as Clock},
+    time::Duration,
 };
 
 use libc::{POLLIN, POLLOUT};
 use natskv_core::{Action, Client, Config, ConnId, Error, ErrorCode, Event, Instant, Lost, Server, TlsMode};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::credentials::{self, Question, Source};
+
 use super::{
+    clock::Clock,
     poll::Wants,
     resolve::{Lookup, known},
     transport::{Transport, lost},
@@ -34,9 +37,12 @@ const LINGER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Driver {
     pub(crate) core: Client,
-    start: Clock,
+    clock: Clock,
     connect_timeout: Duration,
     trust: Arc<Trust>,
+    credentials_file: Option<String>,
+    /// What core wants to know of the user; whoever takes it answers.
+    pub(crate) question: Option<Question>,
     conn: ConnId,
     /// The name for a certificate where TLS comes first on `conn`, until that begins.
     tls_first: Option<String>,
@@ -72,16 +78,25 @@ struct Attempt {
 }
 
 impl Driver {
-    pub(crate) fn new(config: Config, trust: Trust) -> Result<Self, Error> {
+    pub(crate) fn new(config: Config, trust: Trust, credentials: Source) -> Result<Self, Error> {
         let mut entropy = [0; 32];
         getrandom::fill(&mut entropy)
             .map_err(|e| Error::new(ErrorCode::Internal, format!("no randomness from the system: {e}")))?;
         let connect_timeout = config.connect_timeout;
+        let (credentials, credentials_file) = match credentials {
+            Source::Given(given) => (Some(given), None),
+            Source::File(path) => (None, Some(path)),
+            Source::Asked => (None, None),
+        };
+        let asks_credentials = credentials.is_none();
+        let config = Config { credentials: credentials.unwrap_or_default(), asks_credentials, ..config };
         Ok(Self {
             core: Client::new(config, entropy, Instant::default())?,
-            start: Clock::now(),
+            clock: Clock::new(),
             connect_timeout,
             trust: Arc::new(trust),
+            credentials_file,
+            question: None,
             conn: ConnId(0),
             tls_first: None,
             handshake: None,
@@ -94,7 +109,7 @@ impl Driver {
     }
 
     pub(crate) fn now(&self) -> Instant {
-        Instant::from_nanos(self.start.elapsed().as_nanos() as u64)
+        self.clock.now()
     }
 
     /// What to sleep on.
@@ -142,6 +157,9 @@ impl Driver {
             }
         }
         if self.core.deadline().is_some_and(|at| at <= now) {
+            if self.clock.has_slept() {
+                self.core.wake(now); // the network may be another one, and the server have forgotten us long since
+            }
             self.core.handle_timeout(now);
         }
     }
@@ -164,14 +182,18 @@ impl Driver {
                 self.link = Link::None;
                 self.connect(server, tls, now);
             }
-            // No option of C sets `asks_credentials` or `signs`.
-            Action::Credentials { .. } | Action::Sign { .. } => {}
+            Action::Credentials { conn, reason } => match &self.credentials_file {
+                Some(path) => self.core.credentials(conn, credentials::read(path), now),
+                None => self.question = Some(Question::Credentials(conn, reason)),
+            },
+            Action::Sign { conn, nonce, .. } => self.question = Some(Question::Sign(conn, nonce)),
             Action::StartTls { conn, server_name } => {
                 if conn == self.conn {
                     self.start_tls(&server_name, TlsMode::Later, now);
                 }
             }
             Action::Disconnect { conn } => {
+                self.question.take_if(|question| question.conn() == conn);
                 if conn != self.conn {
                     return;
                 }
@@ -188,9 +210,6 @@ impl Driver {
 
     fn connect(&mut self, server: Server, tls: TlsMode, now: Instant) {
         self.tls_first = (tls == TlsMode::First).then_some(server.tls_name);
-        if server.scheme.is_websocket() {
-            return self.lose(Lost::Other("natskv for C has no WebSocket transport; use nats://".into()), now);
-        }
         if let Some(addresses) = known(&server.host, server.port) {
             return self.dial(addresses.into(), now);
         }

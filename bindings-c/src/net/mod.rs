@@ -1,5 +1,6 @@
 //! Sockets: everything that touches the operating system to move bytes.
 
+mod clock;
 pub(crate) mod driver;
 pub(crate) mod poll;
 mod refusal;

@@ -38,6 +38,7 @@ from .errors import (
 from .types import (
     ExternalStream,
     KeyValueConfig,
+    KeyValueEntries,
     KeyValueOp,
     KeyValueStatus,
     Placement,
@@ -68,6 +69,7 @@ __all__ = [
     "KeyNotFoundError",
     "KeyValue",
     "KeyValueConfig",
+    "KeyValueEntries",
     "KeyValueEntry",
     "KeyValueError",
     "KeyValueOp",

@@ -14,6 +14,7 @@ import contextlib
 import selectors
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections import deque
@@ -22,14 +23,17 @@ from functools import partial
 from typing import Any
 
 from . import _common, _native
-from ._common import Setup, logger
-from .errors import KeyValueError
+from ._common import Progress, Seconds, Setup, logger
+from .errors import KeyValueError, RequestTimeoutError
 
 _IDLE = 0.05
 """Seconds without anybody waiting after which the keeper leads."""
 
+_DRAIN = 30.0
+"""Seconds that core gives a drain, unless it says."""
+
 _GRACE = 1.0
-"""Seconds that a closing socket gets to write what it has, and a thread to end."""
+"""Seconds that a closing socket gets to write what it has, unless `close` says; and a thread to end."""
 
 
 class Waiter:
@@ -53,9 +57,21 @@ class Waiter:
 
     def wake(self) -> None:
         """Has the thread look again, if it sleeps."""
-        if self.gate is not None:
+        gate = self.gate
+        if gate is not None:
             with contextlib.suppress(RuntimeError):  # open already
-                self.gate.release()
+                gate.release()
+
+
+class Listener(Waiter):
+    """What the thread of a long operation waits for: its progress, and its end."""
+
+    __slots__ = ("has_ended", "news")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_ended = False
+        self.news: deque[tuple[int, int]] = deque()
 
 
 _DONE = Waiter()
@@ -77,6 +93,8 @@ class Driver:
         self._closing: deque[Waiter] = deque()
         self._calls: deque[Callable[[], None]] = deque()
         self._is_closed = False
+        self._ended_by: KeyValueError | None = None
+        self._grace = _GRACE
 
         self._conn = 0
         self._socket: socket.socket | None = None
@@ -109,6 +127,28 @@ class Driver:
         if waiter.error is not None:
             raise waiter.error
         return waiter.result
+
+    def run_telling(self, on_progress: Progress | None, verb: Callable[..., int], *args: Any) -> Any:
+        """The same for a long operation, which tells how far it is: in this thread, between two waits."""
+        if on_progress is None:
+            return self.run(verb, *args)
+        _common.check_callback("on_progress", on_progress)
+        listener = Listener()
+        op = verb(listener, *args)
+        try:
+            while listener.news or not listener.has_ended:
+                listener.is_done, listener.gate = False, None
+                if not (listener.news or listener.has_ended):  # look once more: it may have come meanwhile
+                    self.wait(listener)
+                while listener.news:
+                    on_progress(*listener.news.popleft())
+        except BaseException:  # the callback's, or Ctrl-C
+            self.engine.cancel(op)
+            self.wake()
+            raise
+        if listener.error is not None:
+            raise listener.error
+        return listener.result
 
     def wait(self, waiter: Waiter, until: float | None = None) -> None:
         """Returns when `waiter` is done, or at `until` (on the clock of `time.monotonic`)."""
@@ -152,37 +192,40 @@ class Driver:
             with contextlib.suppress(OSError):  # full: it wakes anyway; closed: nobody to wake
                 self._wake_write.send(b"\0")
 
-    def close(self) -> None:
+    def close(self, timeout: Seconds | None) -> None:
         """Closes, and returns when socket and threads are gone."""
         if self.engine.is_forked:
             return
         self._refuse_callback()
         self.is_closing = True
+        self._grace = _common.seconds(timeout, _GRACE)
         self.engine.close()
-        self._wait_closed()
+        self._wait_closed(self._grace)
 
-    def drain(self) -> None:
+    def drain(self, timeout: Seconds | None) -> None:
         """Drains, then the same."""
         if self.engine.is_forked:
             return
         self._refuse_callback()
         self.is_closing = True
-        self.engine.drain()
-        self._wait_closed()
+        self.engine.drain(timeout)
+        self._wait_closed(_common.seconds(timeout, _DRAIN))
+        if isinstance(self._ended_by, RequestTimeoutError):  # the drain's
+            raise self._ended_by
 
     def abandon(self) -> bool:
         """Closes for a client that nobody can close any more, from its finalizer. False: it is closed already.
 
-        The keeper does it, since a finalizer may come in the middle of anything, unless it has been sent home.
+        The keeper does it, since a finalizer may come in the middle of anything; at the interpreter's end it is gone.
         """
         if self.engine.state == "closed" or self.is_closing:
             return False
         self.is_closing = True
         self.engine.close()
-        if self._keeper.is_alive():
-            self.wake()
+        if sys.is_finalizing():
+            self._wait_closed(_GRACE)
         else:
-            self._wait_closed()
+            self.wake()
         return True
 
     def retire(self) -> None:
@@ -192,7 +235,8 @@ class Driver:
         """
         self._end.set()
         self.wake()
-        self._keeper.join(_IDLE)  # longer, when another thread leads: then it sleeps, and may
+        leads = self._led_by == self._keeper.ident
+        self._keeper.join(_GRACE if leads else _IDLE)  # while another thread leads, it sleeps, and may
 
     def let_go(self) -> None:
         """In a fork: closes what is inherited. Not through the selector, which is one with the parent's."""
@@ -200,23 +244,29 @@ class Driver:
             if inherited is not None:
                 inherited.close()
 
-    def _wait_closed(self) -> None:
+    def _wait_closed(self, within: float) -> None:
+        """Returns when all is gone, or after this time and a bit more."""
+        if sys.is_finalizing() and not self._leader.acquire(blocking=False):
+            return  # the one that leads was cut off, and will not go on
         waiter = Waiter()
         self._closing.append(waiter)
         if not self._is_closed:
-            self.wait(waiter)
+            self.wait(waiter, time.monotonic() + within + _GRACE)
         self._end.set()
         self.wake()
-        if self._keeper is not threading.current_thread():
+        if self._keeper is not threading.current_thread() and not sys.is_finalizing():
             self._keeper.join(_GRACE)
         self._clear_up()
 
     def _clear_up(self) -> None:
-        with self._leader:
-            self._hang_up()
-            self._selector.close()
-            self._wake_read.close()
-            self._wake_write.close()
+        if self._leader.acquire(timeout=_GRACE):
+            try:
+                self._hang_up()
+                self._selector.close()
+                self._wake_read.close()
+                self._wake_write.close()
+            finally:
+                self._leader.release()
 
     def _refuse_callback(self) -> None:
         if self._told_by == threading.get_ident():
@@ -313,9 +363,15 @@ class Driver:
             self._break_off()
             raise
 
-    def _deliver(self, done: list[Any], ready: list[Any], told: list[Any]) -> None:
+    def _deliver(self, progress: list[Any], done: list[Any], ready: list[Any], told: list[Any]) -> None:
+        for waiter, count, total in progress:
+            if isinstance(waiter, Listener):
+                waiter.news.append((count, total))
+                waiter.set()
         for waiter, result, error in done:
             waiter.result, waiter.error = result, error
+            if isinstance(waiter, Listener):
+                waiter.has_ended = True
             waiter.set()
         for watcher in ready:
             watcher.set()
@@ -337,6 +393,7 @@ class Driver:
         for event in self._setup.tell(told):
             if event.name == "closed":
                 self._is_closed = True
+                self._ended_by = event.error
                 for waiter in list(self._closing):
                     waiter.set()
             if self._setup.on_status is not None:
@@ -424,7 +481,7 @@ class Driver:
         if conn != self._conn:
             return
         if self._socket is not None and self._unsent:
-            self._socket.settimeout(_GRACE)
+            self._socket.settimeout(self._grace)
             with contextlib.suppress(OSError):
                 self._socket.sendall(self._unsent)
         self._hang_up()

@@ -26,6 +26,9 @@ logger.addHandler(logging.NullHandler())  # without one, Python prints what nobo
 Seconds = float | timedelta
 """A duration: seconds, or a timedelta."""
 
+Progress = Callable[[int, int], object]
+"""Called now and then, and at the end, with how many keys are done and of how many."""
+
 Value = bytes | bytearray | memoryview | str
 """What can be written: bytes, anything with the buffer protocol, or text, which is written as UTF-8."""
 
@@ -121,7 +124,7 @@ class Setup:
             )
         self._was_connected = False
         self.engine = Engine(core, os.urandom(32), time.monotonic())
-        self.connect_timeout = _native.nanoseconds(core.get("connect_timeout") or 5) / 1e9
+        self.connect_timeout = seconds(core.get("connect_timeout") or None, 5)
         self.waits = not core.get("retry_first_connect")
         self.ready_timeout = self.connect_timeout * max(1, len(urls)) + 1
 
@@ -172,7 +175,18 @@ def lost(error: BaseException | None) -> tuple[str, str]:
 _QUIET = {"connecting", "connected", "reconnecting", "draining", "closed", "watch_resumed"}
 
 
-def filters(keys: str | Sequence[str]) -> list[str]:
+def seconds(time: Seconds | None, default: float) -> float:
+    """A duration in seconds."""
+    return default if time is None else _native.nanoseconds(time) / 1e9
+
+
+def check_callback(name: str, callback: Callable[..., object] | None) -> None:
+    """Refuses what cannot be called, and coroutine functions, which would be made and never run."""
+    if callback is not None and (not callable(callback) or iscoroutinefunction(callback)):
+        raise _native.error("INVALID_ARGUMENT", f"{name}: a plain function is called, not {callback!r}")
+
+
+def filters(keys: str | Iterable[str]) -> list[str]:
     """One filter or several, as core takes them."""
     return [keys] if isinstance(keys, str) else list(keys)
 

@@ -14,13 +14,14 @@ from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
 from . import _common, _native
-from ._common import Setup
+from ._common import Progress, Seconds, Setup
+from .errors import KeyValueError, RequestTimeoutError
 
 _CORK = 64 << 10
 """Bytes waiting for the tick's end beyond which they are written at once."""
 
 _GRACE = 1.0
-"""Seconds that a closing transport gets to write what it has."""
+"""Seconds that a closing transport gets to write what it has, unless `close` says."""
 
 
 class Driver:
@@ -31,7 +32,7 @@ class Driver:
         self.is_closing = False
         self._setup = setup
         self._loop = asyncio.get_running_loop()
-        self._closed: asyncio.Future[None] = self._loop.create_future()
+        self._closed: asyncio.Future[KeyValueError | None] = self._loop.create_future()
         self._conn = 0  # an older one is none of ours
         self._transport: asyncio.Transport | None = None
         self._protocol: _Protocol | None = None
@@ -39,14 +40,20 @@ class Driver:
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
         self._is_scheduled = False
+        self._grace = _GRACE
+        self._listeners: dict[asyncio.Future[Any], tuple[int, Progress]] = {}
         _common.drivers.add(self)
 
-    async def run(self, verb: Callable[..., int], *args: Any) -> Any:
+    async def run(self, verb: Callable[..., int], *args: Any, on_progress: Progress | None = None) -> Any:
         """Every operation: ask core, register who waits, schedule the pump, wait. Cancelled with its caller."""
         self.check_loop()
+        _common.check_callback("on_progress", on_progress)
         future = self._loop.create_future()
         op = verb(future, *args)
         self.poke()
+        if on_progress is not None:
+            self._listeners[future] = op, on_progress
+            future.add_done_callback(self._listeners.pop)
         try:
             return await future
         except asyncio.CancelledError:
@@ -102,9 +109,12 @@ class Driver:
             self._deliver(*events)
         self._arm(engine.deadline())
 
-    def _deliver(self, done: list[Any], ready: list[Any], told: list[Any]) -> None:
+    def _deliver(self, progress: list[Any], done: list[Any], ready: list[Any], told: list[Any]) -> None:
         if told:  # first, so that `on_status` has heard of a connection when `connect` returns it
             self._tell(told)
+        for waiter, count, total in progress:
+            if (listener := self._listeners.get(waiter)) is not None:
+                self._report(waiter, *listener, count, total)
         for waiter, result, error in done:
             if waiter.done():  # cancelled in this tick
                 continue
@@ -115,25 +125,37 @@ class Driver:
         for event in ready:
             event.set()
 
-    async def close(self) -> None:
+    def _report(self, waiter: asyncio.Future[Any], op: int, on_progress: Progress, count: int, total: int) -> None:
+        """Tells of progress; what the callback raises ends the operation."""
+        try:
+            on_progress(count, total)
+        except Exception as error:
+            self.engine.cancel(op)
+            if not waiter.done():
+                waiter.set_exception(error)
+
+    async def close(self, timeout: Seconds | None) -> None:
         """Closes, and returns when the transport is gone and no task or timer is left."""
         if self._is_cut_off():
             return
         self.check_loop()
         self.is_closing = True
+        self._grace = _common.seconds(timeout, _GRACE)
         self.engine.close()
         self.pump()
         await self._ended()
 
-    async def drain(self) -> None:
+    async def drain(self, timeout: Seconds | None) -> None:
         """Drains, then the same."""
         if self._is_cut_off():
             return
         self.check_loop()
         self.is_closing = True
-        self.engine.drain()
+        self.engine.drain(timeout)
         self.pump()
-        await self._ended()
+        error = await self._ended()
+        if isinstance(error, RequestTimeoutError):  # the drain's
+            raise error
 
     def abandon(self) -> bool:
         """Closes for a client that nobody can close any more, from its finalizer. False: it is closed already."""
@@ -160,14 +182,16 @@ class Driver:
             self.engine.close()
         return self._loop.is_closed()
 
-    async def _ended(self) -> None:
-        await asyncio.shield(self._closed)  # the engine's own deadline ends it
+    async def _ended(self) -> KeyValueError | None:
+        """Waits for the end of everything, and gives its reason."""
+        error = await asyncio.shield(self._closed)  # the engine's own deadline ends it
         self._give_up()
         if self._protocol is not None:
-            await asyncio.wait([self._protocol.lost], timeout=_GRACE)
+            await asyncio.wait([self._protocol.lost], timeout=self._grace)
             self._protocol.transport.abort()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_GRACE)
+            await asyncio.wait(self._tasks, timeout=self._grace)
+        return error
 
     # ── what the transport and the loop tell
 
@@ -238,7 +262,7 @@ class Driver:
         self._conn = 0
         self._give_up()
         if self._transport is not None and self._protocol is not None:
-            self._protocol.close()
+            self._protocol.close(self._grace)
             self._transport = None
 
     def _give_up(self) -> None:
@@ -259,7 +283,7 @@ class Driver:
             if self._setup.on_status is not None:
                 self._loop.call_soon(self._setup.on_status, event)
             if event.name == "closed" and not self._closed.done():
-                self._closed.set_result(None)
+                self._closed.set_result(event.error)
 
     def _arm(self, deadline: float | None) -> None:
         """Sets the timer when there is none or it is too late; one that is early does no harm."""
@@ -291,10 +315,10 @@ class _Protocol(asyncio.BufferedProtocol):
         self.transport = cast(asyncio.Transport, transport)
         self._driver.on_open(self)
 
-    def close(self) -> None:
+    def close(self, grace: float) -> None:
         """Writes what the transport has, for a while at most, and closes it."""
         self.transport.close()
-        self._deadline = asyncio.get_running_loop().call_later(_GRACE, self.transport.abort)
+        self._deadline = asyncio.get_running_loop().call_later(grace, self.transport.abort)
 
     def get_buffer(self, sizehint: int) -> bytearray:
         return cast(bytearray, self._buffer)  # any buffer will do

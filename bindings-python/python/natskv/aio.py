@@ -10,16 +10,27 @@ import asyncio
 import builtins
 import json
 import warnings
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Generic, NoReturn, Self, TypeVar, Unpack
 
 from . import types
-from ._common import Feed, Options, Seconds, Setup, Value, WatchOptions, described, filters
+from ._common import Feed, Options, Progress, Seconds, Setup, Value, WatchOptions, described, filters
 from ._loop import Driver
 from ._native import Bucket, KeyValueEntry
-from .types import KeyValueConfig, KeyValueStatus, Stats
+from .errors import KeyValueError
+from .types import KeyValueConfig, KeyValueEntries, KeyValueStatus, Stats, _KeyPolicy, _OnDrift
 
 __all__ = ["Client", "KeyHistory", "KeyLister", "KeyValue", "KeyWatcher", "connect"]
 
@@ -74,7 +85,7 @@ class Connecting:
             else:
                 driver.poke()
         except BaseException:
-            await driver.close()
+            await driver.close(None)
             raise
         return Client(driver)
 
@@ -108,6 +119,11 @@ class Client:
         self,
         config: KeyValueConfig | str | Mapping[str, Any] | None = None,
         *,
+        on_drift: _OnDrift = None,
+        key_policy: _KeyPolicy = None,
+        leader_reads: bool = False,
+        read_only: bool = False,
+        reserved_keys: bool = False,
         timeout: Seconds | None = None,
         **fields: Any,
     ) -> KeyValue:
@@ -116,20 +132,32 @@ class Client:
         Args:
             config: A configuration, a mapping of its fields, or a name: `create_key_value("settings", history=5)`.
                 May be left out when `bucket` is among the fields.
+            on_drift: What happens if it exists with another configuration: `"error"`, the default; `"ignore"` opens it
+                as it is; `"update"` changes it. The handle's `drift` then tells the fields.
+            key_policy: As for `key_value`.
+            leader_reads: As for `key_value`.
+            read_only: As for `key_value`.
+            reserved_keys: As for `key_value`.
             timeout: Seconds or timedelta; default: the client's `request_timeout`.
             **fields: Fields of `KeyValueConfig`, in place of those in `config`.
 
         Raises:
             BucketExistsError: It exists with another configuration; the message lists the fields that differ.
+            UnsupportedError: Its keys have a codec that natskv does not know; or the server is too old for a field.
             InvalidArgumentError: A field is unknown, of a wrong type or out of range. Nothing was sent.
         """
-        bucket, _ = await self._driver.run(self._engine.create_bucket, types.spec(config, fields), timeout)
+        spec, handle = types.spec(config, fields), (key_policy, leader_reads, read_only, reserved_keys)
+        bucket = await self._driver.run(self._engine.create_bucket, spec, handle, on_drift, timeout)
         return KeyValue(self, bucket)
 
     async def update_key_value(
         self,
         config: KeyValueConfig | str | Mapping[str, Any] | None = None,
         *,
+        key_policy: _KeyPolicy = None,
+        leader_reads: bool = False,
+        read_only: bool = False,
+        reserved_keys: bool = False,
         timeout: Seconds | None = None,
         **fields: Any,
     ) -> KeyValue:
@@ -137,6 +165,10 @@ class Client:
 
         Args:
             config: As for `create_key_value`. With a name or a mapping, only what is named changes.
+            key_policy: As for `key_value`.
+            leader_reads: As for `key_value`.
+            read_only: As for `key_value`.
+            reserved_keys: As for `key_value`.
             timeout: Seconds or timedelta; default: the client's `request_timeout`.
             **fields: Fields of `KeyValueConfig`, in place of those in `config`.
 
@@ -144,13 +176,17 @@ class Client:
             BucketNotFoundError: There is no such bucket.
             ServerError: The server refuses the change.
         """
-        bucket, _ = await self._driver.run(self._engine.update_bucket, types.spec(config, fields), timeout)
-        return KeyValue(self, bucket)
+        spec, handle = types.spec(config, fields), (key_policy, leader_reads, read_only, reserved_keys)
+        return KeyValue(self, await self._driver.run(self._engine.update_bucket, spec, handle, timeout))
 
     async def create_or_update_key_value(
         self,
         config: KeyValueConfig | str | Mapping[str, Any] | None = None,
         *,
+        key_policy: _KeyPolicy = None,
+        leader_reads: bool = False,
+        read_only: bool = False,
+        reserved_keys: bool = False,
         timeout: Seconds | None = None,
         **fields: Any,
     ) -> KeyValue:
@@ -158,30 +194,54 @@ class Client:
 
         Args:
             config: As for `create_key_value`.
+            key_policy: As for `key_value`.
+            leader_reads: As for `key_value`.
+            read_only: As for `key_value`.
+            reserved_keys: As for `key_value`.
             timeout: Seconds or timedelta; default: the client's `request_timeout`.
             **fields: Fields of `KeyValueConfig`, in place of those in `config`.
         """
-        verb = self._engine.create_or_update_bucket
-        bucket, _ = await self._driver.run(verb, types.spec(config, fields), timeout)
-        return KeyValue(self, bucket)
+        spec, handle = types.spec(config, fields), (key_policy, leader_reads, read_only, reserved_keys)
+        return KeyValue(self, await self._driver.run(self._engine.create_or_update_bucket, spec, handle, timeout))
 
-    async def key_value(self, bucket: str, *, check: bool = True, timeout: Seconds | None = None) -> KeyValue:
+    async def key_value(
+        self,
+        bucket: str,
+        *,
+        check: bool = True,
+        key_policy: _KeyPolicy = None,
+        leader_reads: bool = False,
+        read_only: bool = False,
+        reserved_keys: bool = False,
+        timeout: Seconds | None = None,
+    ) -> KeyValue:
         """Opens a bucket.
 
         Args:
             bucket: Its name.
-            check: False: do not ask the server. The first verb tells if there is no such bucket.
+            check: False: do not ask the server. The first verb tells if there is no such bucket; a mirror, and a bucket
+                whose keys have a codec that is not named here, cannot be opened so.
+            key_policy: Which keys are taken and how they are stored. `"strict"`: letters, digits and `-/_=`, in tokens
+                between dots, what all clients agree on. `"permissive"`: printable ASCII but `*` and `>`, such as
+                `user:12345`, which other clients may refuse. `"base64"`, `"escape"`: any text, `"path"`: paths such as
+                `/a/b`, stored by this codec. Default: the codec that the bucket records, else `"strict"`.
+            leader_reads: Reads go to the leader of the bucket's replicas, which knows every write that was
+                acknowledged. Else any replica may answer, and only what was written or read through this handle is
+                sure not to go back.
+            read_only: Writes are refused here, before they are sent.
+            reserved_keys: Writes to keys that begin with `_kv` are allowed.
             timeout: Seconds or timedelta; default: the client's `request_timeout`.
 
         Raises:
             BucketNotFoundError: There is no such bucket.
             BadBucketError: There is a stream of that name, which is not a bucket.
             InvalidBucketNameError: The name has other characters than letters, digits, `_` and `-`.
+            UnsupportedError: The bucket records a codec that natskv does not know.
         """
+        handle = (key_policy, leader_reads, read_only, reserved_keys)
         if not check:
-            return KeyValue(self, self._engine.bind(bucket))
-        opened, _ = await self._driver.run(self._engine.open, bucket, timeout)
-        return KeyValue(self, opened)
+            return KeyValue(self, self._engine.bind(bucket, handle))
+        return KeyValue(self, await self._driver.run(self._engine.open, bucket, handle, timeout))
 
     async def delete_key_value(self, bucket: str, *, timeout: Seconds | None = None) -> None:
         """Deletes a bucket with all that is in it.
@@ -214,13 +274,24 @@ class Client:
         seconds: float = await self._driver.run(self._engine.flush, timeout)
         return seconds
 
-    async def drain(self) -> None:
-        """Finishes what is in flight, ends the watches, then closes. Takes 30 seconds at most."""
-        await self._driver.drain()
+    async def drain(self, *, timeout: Seconds | None = None) -> None:
+        """Finishes what is in flight, ends the watches, then closes.
 
-    async def close(self) -> None:
-        """Ends everything now: calls in flight raise ClosedError, watches end. A second call does nothing."""
-        await self._driver.close()
+        Args:
+            timeout: How long that may take, in seconds or as a timedelta; default: 30 s.
+
+        Raises:
+            RequestTimeoutError: It took longer. The client is closed; what was not finished has raised this too.
+        """
+        await self._driver.drain(timeout)
+
+    async def close(self, *, timeout: Seconds | None = None) -> None:
+        """Ends everything now: calls in flight raise ClosedError, watches end. A second call does nothing.
+
+        Args:
+            timeout: How long what is on its way out may take to leave, in seconds or as a timedelta; default: 1 s.
+        """
+        await self._driver.close(timeout)
 
     @property
     def state(self) -> str:
@@ -266,6 +337,24 @@ class KeyValue:
         """The bucket's name."""
         return self._bucket.name
 
+    @property
+    def key_policy(self) -> str:
+        """Which keys this handle takes and how they are stored, in the words of `Client.key_value`."""
+        return self._engine.key_policy(self._bucket)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether writes are refused: asked for, or the bucket is sealed, or a mirror of something that is no bucket.
+
+        `status` tells which. A handle that did not ask the server knows only the first.
+        """
+        return self._engine.read_only(self._bucket) is not None
+
+    @property
+    def drift(self) -> tuple[str, ...]:
+        """What differed from the configuration asked for, a text a field, where `on_drift` let it pass."""
+        return self._bucket.drift
+
     # ── reading
 
     async def get(self, key: str, *, revision: int | None = None, timeout: Seconds | None = None) -> KeyValueEntry:
@@ -291,7 +380,7 @@ class KeyValue:
         entry: KeyValueEntry = await self._driver.run(self._engine.entry, self._bucket, key, timeout)
         return entry
 
-    def keys(self, keys: str | Sequence[str] = ">", *, timeout: Seconds | None = None) -> KeyLister:
+    def keys(self, keys: str | Iterable[str] = ">", *, timeout: Seconds | None = None) -> KeyLister:
         """The live keys that match, each once: `async for key in kv.keys()`, or `await kv.keys().list()`.
 
         Args:
@@ -299,6 +388,41 @@ class KeyValue:
             timeout: Longest silence of the server, in seconds or as a timedelta.
         """
         return KeyLister(lambda: self._driver.run(self._engine.keys, self._bucket, filters(keys), timeout))
+
+    async def get_many(self, keys: str | Iterable[str], *, timeout: Seconds | None = None) -> KeyValueEntries:
+        """The live values of many keys, in as few requests as the server allows.
+
+        Args:
+            keys: The keys; filters may stand among them.
+            timeout: Longest silence of the server, in seconds or as a timedelta.
+
+        Returns:
+            The entries by their keys, without those that have no live value; and the revision at which they all were
+            the newest, as `as_of`.
+        """
+        found: KeyValueEntries = await self._driver.run(self._engine.get_many, self._bucket, filters(keys), timeout)
+        return found
+
+    def entries(self, keys: str | Iterable[str] = ">", *, timeout: Seconds | None = None) -> Listing[KeyValueEntry]:
+        """The newest entries of the live keys that match, in the order of their revisions.
+
+        `async for entry in kv.entries()`, or `await kv.entries().list()`.
+
+        Args:
+            keys: One filter or several; `*` stands for one token, `>` for the rest.
+            timeout: Longest silence of the server, in seconds or as a timedelta.
+        """
+        return Listing(lambda: self._driver.run(self._engine.entries, self._bucket, filters(keys), timeout))
+
+    async def count(self, keys: str | Iterable[str] = ">", *, timeout: Seconds | None = None) -> int:
+        """How many live keys match: as many as `keys` would give.
+
+        Args:
+            keys: One filter or several; `*` stands for one token, `>` for the rest.
+            timeout: Longest silence of the server, in seconds or as a timedelta.
+        """
+        count: int = await self._driver.run(self._engine.count, self._bucket, filters(keys), timeout)
+        return count
 
     def history(self, key: str, *, timeout: Seconds | None = None) -> KeyHistory:
         """All revisions of a key that the bucket keeps, oldest first, markers included.
@@ -314,16 +438,44 @@ class KeyValue:
 
     # ── writing
 
-    async def put(self, key: str, value: Value, *, timeout: Seconds | None = None) -> int:
+    async def put(self, key: str, value: Value, *, ttl: Seconds | None = None, timeout: Seconds | None = None) -> int:
         """Writes a value, whatever was there, and returns its revision.
 
+        Args:
+            key: The key.
+            value: The value.
+            ttl: After this time the key expires; at least 1 second, in buckets with `limit_marker_ttl` that keep one
+                revision a key. Where it is shorter than `limit_marker_ttl`, the server takes that in its place.
+            timeout: Seconds or timedelta.
+
         Raises:
+            UnsupportedError: `ttl`, in another bucket: an older revision would come back when this one expires.
             ValueTooLargeError: Larger than the server or the bucket takes. Nothing was sent.
             BucketFullError: The bucket reached its `max_bytes`.
             DisconnectedError: The connection was lost before the answer; see `maybe_applied`.
         """
-        revision: int = await self._driver.run(self._engine.put, self._bucket, key, value, timeout)
+        revision: int = await self._driver.run(self._engine.put, self._bucket, key, value, ttl, timeout)
         return revision
+
+    async def put_many(
+        self, values: Mapping[str, Value], *, timeout: Seconds | None = None
+    ) -> dict[str, int | KeyValueError]:
+        """Writes many values, whatever was there, with many in flight at a time.
+
+        Args:
+            values: The values by their keys.
+            timeout: Longest silence of the server, in seconds or as a timedelta.
+
+        Returns:
+            For each key the revision of its value, or the exception that says why it was not written. It is not raised:
+            look at it, and at its `maybe_applied`.
+
+        Raises:
+            InvalidArgumentError: A key cannot be, or a value is too large; the message names it. Nothing was sent.
+        """
+        written: dict[str, int | KeyValueError]
+        written = await self._driver.run(self._engine.put_many, self._bucket, values, timeout)
+        return written
 
     async def create(
         self, key: str, value: Value, *, ttl: Seconds | None = None, timeout: Seconds | None = None
@@ -344,14 +496,46 @@ class KeyValue:
         revision: int = await self._driver.run(self._engine.create, self._bucket, key, value, ttl, timeout)
         return revision
 
-    async def update(self, key: str, value: Value, revision: int, *, timeout: Seconds | None = None) -> int:
+    async def update(
+        self,
+        key: str,
+        value: Value,
+        revision: int,
+        *,
+        ttl: Seconds | None = None,
+        timeout: Seconds | None = None,
+    ) -> int:
         """Writes a value if `revision` is still the newest of the key, and returns the new one.
+
+        Args:
+            key: The key.
+            value: The value.
+            revision: The newest revision of the key, as far as you know.
+            ttl: After this time the key expires, as for `put`.
+            timeout: Seconds or timedelta.
 
         Raises:
             WrongRevisionError: It is not; the error's `revision` is the newest one when the server told it.
         """
-        written: int = await self._driver.run(self._engine.update, self._bucket, key, value, revision, timeout)
+        written: int = await self._driver.run(self._engine.update, self._bucket, key, value, revision, ttl, timeout)
         return written
+
+    async def touch(self, key: str, ttl: Seconds, *, timeout: Seconds | None = None) -> int:
+        """Gives a key a new time to live, its value as it is, and returns the new revision.
+
+        Nothing that others write meanwhile is undone.
+
+        Args:
+            key: The key.
+            ttl: From now on, in seconds or as a timedelta; at least 1 second, in buckets where `put` takes one.
+            timeout: Seconds or timedelta.
+
+        Raises:
+            KeyNotFoundError: It has no live value.
+            UnsupportedError: The bucket takes no `ttl`.
+        """
+        revision: int = await self._driver.run(self._engine.touch, self._bucket, key, ttl, timeout)
+        return revision
 
     async def delete(self, key: str, *, last_revision: int | None = None, timeout: Seconds | None = None) -> int:
         """Puts a delete marker on a key and returns its revision. Earlier revisions stay as far as history goes.
@@ -390,7 +574,11 @@ class KeyValue:
         return revision
 
     async def purge_deletes(
-        self, *, older_than: Seconds = timedelta(minutes=30), timeout: Seconds | None = None
+        self,
+        *,
+        older_than: Seconds = timedelta(minutes=30),
+        on_progress: Progress | None = None,
+        timeout: Seconds | None = None,
     ) -> int:
         """Removes the markers that are older, with all that is under them, and returns how many.
 
@@ -398,9 +586,26 @@ class KeyValue:
 
         Args:
             older_than: Age in seconds or as a timedelta; 0 for all markers.
-            timeout: Seconds or timedelta.
+            on_progress: A plain function that is called, on the event loop, with how many markers are dealt with and
+                how many there are: now and then, and at the end. What it raises ends the call.
+            timeout: Longest silence of the server, in seconds or as a timedelta.
         """
-        count: int = await self._driver.run(self._engine.purge_deletes, self._bucket, older_than, timeout)
+        verb = self._engine.purge_deletes
+        count: int = await self._driver.run(verb, self._bucket, older_than, timeout, on_progress=on_progress)
+        return count
+
+    async def clear(self, prefix: str, *, on_progress: Progress | None = None, timeout: Seconds | None = None) -> int:
+        """Purges a key and all keys under it, and returns how many.
+
+        A key that is written meanwhile keeps that value. The markers stay, until `purge_deletes`.
+
+        Args:
+            prefix: `"a.b"`: the key `a.b` and all that begin with `a.b.`. With wildcards it is a filter: `">"` is all.
+            on_progress: As for `purge_deletes`, with keys.
+            timeout: Longest silence of the server, in seconds or as a timedelta.
+        """
+        verb = self._engine.clear
+        count: int = await self._driver.run(verb, self._bucket, prefix, timeout, on_progress=on_progress)
         return count
 
     # ── the bucket
@@ -429,7 +634,7 @@ class KeyValue:
 
     def watch(
         self,
-        keys: str | Sequence[str] = ">",
+        keys: str | Iterable[str] = ">",
         *,
         include_history: bool = False,
         ignore_deletes: bool = False,
@@ -463,7 +668,7 @@ class KeyValue:
         options = (include_history, ignore_deletes, meta_only, updates_only, resume_from_revision, timeout)
         return KeyWatcher(self._client, self._bucket, filters(keys), options)
 
-    def watch_filtered(self, keys: Sequence[str], **options: Unpack[WatchOptions]) -> KeyWatcher:
+    def watch_filtered(self, keys: Iterable[str], **options: Unpack[WatchOptions]) -> KeyWatcher:
         """`watch` with several filters; takes its options."""
         return self.watch(keys, **options)
 

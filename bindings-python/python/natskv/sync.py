@@ -21,14 +21,14 @@ import threading
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from . import _native, types
 from ._blocking import Driver, Waiter
-from ._common import Feed, Options, Seconds, Setup, Value, WatchOptions, described, filters
+from ._common import Feed, Options, Progress, Seconds, Setup, Value, WatchOptions, described, filters
 from ._native import Bucket, KeyValueEntry, __version__
 from .errors import (
     AuthenticationError,
@@ -59,6 +59,7 @@ from .errors import (
 from .types import (
     ExternalStream,
     KeyValueConfig,
+    KeyValueEntries,
     KeyValueOp,
     KeyValueStatus,
     Placement,
@@ -67,6 +68,8 @@ from .types import (
     StatusEvent,
     StreamSource,
     SubjectTransform,
+    _KeyPolicy,
+    _OnDrift,
 )
 
 __all__ = [
@@ -89,6 +92,7 @@ __all__ = [
     "KeyNotFoundError",
     "KeyValue",
     "KeyValueConfig",
+    "KeyValueEntries",
     "KeyValueEntry",
     "KeyValueError",
     "KeyValueOp",
@@ -147,7 +151,7 @@ def connect(servers: str | Sequence[str] = "nats://127.0.0.1:4222", **options: U
         else:
             driver.pump()
     except BaseException:
-        driver.close()
+        driver.close(None)
         raise
     return Client(driver)
 
@@ -181,6 +185,11 @@ class Client:
         self,
         config: KeyValueConfig | str | Mapping[str, Any] | None = None,
         *,
+        on_drift: _OnDrift = None,
+        key_policy: _KeyPolicy = None,
+        leader_reads: bool = False,
+        read_only: bool = False,
+        reserved_keys: bool = False,
         timeout: Seconds | None = None,
         **fields: Any,
     ) -> KeyValue:
@@ -189,20 +198,32 @@ class Client:
         Args:
             config: A configuration, a mapping of its fields, or a name: `create_key_value("settings", history=5)`.
                 May be left out when `bucket` is among the fields.
+            on_drift: What happens if it exists with another configuration: `"error"`, the default; `"ignore"` opens it
+                as it is; `"update"` changes it. The handle's `drift` then tells the fields.
+            key_policy: As for `key_value`.
+            leader_reads: As for `key_value`.
+            read_only: As for `key_value`.
+            reserved_keys: As for `key_value`.
             timeout: Seconds or timedelta; default: the client's `request_timeout`.
             **fields: Fields of `KeyValueConfig`, in place of those in `config`.
 
         Raises:
             BucketExistsError: It exists with another configuration; the message lists the fields that differ.
+            UnsupportedError: Its keys have a codec that natskv does not know; or the server is too old for a field.
             InvalidArgumentError: A field is unknown, of a wrong type or out of range. Nothing was sent.
         """
-        bucket, _ = self._driver.run(self._engine.create_bucket, types.spec(config, fields), timeout)
+        spec, handle = types.spec(config, fields), (key_policy, leader_reads, read_only, reserved_keys)
+        bucket = self._driver.run(self._engine.create_bucket, spec, handle, on_drift, timeout)
         return KeyValue(self, bucket)
 
     def update_key_value(
         self,
         config: KeyValueConfig | str | Mapping[str, Any] | None = None,
         *,
+        key_policy: _KeyPolicy = None,
+        leader_reads: bool = False,
+        read_only: bool = False,
+        reserved_keys: bool = False,
         timeout: Seconds | None = None,
         **fields: Any,
     ) -> KeyValue:
@@ -210,6 +231,10 @@ class Client:
 
         Args:
             config: As for `create_key_value`. With a name or a mapping, only what is named changes.
+            key_policy: As for `key_value`.
+            leader_reads: As for `key_value`.
+            read_only: As for `key_value`.
+            reserved_keys: As for `key_value`.
             timeout: Seconds or timedelta; default: the client's `request_timeout`.
             **fields: Fields of `KeyValueConfig`, in place of those in `config`.
 
@@ -217,13 +242,17 @@ class Client:
             BucketNotFoundError: There is no such bucket.
             ServerError: The server refuses the change.
         """
-        bucket, _ = self._driver.run(self._engine.update_bucket, types.spec(config, fields), timeout)
-        return KeyValue(self, bucket)
+        spec, handle = types.spec(config, fields), (key_policy, leader_reads, read_only, reserved_keys)
+        return KeyValue(self, self._driver.run(self._engine.update_bucket, spec, handle, timeout))
 
     def create_or_update_key_value(
         self,
         config: KeyValueConfig | str | Mapping[str, Any] | None = None,
         *,
+        key_policy: _KeyPolicy = None,
+        leader_reads: bool = False,
+        read_only: bool = False,
+        reserved_keys: bool = False,
         timeout: Seconds | None = None,
         **fields: Any,
     ) -> KeyValue:
@@ -231,30 +260,54 @@ class Client:
 
         Args:
             config: As for `create_key_value`.
+            key_policy: As for `key_value`.
+            leader_reads: As for `key_value`.
+            read_only: As for `key_value`.
+            reserved_keys: As for `key_value`.
             timeout: Seconds or timedelta; default: the client's `request_timeout`.
             **fields: Fields of `KeyValueConfig`, in place of those in `config`.
         """
-        verb = self._engine.create_or_update_bucket
-        bucket, _ = self._driver.run(verb, types.spec(config, fields), timeout)
-        return KeyValue(self, bucket)
+        spec, handle = types.spec(config, fields), (key_policy, leader_reads, read_only, reserved_keys)
+        return KeyValue(self, self._driver.run(self._engine.create_or_update_bucket, spec, handle, timeout))
 
-    def key_value(self, bucket: str, *, check: bool = True, timeout: Seconds | None = None) -> KeyValue:
+    def key_value(
+        self,
+        bucket: str,
+        *,
+        check: bool = True,
+        key_policy: _KeyPolicy = None,
+        leader_reads: bool = False,
+        read_only: bool = False,
+        reserved_keys: bool = False,
+        timeout: Seconds | None = None,
+    ) -> KeyValue:
         """Opens a bucket.
 
         Args:
             bucket: Its name.
-            check: False: do not ask the server. The first verb tells if there is no such bucket.
+            check: False: do not ask the server. The first verb tells if there is no such bucket; a mirror, and a bucket
+                whose keys have a codec that is not named here, cannot be opened so.
+            key_policy: Which keys are taken and how they are stored. `"strict"`: letters, digits and `-/_=`, in tokens
+                between dots, what all clients agree on. `"permissive"`: printable ASCII but `*` and `>`, such as
+                `user:12345`, which other clients may refuse. `"base64"`, `"escape"`: any text, `"path"`: paths such as
+                `/a/b`, stored by this codec. Default: the codec that the bucket records, else `"strict"`.
+            leader_reads: Reads go to the leader of the bucket's replicas, which knows every write that was
+                acknowledged. Else any replica may answer, and only what was written or read through this handle is
+                sure not to go back.
+            read_only: Writes are refused here, before they are sent.
+            reserved_keys: Writes to keys that begin with `_kv` are allowed.
             timeout: Seconds or timedelta; default: the client's `request_timeout`.
 
         Raises:
             BucketNotFoundError: There is no such bucket.
             BadBucketError: There is a stream of that name, which is not a bucket.
             InvalidBucketNameError: The name has other characters than letters, digits, `_` and `-`.
+            UnsupportedError: The bucket records a codec that natskv does not know.
         """
+        handle = (key_policy, leader_reads, read_only, reserved_keys)
         if not check:
-            return KeyValue(self, self._engine.bind(bucket))
-        opened, _ = self._driver.run(self._engine.open, bucket, timeout)
-        return KeyValue(self, opened)
+            return KeyValue(self, self._engine.bind(bucket, handle))
+        return KeyValue(self, self._driver.run(self._engine.open, bucket, handle, timeout))
 
     def delete_key_value(self, bucket: str, *, timeout: Seconds | None = None) -> None:
         """Deletes a bucket with all that is in it.
@@ -283,13 +336,24 @@ class Client:
         seconds: float = self._driver.run(self._engine.flush, timeout)
         return seconds
 
-    def drain(self) -> None:
-        """Finishes what is in flight, ends the watches, then closes. Takes 30 seconds at most."""
-        self._driver.drain()
+    def drain(self, *, timeout: Seconds | None = None) -> None:
+        """Finishes what is in flight, ends the watches, then closes.
 
-    def close(self) -> None:
-        """Ends everything now: calls in flight raise ClosedError, watches end. A second call does nothing."""
-        self._driver.close()
+        Args:
+            timeout: How long that may take, in seconds or as a timedelta; default: 30 s.
+
+        Raises:
+            RequestTimeoutError: It took longer. The client is closed; what was not finished has raised this too.
+        """
+        self._driver.drain(timeout)
+
+    def close(self, *, timeout: Seconds | None = None) -> None:
+        """Ends everything now: calls in flight raise ClosedError, watches end. A second call does nothing.
+
+        Args:
+            timeout: How long what is on its way out may take to leave, in seconds or as a timedelta; default: 1 s.
+        """
+        self._driver.close(timeout)
 
     @property
     def state(self) -> str:
@@ -335,6 +399,24 @@ class KeyValue:
         """The bucket's name."""
         return self._bucket.name
 
+    @property
+    def key_policy(self) -> str:
+        """Which keys this handle takes and how they are stored, in the words of `Client.key_value`."""
+        return self._engine.key_policy(self._bucket)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether writes are refused: asked for, or the bucket is sealed, or a mirror of something that is no bucket.
+
+        `status` tells which. A handle that did not ask the server knows only the first.
+        """
+        return self._engine.read_only(self._bucket) is not None
+
+    @property
+    def drift(self) -> tuple[str, ...]:
+        """What differed from the configuration asked for, a text a field, where `on_drift` let it pass."""
+        return self._bucket.drift
+
     # ── reading
 
     def get(self, key: str, *, revision: int | None = None, timeout: Seconds | None = None) -> KeyValueEntry:
@@ -360,7 +442,7 @@ class KeyValue:
         entry: KeyValueEntry = self._driver.run(self._engine.entry, self._bucket, key, timeout)
         return entry
 
-    def keys(self, keys: str | Sequence[str] = ">", *, timeout: Seconds | None = None) -> KeyLister:
+    def keys(self, keys: str | Iterable[str] = ">", *, timeout: Seconds | None = None) -> KeyLister:
         """The live keys that match, each once: `for key in kv.keys()`, or `kv.keys().list()`.
 
         Args:
@@ -368,6 +450,41 @@ class KeyValue:
             timeout: Longest silence of the server, in seconds or as a timedelta.
         """
         return KeyLister(self._driver.run(self._engine.keys, self._bucket, filters(keys), timeout))
+
+    def get_many(self, keys: str | Iterable[str], *, timeout: Seconds | None = None) -> KeyValueEntries:
+        """The live values of many keys, in as few requests as the server allows.
+
+        Args:
+            keys: The keys; filters may stand among them.
+            timeout: Longest silence of the server, in seconds or as a timedelta.
+
+        Returns:
+            The entries by their keys, without those that have no live value; and the revision at which they all were
+            the newest, as `as_of`.
+        """
+        found: KeyValueEntries = self._driver.run(self._engine.get_many, self._bucket, filters(keys), timeout)
+        return found
+
+    def entries(self, keys: str | Iterable[str] = ">", *, timeout: Seconds | None = None) -> Listing[KeyValueEntry]:
+        """The newest entries of the live keys that match, in the order of their revisions.
+
+        `for entry in kv.entries()`, or `kv.entries().list()`.
+
+        Args:
+            keys: One filter or several; `*` stands for one token, `>` for the rest.
+            timeout: Longest silence of the server, in seconds or as a timedelta.
+        """
+        return Listing(self._driver.run(self._engine.entries, self._bucket, filters(keys), timeout))
+
+    def count(self, keys: str | Iterable[str] = ">", *, timeout: Seconds | None = None) -> int:
+        """How many live keys match: as many as `keys` would give.
+
+        Args:
+            keys: One filter or several; `*` stands for one token, `>` for the rest.
+            timeout: Longest silence of the server, in seconds or as a timedelta.
+        """
+        count: int = self._driver.run(self._engine.count, self._bucket, filters(keys), timeout)
+        return count
 
     def history(self, key: str, *, timeout: Seconds | None = None) -> KeyHistory:
         """All revisions of a key that the bucket keeps, oldest first, markers included.
@@ -383,16 +500,44 @@ class KeyValue:
 
     # ── writing
 
-    def put(self, key: str, value: Value, *, timeout: Seconds | None = None) -> int:
+    def put(self, key: str, value: Value, *, ttl: Seconds | None = None, timeout: Seconds | None = None) -> int:
         """Writes a value, whatever was there, and returns its revision.
 
+        Args:
+            key: The key.
+            value: The value.
+            ttl: After this time the key expires; at least 1 second, in buckets with `limit_marker_ttl` that keep one
+                revision a key. Where it is shorter than `limit_marker_ttl`, the server takes that in its place.
+            timeout: Seconds or timedelta.
+
         Raises:
+            UnsupportedError: `ttl`, in another bucket: an older revision would come back when this one expires.
             ValueTooLargeError: Larger than the server or the bucket takes. Nothing was sent.
             BucketFullError: The bucket reached its `max_bytes`.
             DisconnectedError: The connection was lost before the answer; see `maybe_applied`.
         """
-        revision: int = self._driver.run(self._engine.put, self._bucket, key, value, timeout)
+        revision: int = self._driver.run(self._engine.put, self._bucket, key, value, ttl, timeout)
         return revision
+
+    def put_many(
+        self, values: Mapping[str, Value], *, timeout: Seconds | None = None
+    ) -> dict[str, int | KeyValueError]:
+        """Writes many values, whatever was there, with many in flight at a time.
+
+        Args:
+            values: The values by their keys.
+            timeout: Longest silence of the server, in seconds or as a timedelta.
+
+        Returns:
+            For each key the revision of its value, or the exception that says why it was not written. It is not raised:
+            look at it, and at its `maybe_applied`.
+
+        Raises:
+            InvalidArgumentError: A key cannot be, or a value is too large; the message names it. Nothing was sent.
+        """
+        written: dict[str, int | KeyValueError]
+        written = self._driver.run(self._engine.put_many, self._bucket, values, timeout)
+        return written
 
     def create(self, key: str, value: Value, *, ttl: Seconds | None = None, timeout: Seconds | None = None) -> int:
         """Writes the value of a key that has none, and returns its revision.
@@ -411,14 +556,46 @@ class KeyValue:
         revision: int = self._driver.run(self._engine.create, self._bucket, key, value, ttl, timeout)
         return revision
 
-    def update(self, key: str, value: Value, revision: int, *, timeout: Seconds | None = None) -> int:
+    def update(
+        self,
+        key: str,
+        value: Value,
+        revision: int,
+        *,
+        ttl: Seconds | None = None,
+        timeout: Seconds | None = None,
+    ) -> int:
         """Writes a value if `revision` is still the newest of the key, and returns the new one.
+
+        Args:
+            key: The key.
+            value: The value.
+            revision: The newest revision of the key, as far as you know.
+            ttl: After this time the key expires, as for `put`.
+            timeout: Seconds or timedelta.
 
         Raises:
             WrongRevisionError: It is not; the error's `revision` is the newest one when the server told it.
         """
-        written: int = self._driver.run(self._engine.update, self._bucket, key, value, revision, timeout)
+        written: int = self._driver.run(self._engine.update, self._bucket, key, value, revision, ttl, timeout)
         return written
+
+    def touch(self, key: str, ttl: Seconds, *, timeout: Seconds | None = None) -> int:
+        """Gives a key a new time to live, its value as it is, and returns the new revision.
+
+        Nothing that others write meanwhile is undone.
+
+        Args:
+            key: The key.
+            ttl: From now on, in seconds or as a timedelta; at least 1 second, in buckets where `put` takes one.
+            timeout: Seconds or timedelta.
+
+        Raises:
+            KeyNotFoundError: It has no live value.
+            UnsupportedError: The bucket takes no `ttl`.
+        """
+        revision: int = self._driver.run(self._engine.touch, self._bucket, key, ttl, timeout)
+        return revision
 
     def delete(self, key: str, *, last_revision: int | None = None, timeout: Seconds | None = None) -> int:
         """Puts a delete marker on a key and returns its revision. Earlier revisions stay as far as history goes.
@@ -456,16 +633,39 @@ class KeyValue:
         revision: int = self._driver.run(self._engine.purge, self._bucket, key, last_revision, ttl, timeout)
         return revision
 
-    def purge_deletes(self, *, older_than: Seconds = timedelta(minutes=30), timeout: Seconds | None = None) -> int:
+    def purge_deletes(
+        self,
+        *,
+        older_than: Seconds = timedelta(minutes=30),
+        on_progress: Progress | None = None,
+        timeout: Seconds | None = None,
+    ) -> int:
         """Removes the markers that are older, with all that is under them, and returns how many.
 
         A key that is written meanwhile loses nothing.
 
         Args:
             older_than: Age in seconds or as a timedelta; 0 for all markers.
-            timeout: Seconds or timedelta.
+            on_progress: A plain function that is called, in this thread, with how many markers are dealt with and how
+                many there are: now and then, and at the end. What it raises ends the call.
+            timeout: Longest silence of the server, in seconds or as a timedelta.
         """
-        count: int = self._driver.run(self._engine.purge_deletes, self._bucket, older_than, timeout)
+        verb = self._engine.purge_deletes
+        count: int = self._driver.run_telling(on_progress, verb, self._bucket, older_than, timeout)
+        return count
+
+    def clear(self, prefix: str, *, on_progress: Progress | None = None, timeout: Seconds | None = None) -> int:
+        """Purges a key and all keys under it, and returns how many.
+
+        A key that is written meanwhile keeps that value. The markers stay, until `purge_deletes`.
+
+        Args:
+            prefix: `"a.b"`: the key `a.b` and all that begin with `a.b.`. With wildcards it is a filter: `">"` is all.
+            on_progress: As for `purge_deletes`, with keys.
+            timeout: Longest silence of the server, in seconds or as a timedelta.
+        """
+        verb = self._engine.clear
+        count: int = self._driver.run_telling(on_progress, verb, self._bucket, prefix, timeout)
         return count
 
     # ── the bucket
@@ -492,7 +692,7 @@ class KeyValue:
 
     def watch(
         self,
-        keys: str | Sequence[str] = ">",
+        keys: str | Iterable[str] = ">",
         *,
         include_history: bool = False,
         ignore_deletes: bool = False,
@@ -526,7 +726,7 @@ class KeyValue:
         options = (include_history, ignore_deletes, meta_only, updates_only, resume_from_revision, timeout)
         return KeyWatcher(self._client, self._bucket, filters(keys), options)
 
-    def watch_filtered(self, keys: Sequence[str], **options: Unpack[WatchOptions]) -> KeyWatcher:
+    def watch_filtered(self, keys: Iterable[str], **options: Unpack[WatchOptions]) -> KeyWatcher:
         """`watch` with several filters; takes its options."""
         return self.watch(keys, **options)
 

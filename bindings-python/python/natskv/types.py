@@ -11,10 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, NoReturn
 
 from . import _native
+from ._native import KeyValueEntry
 from .errors import KeyValueError
+
+_KeyPolicy = Literal["strict", "permissive", "base64", "path", "escape"] | None
+_OnDrift = Literal["error", "ignore", "update"] | None
 
 
 class KeyValueOp(StrEnum):
@@ -123,6 +127,8 @@ class KeyValueConfig:
         limit_marker_ttl: How long the markers of expired keys live, at least 1 second; allows a `ttl` for single keys
             (server 2.11 or newer). Default: no such markers.
         metadata: Pairs of your own.
+        key_codec: How keys are stored, `"base64"`, `"path"` or `"escape"`, so that any text can be one. Recorded in the
+            bucket, for all who open it. Default: as they are.
     """
 
     bucket: str
@@ -140,6 +146,7 @@ class KeyValueConfig:
     sources: Sequence[StreamSource] | None = None
     limit_marker_ttl: float | timedelta | None = None
     metadata: Mapping[str, str] | None = None
+    key_codec: Literal["base64", "path", "escape"] | None = None
 
     @classmethod
     def from_json(cls, config: str | bytes | Mapping[str, Any]) -> KeyValueConfig:
@@ -177,6 +184,8 @@ class KeyValueStatus(NamedTuple):
         storage: `"file"` or `"memory"`.
         config: The whole configuration.
         stream_info: The server's own answer, as the object that its JSON describes.
+        key_policy: Which keys the handle takes that asked.
+        read_only: Why that handle cannot write; None: it can.
     """
 
     bucket: str
@@ -192,6 +201,22 @@ class KeyValueStatus(NamedTuple):
     storage: str
     config: KeyValueConfig
     stream_info: Mapping[str, Any]
+    key_policy: str
+    read_only: str | None
+
+
+class KeyValueEntries(dict[str, KeyValueEntry]):
+    """What `get_many` found: entries by their keys, sorted. A key that has no live value is not among them.
+
+    `entries[key]` raises KeyNotFoundError for it, `entries.get(key)` is None.
+    """
+
+    as_of: int | None = None
+    """The revision of the bucket at which all of these were the newest. None where that cannot be said: the server is
+    older than 2.11, or the keys were too many for one request."""
+
+    def __missing__(self, key: object) -> NoReturn:
+        raise _native.error("KEY_NOT_FOUND", f"key {key!r}: not asked for, or without a live value")
 
 
 class Stats(NamedTuple):

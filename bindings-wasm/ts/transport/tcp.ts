@@ -13,7 +13,7 @@ const READ_BYTES = 128 * 1024;
 const LINGER_MS = 1000;
 const ENDED: [string, boolean] = ["eof", false];
 
-export function dialTcp({ host, port, isTlsFirst }: Address, listener: Listener, tls: TlsOptions | undefined): Transport {
+export function dialTcp({ host, port, tlsName, isTlsFirst }: Address, listener: Listener, tls: TlsOptions | undefined): Transport {
   let isSilent = false;
   let failed: Error | undefined;
   const received = (bytes: Uint8Array) => isSilent || listener.received(bytes);
@@ -22,7 +22,7 @@ export function dialTcp({ host, port, isTlsFirst }: Address, listener: Listener,
     callback: (length: number, buffer: Uint8Array) => (received(buffer.subarray(0, length)), true),
   };
   const to = { host, port, onread };
-  let socket = isTlsFirst ? connect({ ...tlsOptions(tls, host), ...to }) : createConnection(to);
+  let socket = isTlsFirst ? connect({ ...tlsOptions(tls, tlsName), ...to }) : createConnection(to);
   const follow = (followed: Socket) => {
     followed.setNoDelay(true);
     followed.on("drain", () => isSilent || listener.drained());

@@ -10,6 +10,8 @@ export interface Address {
   port: number;
   /** Path and query of a WebSocket URL, beginning with `/`, or empty. */
   path: string;
+  /** The name that its certificate must carry. */
+  tlsName: string;
   /** TLS before the server's first word; else `startTls` says when, if ever. Means nothing for `wss`, where it always comes first. */
   isTlsFirst: boolean;
 }

@@ -3,13 +3,7 @@
 
 mod route;
 
-use alloc::{
-    boxed::Box,
-    collections::{BTreeMap, VecDeque},
-    format,
-    string::String,
-    vec::Vec,
-};
+use alloc::{boxed::Box, collections::VecDeque, format, string::String, vec::Vec};
 use core::time::Duration;
 
 use crate::{
@@ -23,7 +17,7 @@ use crate::{
         admin::Task,
         bucket::{Bucket, DEFAULT_API, HandleOptions},
         clear::Clear,
-        command::Operation,
+        command::{self, Operation},
         config::BucketConfig,
         create::Create,
         get::Wants,
@@ -32,6 +26,7 @@ use crate::{
         key,
         list::What,
         op::{Limits, Listener, Op, Subscription, Verb, subscribe},
+        policy::KeyPolicy,
         purge_deletes::PurgeDeletes,
         put_many::PutMany,
         touch::Touch,
@@ -40,14 +35,10 @@ use crate::{
         write::{Kind, What as Written, about},
     },
     mux::{Bounds, Net},
-    proto::{
-        info::ServerInfo,
-        parser::{Frame, Parser},
-        subject,
-    },
+    proto::{info::ServerInfo, subject},
     rng::Rng,
     session::{
-        Change, Session,
+        Read, Session,
         auth::{Credentials, Signature},
     },
     slab::Slab,
@@ -69,8 +60,8 @@ pub struct Client {
     ops: Slab<Option<Op>>,
     watches: Slab<Watch>,
     consumers: Slab<Option<Subscription>>,
-    /// Subscription number to consumer.
-    sids: BTreeMap<u64, u64>,
+    /// Subscription number and consumer, sorted: a later subscription has a greater number.
+    sids: Vec<(u64, u64)>,
     events: VecDeque<Event>,
     state: State,
     limits: Limits,
@@ -91,6 +82,8 @@ impl Client {
             inactive_threshold: config.inactive_threshold,
             request_timeout: config.request_timeout,
             max_filters: config.max_filters.max(1),
+            max_in_flight: config.max_in_flight.max(1),
+            seen_keys: config.seen_keys,
             retry_writes: config.retry_writes,
         };
         let (max_operations, watch_limit) = (config.max_operations.min(Slab::<Op>::MAX / 4), config.watch_limit);
@@ -111,7 +104,7 @@ impl Client {
             ops: Slab::new(),
             watches: Slab::new(),
             consumers: Slab::new(),
-            sids: BTreeMap::new(),
+            sids: Vec::new(),
             events: VecDeque::new(),
             state: State::Connecting,
             limits,
@@ -221,12 +214,12 @@ impl Client {
 
     /// Done (Names), sorted; mirrors included.
     pub fn bucket_names(&mut self, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
-        self.admin("", Task::Names { found: BTreeMap::new() }, timeout, now)
+        self.admin("", Task::Names { found: Vec::new() }, timeout, now)
     }
 
     /// Done (Statuses), sorted by name; mirrors included.
     pub fn bucket_list(&mut self, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
-        self.admin("", Task::List { found: BTreeMap::new() }, timeout, now)
+        self.admin("", Task::List { found: Vec::new() }, timeout, now)
     }
 
     /// Done (Status).
@@ -483,8 +476,16 @@ impl Client {
         self.index(bucket)?;
         let started = Operation::parse(operation).and_then(|operation| {
             let op = self.dispatch(bucket, &operation, timeout, now)?;
+            let form = operation.reply_form();
             if let Some(slot) = self.op_mut(op.0) {
-                slot.reply_form = Some(operation.reply_form());
+                slot.reply_form = Some(form);
+            } else if let Some(Event::Done { op: ended, result }) = self.events.back_mut()
+                && *ended == op
+            {
+                // There was nothing to ask the server, such as for no keys at all.
+                let name = &self.buckets[bucket.0 as usize].name;
+                let outcome = core::mem::replace(result, Ok(Outcome::Json(String::new())));
+                *result = Ok(Outcome::Json(command::reply(name, &form, outcome)));
             }
             Ok(op)
         });
@@ -650,7 +651,7 @@ impl Client {
     pub fn transport_open(&mut self, conn: ConnId, now: Instant) {
         self.advance(now);
         if self.net.session.is_current(conn) {
-            self.net.session.on_open();
+            self.net.session.on_open(&mut self.net.rng);
         }
     }
 
@@ -687,33 +688,15 @@ impl Client {
         if !self.net.session.is_current(conn) {
             return;
         }
-        self.net.session.on_bytes(bytes.len(), self.now);
-        // The parser's frames borrow it; an input may replace the connection, and its parser with it.
-        let mut parser = core::mem::replace(&mut self.net.session.parser, Parser::new(0));
-        let mut frames = parser.frames(bytes);
-        while let Some(frame) = frames.next() {
-            let change = match frame {
-                Ok(Frame::Message(message)) => {
-                    self.on_message(&message);
-                    Change::Nothing
-                }
-                Ok(Frame::Info(json)) => self.net.session.on_info(json, &mut self.net.rng, self.now),
-                Ok(Frame::Ping) => {
-                    self.net.session.on_ping();
-                    Change::Nothing
-                }
-                Ok(Frame::Pong) => self.net.session.on_pong(self.now),
-                Ok(Frame::Ok) => Change::Nothing,
-                Ok(Frame::Err(text)) => self.net.session.on_err(text, &mut self.net.rng, self.now),
-                Err(error) => self.net.session.abandon(error, &mut self.net.rng, self.now),
-            };
-            self.apply(change);
-            // What comes in the clear behind the INFO that starts TLS is nobody's word.
-            if !self.net.session.is_current(conn) || self.net.session.is_securing() {
-                return self.close_if_drained();
+        let mut rest = bytes;
+        while self.net.session.is_current(conn) {
+            match self.net.session.read(&mut rest, &mut self.net.rng, self.now) {
+                Read::Nothing => break,
+                Read::Nats(nats) => self.on_nats(conn, nats),
+                Read::Lost(change) => self.apply(change),
             }
         }
-        self.net.session.parser = parser;
+        self.leave_if_idle();
         self.close_if_drained();
     }
 
@@ -741,6 +724,7 @@ impl Client {
         if self.drain_deadline.is_some_and(|deadline| deadline <= self.now) {
             self.end(Some(Error::new(ErrorCode::Timeout, "drain: what was in flight did not end in the time allowed")));
         }
+        self.leave_if_idle();
         self.close_if_drained();
         self.sweep();
     }
@@ -749,7 +733,7 @@ impl Client {
 
     /// Bytes to write, swapped into `buf` (whose old content is dropped and whose capacity is reused).
     pub fn poll_transmit(&mut self, buf: &mut Vec<u8>) -> Option<ConnId> {
-        self.net.session.poll_transmit(buf)
+        self.net.session.poll_transmit(buf, &mut self.net.rng)
     }
 
     /// How many bytes `poll_transmit` would give: bindings that cork writes flush at once beyond 64 KiB.
@@ -799,6 +783,16 @@ impl Client {
         self.net.session.stats
     }
 
+    /// The keys that a bucket's handle takes, and how they are stored; `Strict` for an id of another client.
+    pub fn key_policy(&self, bucket: BucketId) -> KeyPolicy {
+        self.bucket(bucket).map(|bucket| bucket.keys).unwrap_or_default()
+    }
+
+    /// Why a bucket's handle cannot write, as far as is known. None: it can.
+    pub fn read_only(&self, bucket: BucketId) -> Option<&str> {
+        self.bucket(bucket).ok()?.read_only.as_deref()
+    }
+
     /// The name of an opened bucket; empty for an id of another client.
     pub fn bucket_name(&self, bucket: BucketId) -> &str {
         self.buckets.get(bucket.0 as usize).map_or("", |bucket| &bucket.name)
@@ -807,7 +801,10 @@ impl Client {
 
 /// Checks what can be wrong with a configuration; returns the API prefix.
 fn check(config: &Config) -> Result<String, Error> {
-    let named = |name: &str, error: Error| Error { message: format!("{name}: {}", error.message).into(), ..error };
+    if config.websocket_in_core && !cfg!(feature = "websocket") {
+        return Err(Error::new(ErrorCode::Unsupported, "websocket_in_core: this core is built without WebSocket"));
+    }
+    let named = |name: &str, error: Error| error.about(name);
     subject::check_publish(&config.inbox_prefix).map_err(|error| named("inbox_prefix", error))?;
     if config.watch_heartbeat < Duration::from_millis(100) {
         return Err(Error::argument(format!(

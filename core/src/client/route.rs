@@ -6,7 +6,7 @@ use core::time::Duration;
 use super::{Client, check_timeout, too_many};
 use crate::{
     error::{Error, ErrorCode},
-    event::{BucketId, Event, Notice, OpId, Outcome, State, WatchId},
+    event::{BucketId, ConnId, Event, Notice, OpId, Outcome, State, WatchId},
     js::ordered::{Ordered, Step},
     kv::{
         admin::{Admin, Task},
@@ -19,14 +19,15 @@ use crate::{
         write::{What as Written, Write},
     },
     mux::{Answer, INBOX_SID, Net, Owner},
-    proto::{headers::parse_u64, parser::Message, server_error::ServerError},
+    proto::{
+        headers::parse_u64,
+        parser::{Frame, Message, Parser},
+        server_error::ServerError,
+    },
     session::Change,
     time::Instant,
     timers::Timer,
 };
-
-/// Children of one operation in flight.
-const MAX_CHILDREN: usize = 1024;
 
 impl Client {
     // ── operations
@@ -182,7 +183,7 @@ impl Client {
         let bucket = op.verb.bucket().unwrap_or_default();
         let timeout = op.silence.unwrap_or(self.limits.request_timeout);
         let mut progress = Progress::Pending;
-        while op.children < MAX_CHILDREN
+        while op.children < self.limits.max_in_flight
             && matches!(progress, Progress::Pending)
             && let Some(child) = op.verb.next_child()
         {
@@ -214,7 +215,7 @@ impl Client {
     fn tell_progress(&mut self, id: u64) {
         let Some(op) = self.op_mut(id) else { return };
         if let Some((done, total)) = op.verb.done_of()
-            && (done >= op.told + (total / 100).max(1) || (done == total && op.told < total))
+            && (done >= op.told + total.div_ceil(100).max(1) || (done == total && op.told < total))
         {
             op.told = done;
             self.events.push_back(Event::Progress { op: OpId(id), done, total });
@@ -332,6 +333,36 @@ impl Client {
 
     // ── messages
 
+    /// Bytes of NATS from the current connection.
+    pub(super) fn on_nats(&mut self, conn: ConnId, bytes: &[u8]) {
+        // The parser's frames borrow it; an input may replace the connection, and its parser with it.
+        let mut parser = core::mem::replace(&mut self.net.session.parser, Parser::new(0));
+        let mut frames = parser.frames(bytes);
+        while let Some(frame) = frames.next() {
+            let change = match frame {
+                Ok(Frame::Message(message)) => {
+                    self.on_message(&message);
+                    Change::Nothing
+                }
+                Ok(Frame::Info(json)) => self.net.session.on_info(json, &mut self.net.rng, self.now),
+                Ok(Frame::Ping) => {
+                    self.net.session.on_ping();
+                    Change::Nothing
+                }
+                Ok(Frame::Pong) => self.net.session.on_pong(&mut self.net.rng, self.now),
+                Ok(Frame::Ok) => Change::Nothing,
+                Ok(Frame::Err(text)) => self.net.session.on_err(text, &mut self.net.rng, self.now),
+                Err(error) => self.net.session.abandon(error, &mut self.net.rng, self.now),
+            };
+            self.apply(change);
+            // What comes in the clear behind the INFO that starts TLS is nobody's word.
+            if !self.net.session.is_current(conn) || self.net.session.is_securing() {
+                return;
+            }
+        }
+        self.net.session.parser = parser;
+    }
+
     pub(super) fn on_message(&mut self, message: &Message<'_>) {
         self.net.session.stats.in_msgs += 1;
         let Some(sid) = parse_u64(message.sid) else { return };
@@ -341,7 +372,8 @@ impl Client {
             }
             return;
         }
-        if let Some(consumer) = self.sids.get(&sid).copied() {
+        if let Ok(at) = self.sids.binary_search_by_key(&sid, |(known, _)| *known) {
+            let consumer = self.sids[at].1;
             self.with_consumer(consumer, Some(message), |subscription, net, now| {
                 subscription.ordered.on_message(message, net, now)
             });
@@ -479,15 +511,16 @@ impl Client {
         if sid == old_sid {
             return;
         }
-        self.sids.remove(&old_sid);
+        self.sids.retain(|(known, _)| *known != old_sid);
         if sid != 0 {
-            self.sids.insert(sid, consumer);
+            self.sids.push((sid, consumer));
         }
     }
 
     pub(super) fn stop_consumer(&mut self, id: u64) {
         let Some(Some(mut subscription)) = self.consumers.remove(id) else { return };
-        self.sids.remove(&subscription.ordered.sid());
+        let sid = subscription.ordered.sid();
+        self.sids.retain(|(known, _)| *known != sid);
         subscription.ordered.stop(&mut self.net);
     }
 
@@ -522,8 +555,18 @@ impl Client {
                 self.finish(op, Ok(Outcome::RoundTrip(trip)));
             }
             Change::Denied(what, error) => self.on_denied(&what, error),
+            Change::TooManySubscriptions(error) => self.on_too_many(error),
             Change::Noted(text) => self.events.push_back(Event::Notice(Notice::ServerError(text))),
             Change::LameDuck => self.events.push_back(Event::Notice(Notice::LameDuck)),
+            Change::Leaving => {} // the caller looks, as after each input
+        }
+    }
+
+    /// A connection to a server that shuts down is left when its last answer has come.
+    pub(super) fn leave_if_idle(&mut self) {
+        if self.net.session.may_leave() && !self.net.is_awaiting() {
+            let change = self.net.session.leave(self.now);
+            self.apply(change);
         }
     }
 
@@ -567,7 +610,7 @@ impl Client {
             }
         }
         let handed = self.net.session.handed();
-        let lost = Error { code: ErrorCode::Disconnected, ..error.clone() }.maybe_applied(true);
+        let lost = error.clone().of_kind(ErrorCode::Disconnected).maybe_applied(true);
         for (request, owner) in self.net.on_lost(handed) {
             self.answer(request, owner, &Answer::Failed(lost.clone()));
         }
@@ -589,7 +632,8 @@ impl Client {
                     self.events.push_back(Event::Notice(Notice::ServerError(error.message.clone().into_owned())));
                 }
                 for (request, owner) in requests {
-                    self.answer(request, owner, &Answer::Failed(error.clone()));
+                    let maybe = self.net.may_be_stored(request);
+                    self.answer(request, owner, &Answer::Failed(error.clone().maybe_applied(maybe)));
                 }
                 for consumer in consumers {
                     self.with_consumer(consumer, None, |_, _, _| Step::Failed(error.clone()));
@@ -599,10 +643,21 @@ impl Client {
         }
     }
 
+    /// The server does not say which subscription it refused. Of those that it has not confirmed it took the earlier ones, so it is the
+    /// last; should there be more, an error comes for each.
+    fn on_too_many(&mut self, error: Error) {
+        let unproven =
+            |(id, consumer): (u64, &Option<Subscription>)| Some((consumer.as_ref()?.ordered.unproven_sid()?, id));
+        match self.consumers.iter().filter_map(unproven).max() {
+            Some((_, consumer)) => self.with_consumer(consumer, None, |_, _, _| Step::Failed(error)),
+            None => self.events.push_back(Event::Notice(Notice::ServerError(error.message.clone().into_owned()))),
+        }
+    }
+
     /// No reply can come on this connection; what was published may have been stored all the same.
     fn on_inbox_denied(&mut self, error: Error) {
         let text = format!("{}: inbox_prefix must name subjects that this user may subscribe to", error.message);
-        let error = Error { message: text.into(), ..error };
+        let error = error.saying(text);
         for (request, owner) in self.net.deny_inbox(&error) {
             let is_write = matches!(owner, Owner::Op(_)) && !self.net.is_repeatable(request);
             self.answer(request, owner, &Answer::Failed(error.clone().maybe_applied(is_write)));

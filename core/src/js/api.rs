@@ -8,9 +8,10 @@ use alloc::{
     string::{String, ToString},
 };
 
-use serde_json::{Map, Value};
-
-use crate::error::{Error, ErrorCode};
+use crate::{
+    error::{Error, ErrorCode},
+    json::{Object, Value},
+};
 
 /// The `error` object of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub struct ApiError {
 
 impl ApiError {
     /// `error` of an API answer or a publish acknowledgement.
-    pub(crate) fn of(fields: &Map<String, Value>) -> Option<Self> {
+    pub(crate) fn of(fields: &Object) -> Option<Self> {
         let error = fields.get("error")?.as_object()?;
         let number = |name: &str| error.get(name).and_then(Value::as_u64).unwrap_or_default();
         Some(Self {
@@ -78,15 +79,11 @@ impl ApiError {
             _ if self.is_retryable() => ErrorCode::Unavailable,
             _ => ErrorCode::Server,
         };
-        let own = Error::from_code(code);
-        Error {
-            message: format!("{}: {} ({})", own.message, self.description, self.err_code).into(),
-            // 10071 stands for both, as it does in SPEC.md.
-            api_code: if self.err_code == 10164 { 10071 } else { self.err_code },
-            status: self.code,
-            revision: self.actual_sequence().filter(|revision| *revision > 0),
-            ..own
-        }
+        let text = format!("{}: {} ({})", Error::from_code(code).message, self.description, self.err_code);
+        // 10071 stands for both, as it does in SPEC.md.
+        let api_code = if self.err_code == 10164 { 10071 } else { self.err_code };
+        let revision = self.actual_sequence().filter(|revision| *revision > 0);
+        Error::new(code, text).answered(self.code, api_code).at(revision)
     }
 }
 
@@ -102,8 +99,8 @@ pub enum CreateFailure {
 }
 
 /// The fields of an API answer, or its error.
-pub(crate) fn answer(payload: &[u8]) -> Result<Map<String, Value>, ApiFailure> {
-    let Ok(Value::Object(fields)) = serde_json::from_slice(payload) else {
+pub(crate) fn answer(payload: &[u8]) -> Result<Object, ApiFailure> {
+    let Some(Value::Object(fields)) = Value::of_bytes(payload) else {
         return Err(ApiFailure::Malformed(Error::protocol("the answer of the JetStream API is not a JSON object")));
     };
     match ApiError::of(&fields) {

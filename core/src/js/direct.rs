@@ -3,13 +3,12 @@
 
 use alloc::{string::String, vec::Vec};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use serde_json::{Map, Value};
-
 use crate::{
+    json::{Object, Value},
     proto::headers::{Headers, parse_u64},
     time::from_rfc3339,
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 
 /// What a direct get says of its message. Of each name the last occurrence counts: a writer can store headers with these names,
 /// and the server appends its own behind them.
@@ -54,7 +53,7 @@ pub(crate) struct StoredMessage {
 }
 
 impl StoredMessage {
-    pub(crate) fn of(fields: &Map<String, Value>) -> Option<Self> {
+    pub(crate) fn of(fields: &Object) -> Option<Self> {
         let message = fields.get("message")?.as_object()?;
         let decoded = |name: &str| match message.get(name).and_then(Value::as_str) {
             Some(text) => STANDARD.decode(text).ok(),

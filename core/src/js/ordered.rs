@@ -11,8 +11,6 @@ use alloc::{
 };
 use core::time::Duration;
 
-use serde_json::{Map, Value, json};
-
 use crate::{
     error::{Error, ErrorCode},
     js::{
@@ -21,6 +19,7 @@ use crate::{
         status::{Context, Meaning, meaning},
         tracker::{Policy, Tracker, Verdict},
     },
+    json::{Object, Value, object},
     mux::{Answer, Ask, Net, OnLoss, Owner},
     proto::{parser::Message, subject},
     time::Instant,
@@ -166,6 +165,11 @@ impl Ordered {
     pub(crate) fn needs(&self, subject: &str) -> bool {
         let is_flow_control = subject.starts_with("$JS.FC.") && subject.split('.').any(|token| token == self.name);
         self.sid != 0 && (subject == self.inbox || is_flow_control)
+    }
+
+    /// Its subscription, if the server has not shown yet that it took it.
+    pub(crate) fn unproven_sid(&self) -> Option<u64> {
+        matches!(self.state, State::Creating { .. } | State::Probing { .. }).then_some(self.sid)
     }
 
     /// Ends it: no more messages, and the server need not wait for the inactive threshold to forget it.
@@ -375,13 +379,13 @@ impl Ordered {
             Answer::Reply { payload, .. } => api::answer(payload),
             Answer::NoResponders => return self.retry(net, now),
             // Not allowed to ask: go on without knowing.
-            Answer::Failed(_) => Ok(Map::new()),
+            Answer::Failed(_) => Ok(Object::default()),
         };
         let info = match info {
             Ok(info) => info,
             Err(ApiFailure::Refused(error)) if error.is_retryable() => return self.retry(net, now),
             Err(ApiFailure::Refused(error)) if error.err_code == 10059 => return Step::Failed(error.to_error()),
-            Err(_) => Map::new(),
+            Err(_) => Object::default(),
         };
         let is_reset = self.is_another_stream(&info);
         if is_reset {
@@ -394,7 +398,7 @@ impl Ordered {
     }
 
     /// Whether the stream was made after the one we knew, or has lost what we have seen. Remembers which one it is.
-    fn is_another_stream(&mut self, info: &Map<String, Value>) -> bool {
+    fn is_another_stream(&mut self, info: &Object) -> bool {
         let created = info.get("created").and_then(Value::as_str);
         let last_seq = info.get("state").and_then(|state| state.get("last_seq")).and_then(Value::as_u64);
         let known = self.plan.stream_created.take();
@@ -420,38 +424,38 @@ impl Ordered {
         Ok(())
     }
 
-    fn create_request(&self) -> Value {
+    fn create_request(&self) -> Object {
         let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let mut config = json!({
-            "name": self.name,
-            "deliver_subject": self.inbox,
-            "ack_policy": "none",
-            "max_deliver": 1,
-            "replay_policy": "instant",
-            "flow_control": true,
-            "idle_heartbeat": nanos(self.plan.heartbeat),
-            "inactive_threshold": nanos(self.plan.inactive_threshold),
-            "num_replicas": 1,
-            "mem_storage": true,
-        });
+        let mut config = object! {
+            "name" => &self.name,
+            "deliver_subject" => &self.inbox,
+            "ack_policy" => "none",
+            "max_deliver" => 1,
+            "replay_policy" => "instant",
+            "flow_control" => true,
+            "idle_heartbeat" => nanos(self.plan.heartbeat),
+            "inactive_threshold" => nanos(self.plan.inactive_threshold),
+            "num_replicas" => 1,
+            "mem_storage" => true,
+        };
         let (policy, start) = match self.tracker.policy() {
             Policy::LastPerSubject => ("last_per_subject", None),
             Policy::All => ("all", None),
             Policy::New => ("new", None),
             Policy::ByStartSequence(sequence) => ("by_start_sequence", Some(sequence)),
         };
-        config["deliver_policy"] = policy.into();
+        config.insert("deliver_policy", policy);
         if let Some(start) = start {
-            config["opt_start_seq"] = start.into();
+            config.insert("opt_start_seq", start);
         }
         match self.filters() {
-            [filter] => config["filter_subject"] = filter.as_str().into(),
-            filters => config["filter_subjects"] = filters.into(),
+            [filter] => config.insert("filter_subject", filter.as_str()),
+            filters => config.insert("filter_subjects", filters),
         }
         if self.plan.is_headers_only {
-            config["headers_only"] = true.into();
+            config.insert("headers_only", true);
         }
-        json!({"stream_name": self.plan.stream, "config": config, "action": "create"})
+        object! { "action" => "create", "config" => config, "stream_name" => &self.plan.stream }
     }
 
     fn on_created(&mut self, answer: &Answer<'_>, net: &mut Net, now: Instant) -> Step<'static> {

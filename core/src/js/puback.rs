@@ -4,11 +4,10 @@
 
 use alloc::string::{String, ToString};
 
-use serde_json::Value;
-
 use crate::{
     error::{Error, ErrorCode},
     js::api::ApiError,
+    json::Value,
     proto::headers::parse_u64,
 };
 
@@ -60,7 +59,7 @@ pub(crate) fn read(payload: &[u8]) -> Result<PubAck, Error> {
     if payload.is_empty() {
         return Ok(PubAck::InBatch);
     }
-    let Ok(Value::Object(fields)) = serde_json::from_slice(payload) else { return Err(invalid()) };
+    let Some(Value::Object(fields)) = Value::of_bytes(payload) else { return Err(invalid()) };
     if let Some(error) = ApiError::of(&fields) {
         return Ok(PubAck::Refused(error));
     }

@@ -2,18 +2,16 @@
 
 use alloc::{
     boxed::Box,
-    collections::BTreeMap,
     format,
     string::{String, ToString},
     vec::Vec,
 };
 
-use serde_json::{Map, Value, json};
-
 use crate::{
     error::{Error, ErrorCode},
     event::{BucketId, Compare, OnDrift, Opened, Outcome},
     js::api::{self, ApiError, ApiFailure},
+    json::{Object, Value, object},
     kv::{
         bucket::{Bucket, HandleOptions},
         config::{self, BucketConfig, BucketStatus},
@@ -21,6 +19,7 @@ use crate::{
         op::{Cx, Progress},
     },
     mux::Answer,
+    sorted::sort,
 };
 
 /// What is asked for, and what it needs.
@@ -31,8 +30,8 @@ pub(crate) enum Task {
     Create { config: BucketConfig, handle: HandleOptions, compare: Compare, on_drift: OnDrift },
     Update { config: BucketConfig, handle: HandleOptions, creates: bool },
     Delete,
-    Names { found: BTreeMap<String, ()> },
-    List { found: BTreeMap<String, BucketStatus> },
+    Names { found: Vec<String> },
+    List { found: Vec<BucketStatus> },
 }
 
 #[derive(Debug)]
@@ -59,7 +58,7 @@ enum Step {
     /// `STREAM.INFO`, since a bucket with another configuration exists: which fields differ?
     Compare,
     /// `STREAM.UPDATE` with this configuration.
-    Update(Map<String, Value>),
+    Update(Object),
     /// `STREAM.DELETE`
     Delete,
     /// `STREAM.NAMES`, `STREAM.LIST`
@@ -83,22 +82,20 @@ impl Admin {
     fn send(&self, cx: &mut Cx<'_>) -> Result<(), Error> {
         let api = cx.net.api_prefix.clone();
         let stream = format!("KV_{}", self.bucket);
-        let body = |value: Value| value.to_string();
+        let body = |fields: Object| fields.to_string();
         match &self.step {
             Step::Level => cx.query(&api, ".INFO", "", &[]),
             Step::Info | Step::Compare => cx.query(&api, ".STREAM.INFO.", &stream, &[]),
             Step::Create => {
                 let (Task::Create { config, .. } | Task::Update { config, .. }) = &self.task else { return Ok(()) };
-                cx.change(&api, ".STREAM.CREATE.", &stream, body(Value::Object(config.to_stream())).as_bytes())
+                cx.change(&api, ".STREAM.CREATE.", &stream, body(config.to_stream()).as_bytes())
             }
-            Step::Update(config) => {
-                cx.change(&api, ".STREAM.UPDATE.", &stream, body(Value::Object(config.clone())).as_bytes())
-            }
+            Step::Update(config) => cx.change(&api, ".STREAM.UPDATE.", &stream, body(config.clone()).as_bytes()),
             Step::Delete => cx.change(&api, ".STREAM.DELETE.", &stream, &[]),
             Step::Page => {
                 let endpoint = if matches!(self.task, Task::List { .. }) { ".STREAM.LIST" } else { ".STREAM.NAMES" };
                 // No subject filter: mirrors have no subjects and would be left out.
-                cx.query(&api, endpoint, "", body(json!({"offset": self.offset})).as_bytes())
+                cx.query(&api, endpoint, "", body(object! { "offset" => self.offset }).as_bytes())
             }
         }
     }
@@ -156,16 +153,16 @@ impl Admin {
             (Step::Create, 10058, Task::Create { .. }) => self.go(cx, Step::Compare),
             (_, 10059, _) => {
                 let text = format!("bucket not found: {:?}: {} (10059)", self.bucket, error.description);
-                Error { message: text.into(), ..error.to_error() }.into()
+                error.to_error().saying(text).into()
             }
             _ => {
                 let own = error.to_error();
-                Error { message: format!("bucket {:?}: {}", self.bucket, own.message).into(), ..own }.into()
+                own.about(format_args!("bucket {:?}", self.bucket)).into()
             }
         }
     }
 
-    fn on_info(&mut self, cx: &mut Cx<'_>, info: &Map<String, Value>) -> Progress {
+    fn on_info(&mut self, cx: &mut Cx<'_>, info: &Object) -> Progress {
         match &self.task {
             Task::Status { handle } => match Bucket::opened(&self.bucket, &cx.net.api_prefix, *handle, info) {
                 Ok(bucket) => Progress::Done(Ok(Outcome::Status(Box::new(BucketStatus::of_info(&bucket, info))))),
@@ -185,7 +182,7 @@ impl Admin {
         }
     }
 
-    fn on_existing(&mut self, cx: &mut Cx<'_>, info: &Map<String, Value>) -> Progress {
+    fn on_existing(&mut self, cx: &mut Cx<'_>, info: &Object) -> Progress {
         let Task::Create { config, compare, on_drift, .. } = &self.task else { return self.opened(cx, info) };
         let existing = info.get("config").and_then(Value::as_object).cloned().unwrap_or_default();
         let differences = config.differences(&existing, *compare == Compare::Given);
@@ -203,7 +200,7 @@ impl Admin {
         self.opened(cx, info)
     }
 
-    fn opened(&mut self, cx: &mut Cx<'_>, info: &Map<String, Value>) -> Progress {
+    fn opened(&mut self, cx: &mut Cx<'_>, info: &Object) -> Progress {
         let (config, handle) = match &self.task {
             Task::Create { config, handle, .. } | Task::Update { config, handle, .. } => (Some(config), *handle),
             Task::Open { handle } => (None, *handle),
@@ -235,8 +232,8 @@ impl Admin {
         Progress::Done(Ok(Outcome::Opened(Box::new(opened))))
     }
 
-    fn on_page(&mut self, cx: &mut Cx<'_>, fields: &Map<String, Value>) -> Progress {
-        let page = fields.get("streams").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    fn on_page(&mut self, cx: &mut Cx<'_>, fields: &Object) -> Progress {
+        let page = fields.get("streams").and_then(Value::as_array).unwrap_or_default();
         let total = fields.get("total").and_then(Value::as_u64).unwrap_or_default();
         self.offset += page.len() as u64;
         match &mut self.task {
@@ -244,11 +241,10 @@ impl Admin {
                 let info = stream.as_object()?;
                 let name = info.get("config")?.get("name")?.as_str()?.strip_prefix("KV_")?;
                 let bucket = Bucket::bound(name, &cx.net.api_prefix, HandleOptions::default());
-                Some((name.to_string(), BucketStatus::of_info(&bucket, info)))
+                Some(BucketStatus::of_info(&bucket, info))
             })),
             Task::Names { found } => {
-                found
-                    .extend(page.iter().filter_map(|name| Some((name.as_str()?.strip_prefix("KV_")?.to_string(), ()))));
+                found.extend(page.iter().filter_map(|name| Some(name.as_str()?.strip_prefix("KV_")?.to_string())));
             }
             _ => {}
         }
@@ -256,15 +252,24 @@ impl Admin {
             return self.go(cx, Step::Page);
         }
         Progress::Done(Ok(match &mut self.task {
-            Task::List { found } => Outcome::Statuses(core::mem::take(found).into_values().collect()),
-            Task::Names { found } => Outcome::Names(core::mem::take(found).into_keys().collect()),
+            // A page may repeat what the one before had, when buckets were made in between.
+            Task::List { found } => {
+                sort(found, |a, b| a.bucket.cmp(&b.bucket));
+                found.dedup_by(|a, b| a.bucket == b.bucket);
+                Outcome::Statuses(core::mem::take(found))
+            }
+            Task::Names { found } => {
+                sort(found, Ord::cmp);
+                found.dedup();
+                Outcome::Names(core::mem::take(found))
+            }
             _ => Outcome::Unit,
         }))
     }
 }
 
 /// An existing stream's configuration with the fields that are given.
-fn updated(existing: &Map<String, Value>, config: &BucketConfig) -> Map<String, Value> {
+fn updated(existing: &Object, config: &BucketConfig) -> Object {
     let mut stream = config::for_update(existing);
     config.apply(&mut stream);
     stream

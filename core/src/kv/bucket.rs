@@ -7,8 +7,6 @@ use alloc::{
     vec::Vec,
 };
 
-use serde_json::{Map, Value};
-
 use crate::{
     error::{Error, ErrorCode},
     js::{
@@ -16,6 +14,7 @@ use crate::{
         ordered::Plan,
         tracker::Policy,
     },
+    json::{Object, Value},
     kv::{
         entry::Entry,
         key,
@@ -102,12 +101,7 @@ impl Bucket {
     }
 
     /// With what STREAM.INFO says of its stream.
-    pub(crate) fn opened(
-        name: &str,
-        api_prefix: &str,
-        options: HandleOptions,
-        info: &Map<String, Value>,
-    ) -> Result<Self, Error> {
+    pub(crate) fn opened(name: &str, api_prefix: &str, options: HandleOptions, info: &Object) -> Result<Self, Error> {
         let mut bucket = Self::bound(name, api_prefix, options);
         let Some(config) = info.get("config").and_then(Value::as_object) else {
             return Err(Error::protocol("STREAM.INFO has no config"));
@@ -141,14 +135,14 @@ impl Bucket {
     }
 
     /// The same handle with what STREAM.INFO says now. Its keys keep their policy: half of them would else be stored otherwise.
-    pub(crate) fn refreshed(&self, info: &Map<String, Value>) -> Result<Self, Error> {
+    pub(crate) fn refreshed(&self, info: &Object) -> Result<Self, Error> {
         let options = HandleOptions { keys: Some(self.keys), ..self.options };
         let fresh = Self::opened(&self.name, &self.api_prefix, options, info)?;
         Ok(Self { options: self.options, seen: self.seen.clone(), ..fresh })
     }
 
     /// A mirror's messages keep the origin's subjects, and writes go to the origin (PROTOCOL 4.4).
-    pub(crate) fn mirrors(&mut self, mirror: &Map<String, Value>) {
+    pub(crate) fn mirrors(&mut self, mirror: &Object) {
         let Some(origin_stream) = mirror.get("name").and_then(Value::as_str) else { return };
         let origin = origin_stream.strip_prefix("KV_").unwrap_or(origin_stream);
         if origin == origin_stream && self.read_only.is_none() {

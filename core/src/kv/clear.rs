@@ -79,7 +79,7 @@ impl Clear {
             Err(error) if error.code == ErrorCode::WrongRevision => {} // written meanwhile
             Err(error) => {
                 let text = format!("{} of {} keys were cleared; {}", self.cleared, self.names.len(), error.message);
-                let error = Error { message: text.into(), ..error };
+                let error = error.saying(text);
                 self.error.get_or_insert(error);
             }
         }

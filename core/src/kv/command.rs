@@ -7,15 +7,14 @@ use alloc::{
 };
 use core::time::Duration;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use serde_json::{Value, json};
-
 use crate::{
     error::{Error, ErrorCode},
     event::Outcome,
+    json::{Object, Value, object},
     kv::{entry::Entry, fields::Fields},
     time::to_rfc3339,
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 
 /// From what age on purge_deletes removes markers, unless it is told.
 const HALF_AN_HOUR: Duration = Duration::from_secs(30 * 60);
@@ -63,8 +62,7 @@ pub(crate) enum ReplyForm {
 impl Operation {
     /// Reads SPEC.md's object. `value` is padded standard base64; `value_text` may stand instead.
     pub(crate) fn parse(json: &str) -> Result<Self, Error> {
-        let value =
-            serde_json::from_str(json).map_err(|error| Error::argument(format!("operation: not JSON: {error}")))?;
+        let value = Value::parse(json).map_err(|error| Error::argument(format!("operation: {error}")))?;
         let mut fields = Fields::new("operation", value)?;
         let name = fields.string("operation")?.ok_or_else(|| Error::argument("operation: `operation` is missing"))?;
         let operation = match name.as_str() {
@@ -194,47 +192,47 @@ fn lifetime(fields: &mut Fields) -> Result<Option<Duration>, Error> {
 /// The reply's text.
 pub(crate) fn reply(bucket: &str, form: &ReplyForm, result: Result<Outcome, Error>) -> String {
     let value = match (form, result) {
-        (_, Err(error)) => error.to_value(),
+        (_, Err(error)) => error.to_object(),
         (ReplyForm::Written { key }, Ok(Outcome::Revision(revision))) => {
-            json!({"bucket": bucket, "key": key, "revision": revision})
+            object! { "bucket" => bucket, "key" => key, "revision" => revision }
         }
         (_, Ok(Outcome::Entry(entry))) => entry_value(bucket, &entry),
         (ReplyForm::Entries { with_markers }, Ok(Outcome::Entries(entries))) => {
             let shown = entries.iter().filter(|entry| *with_markers || !entry.is_marker());
-            json!({"bucket": bucket, "entries": shown.map(|entry| entry_value(bucket, entry)).collect::<Vec<_>>()})
+            object! { "bucket" => bucket, "entries" => shown.map(|entry| Value::from(entry_value(bucket, entry))).collect::<Value>() }
         }
         (_, Ok(Outcome::Many { entries, as_of })) => {
-            let entries: Vec<Value> = entries.iter().map(|entry| entry_value(bucket, entry)).collect();
-            json!({"bucket": bucket, "entries": entries, "as_of": as_of})
+            let entries: Vec<Value> = entries.iter().map(|entry| entry_value(bucket, entry).into()).collect();
+            object! { "as_of" => as_of, "bucket" => bucket, "entries" => entries }
         }
         (ReplyForm::Results { keys }, Ok(Outcome::Written(results))) => {
-            let mut revisions = json!({});
-            for (key, result) in keys.iter().zip(results) {
-                revisions[key] = result.map_or_else(|error| error.to_value(), Value::from);
-            }
-            json!({"bucket": bucket, "results": revisions})
+            let written = |(key, result): (&String, Result<u64, Error>)| {
+                (key.clone(), result.map_or_else(|error| error.to_object().into(), Value::from))
+            };
+            let results: Object = keys.iter().zip(results).map(written).collect();
+            object! { "bucket" => bucket, "results" => results }
         }
         (ReplyForm::Number(name), Ok(Outcome::Count(number) | Outcome::Purged(number))) => {
-            let mut reply = json!({"bucket": bucket});
-            reply[*name] = number.into();
+            let mut reply = object! { "bucket" => bucket };
+            reply.insert(*name, number);
             reply
         }
-        (_, Ok(Outcome::Names(keys))) => json!({"bucket": bucket, "keys": keys}),
+        (_, Ok(Outcome::Names(keys))) => object! { "bucket" => bucket, "keys" => keys },
         // `Operation::reply_form` goes with the verb that `dispatch` calls.
-        (_, Ok(_)) => Error::from_code(ErrorCode::Internal).to_value(),
+        (_, Ok(_)) => Error::from_code(ErrorCode::Internal).to_object(),
     };
     value.to_string()
 }
 
 /// SPEC.md's Get response, and the operation.
-fn entry_value(bucket: &str, entry: &Entry) -> Value {
-    json!({
-        "bucket": bucket,
-        "key": entry.key(),
-        "value": STANDARD.encode(entry.value()),
-        "revision": entry.revision,
-        "created": to_rfc3339(entry.created_ns),
-        "delta": entry.delta,
-        "operation": entry.operation.name(),
-    })
+fn entry_value(bucket: &str, entry: &Entry) -> Object {
+    object! {
+        "bucket" => bucket,
+        "created" => to_rfc3339(entry.created_ns),
+        "delta" => entry.delta,
+        "key" => entry.key(),
+        "operation" => entry.operation.name(),
+        "revision" => entry.revision,
+        "value" => STANDARD.encode(entry.value()),
+    }
 }

@@ -11,10 +11,9 @@ use alloc::{
 };
 use core::time::Duration;
 
-use serde_json::{Map, Value, json};
-
 use crate::{
     error::{Error, ErrorCode},
+    json::{Object, Value, object},
     kv::{
         bucket::Bucket,
         fields::Fields,
@@ -139,8 +138,7 @@ impl BucketConfig {
     /// `limit_marker_ttl` (ns), `key_codec` ("base64", "path" or "escape"). `null` is not given. An unknown field, a wrong type or a value out of range is an error that names
     /// the field.
     pub fn from_json(json: &str) -> Result<Self, Error> {
-        let value =
-            serde_json::from_str(json).map_err(|error| Error::argument(format!("config: not JSON: {error}")))?;
+        let value = Value::parse(json).map_err(|error| Error::argument(format!("config: {error}")))?;
         Self::from_value(value)
     }
 
@@ -188,7 +186,9 @@ impl BucketConfig {
             limit_marker_ttl: fields.nanos("limit_marker_ttl")?,
             key_codec: match fields.string("key_codec")? {
                 None => None,
-                Some(name) => Some(KeyPolicy::parse(&name)?),
+                Some(name) => Some(KeyPolicy::parse_codec(&name).ok_or_else(|| {
+                    fields.wrong("key_codec", &format!("{name:?} is unknown; known are base64, path, escape"))
+                })?),
             },
         };
         fields.finish()?;
@@ -201,10 +201,10 @@ impl BucketConfig {
     }
 
     pub(crate) fn to_value(&self) -> Value {
-        let mut fields = Map::new();
+        let mut fields = Object::default();
         let mut put = |name: &str, value: Option<Value>| {
             if let Some(value) = value {
-                fields.insert(name.into(), value);
+                fields.insert(name, value);
             }
         };
         put("bucket", Some(self.bucket.as_str().into()));
@@ -272,35 +272,35 @@ impl BucketConfig {
     }
 
     /// The stream of a new bucket (PROTOCOL 4.2).
-    pub(crate) fn to_stream(&self) -> Map<String, Value> {
+    pub(crate) fn to_stream(&self) -> Object {
         let name = format!("KV_{}", self.bucket);
-        let mut stream = json_object(json!({
-            "name": name,
-            "retention": "limits",
-            "max_consumers": -1,
-            "max_msgs": -1,
-            "max_bytes": -1,
-            "max_age": 0,
-            "max_msgs_per_subject": 1,
-            "max_msg_size": -1,
-            "discard": "new",
-            "storage": "file",
-            "num_replicas": 1,
-            "allow_rollup_hdrs": true,
-            "deny_delete": true,
-            "deny_purge": false,
-            "allow_direct": true,
-        }));
+        let mut stream = object! {
+            "name" => name,
+            "retention" => "limits",
+            "max_consumers" => -1_i64,
+            "max_msgs" => -1_i64,
+            "max_bytes" => -1_i64,
+            "max_age" => 0_u64,
+            "max_msgs_per_subject" => 1_u64,
+            "max_msg_size" => -1_i64,
+            "discard" => "new",
+            "storage" => "file",
+            "num_replicas" => 1_u64,
+            "allow_rollup_hdrs" => true,
+            "deny_delete" => true,
+            "deny_purge" => false,
+            "allow_direct" => true,
+        };
         if self.mirror.is_none() {
-            stream.insert("subjects".into(), json!([format!("$KV.{}.>", self.bucket)]));
+            stream.insert("subjects", Vec::from([format!("$KV.{}.>", self.bucket)]));
         }
         self.apply(&mut stream);
         stream
     }
 
     /// Puts the fields that are given into a stream's configuration, new or fetched.
-    pub(crate) fn apply(&self, stream: &mut Map<String, Value>) {
-        let mut put = |name: &str, value: Value| stream.insert(name.into(), value);
+    pub(crate) fn apply(&self, stream: &mut Object) {
+        let mut put = |name: &str, value: Value| stream.insert(name, value);
         if let Some(description) = &self.description {
             put("description", description.as_str().into());
         }
@@ -350,27 +350,31 @@ impl BucketConfig {
         }
         if let Some(metadata) = &self.metadata {
             let pairs = metadata.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
-            stream.insert("metadata".into(), object(pairs));
+            stream.insert("metadata", object(pairs));
         }
         if let Some(codec) = self.key_codec {
-            let metadata = stream.entry("metadata").or_insert_with(|| json!({}));
-            metadata[policy::METADATA] = codec.name().into();
+            let mut metadata = match stream.remove("metadata") {
+                Some(Value::Object(pairs)) => pairs,
+                _ => Object::default(),
+            };
+            metadata.insert(policy::METADATA, codec.name());
+            stream.insert("metadata", metadata);
         }
         self.set_duplicate_window(stream);
     }
 
     /// Never longer than the TTL, or the server refuses; a mirror has none.
-    fn set_duplicate_window(&self, stream: &mut Map<String, Value>) {
+    fn set_duplicate_window(&self, stream: &mut Object) {
         if stream.contains_key("mirror") {
             return;
         }
         let max_age = stream.get("max_age").and_then(Value::as_u64).unwrap_or_default();
         let window = if max_age == 0 { DUPLICATE_WINDOW } else { DUPLICATE_WINDOW.min(Duration::from_nanos(max_age)) };
-        stream.insert("duplicate_window".into(), nanos_value(window));
+        stream.insert("duplicate_window", nanos_value(window));
     }
 
     /// The configuration of an existing stream, every field given.
-    pub(crate) fn of_stream(bucket: &str, stream: &Map<String, Value>) -> Self {
+    pub(crate) fn of_stream(bucket: &str, stream: &Object) -> Self {
         let integer = |name: &str| stream.get(name).and_then(Value::as_i64);
         let duration = |name: &str| Duration::from_nanos(stream.get(name).and_then(Value::as_u64).unwrap_or_default());
         let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default().to_string();
@@ -415,10 +419,10 @@ impl BucketConfig {
     }
 
     /// The fields in which an existing bucket differs from what is asked for. With `only_given`, fields not given are not compared.
-    pub(crate) fn differences(&self, existing: &Map<String, Value>, only_given: bool) -> Vec<String> {
+    pub(crate) fn differences(&self, existing: &Object, only_given: bool) -> Vec<String> {
         let mut wanted = self.to_stream();
         if only_given {
-            let mut given = Map::new();
+            let mut given = Object::default();
             self.apply(&mut given);
             given.remove("duplicate_window");
             wanted = given;
@@ -445,10 +449,10 @@ impl BucketConfig {
             metadata.retain(|name, _| name == policy::METADATA); // of the pairs, only the codec may be asked for
         }
         let metadata = metadata.into_iter().map(|(name, value)| (name, Value::from(value)));
-        existing.insert("metadata".into(), object(metadata));
+        existing.insert("metadata", object(metadata));
         let mut differing = Vec::new();
         for (stream_name, name) in COMPARED {
-            let (wanted, found) = (wanted.get(*stream_name), existing.get(*stream_name));
+            let (wanted, found) = (wanted.get(stream_name), existing.get(stream_name));
             let is_asked_away = match *name {
                 "compression" => self.compression == Some(false),
                 "limit_marker_ttl" => self.limit_marker_ttl.is_some_and(|ttl| ttl.is_zero()),
@@ -469,36 +473,38 @@ fn normal(value: Option<&Value>) -> Value {
     match value {
         None => Value::Null,
         Some(Value::String(text)) if text.is_empty() || text == "none" => Value::Null,
-        Some(Value::Number(number)) if number.as_i64() == Some(0) => Value::Null,
+        Some(Value::Unsigned(0)) => Value::Null,
         Some(Value::Bool(false)) => Value::Null,
         Some(Value::Array(items)) if items.is_empty() => Value::Null,
         Some(Value::Array(items)) => items.iter().map(|item| normal(Some(item))).collect(),
         Some(Value::Object(fields)) => {
-            let kept =
-                fields.iter().map(|(name, value)| (name.clone(), normal(Some(value)))).filter(|(_, v)| !v.is_null());
+            let kept = fields
+                .iter()
+                .map(|(name, value)| (String::from(name), normal(Some(value))))
+                .filter(|(_, value)| *value != Value::Null);
             let kept = object(kept);
-            if kept.as_object().is_some_and(Map::is_empty) { Value::Null } else { kept }
+            if kept.as_object().is_some_and(Object::is_empty) { Value::Null } else { kept }
         }
         Some(other) => other.clone(),
     }
 }
 
 /// A stream's metadata without what servers put there.
-fn own_metadata(stream: &Map<String, Value>) -> BTreeMap<String, String> {
-    let pairs = stream.get("metadata").and_then(Value::as_object).into_iter().flatten();
+fn own_metadata(stream: &Object) -> BTreeMap<String, String> {
+    let pairs = stream.get("metadata").and_then(Value::as_object).into_iter().flat_map(Object::iter);
     let own = pairs.filter(|(name, _)| !name.starts_with("_nats."));
     let mut metadata = BTreeMap::new();
-    metadata.extend(own.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_string()))));
+    metadata.extend(own.filter_map(|(name, value)| Some((String::from(name), value.as_str()?.to_string()))));
     metadata
 }
 
 /// A fetched configuration, ready to be sent back: servers refuse fields they added themselves under `_nats.`.
-pub(crate) fn for_update(stream: &Map<String, Value>) -> Map<String, Value> {
+pub(crate) fn for_update(stream: &Object) -> Object {
     let mut stream = stream.clone();
     let metadata = own_metadata(&stream);
     stream.remove("metadata");
     if !metadata.is_empty() {
-        stream.insert("metadata".into(), object(metadata.into_iter().map(|(name, value)| (name, Value::from(value)))));
+        stream.insert("metadata", object(metadata.into_iter().map(|(name, value)| (name, Value::from(value)))));
     }
     stream
 }
@@ -545,23 +551,24 @@ impl StreamSource {
     }
 
     fn to_value(&self) -> Value {
-        let mut fields = Map::new();
-        fields.insert("name".into(), self.name.as_str().into());
+        let mut fields = Object::default();
+        fields.insert("name", self.name.as_str());
         if let Some(sequence) = self.opt_start_seq {
-            fields.insert("opt_start_seq".into(), sequence.into());
+            fields.insert("opt_start_seq", sequence);
         }
         if let Some(time) = &self.opt_start_time {
-            fields.insert("opt_start_time".into(), time.as_str().into());
+            fields.insert("opt_start_time", time.as_str());
         }
         if let Some(filter) = &self.filter_subject {
-            fields.insert("filter_subject".into(), filter.as_str().into());
+            fields.insert("filter_subject", filter.as_str());
         }
         if !self.subject_transforms.is_empty() {
-            let pairs = self.subject_transforms.iter().map(|(src, dest)| json!({"src": src, "dest": dest}));
-            fields.insert("subject_transforms".into(), pairs.collect());
+            let pairs =
+                self.subject_transforms.iter().map(|(src, dest)| Value::from(object! { "src" => src, "dest" => dest }));
+            fields.insert("subject_transforms", pairs.collect::<Value>());
         }
         if let Some((api, deliver)) = &self.external {
-            fields.insert("external".into(), json!({"api": api, "deliver": deliver}));
+            fields.insert("external", object! { "api" => api, "deliver" => deliver });
         }
         Value::Object(fields)
     }
@@ -593,8 +600,8 @@ pub struct BucketStatus {
 }
 
 impl BucketStatus {
-    pub(crate) fn of_info(bucket: &Bucket, info: &Map<String, Value>) -> Self {
-        let empty = Map::new();
+    pub(crate) fn of_info(bucket: &Bucket, info: &Object) -> Self {
+        let empty = Object::default();
         let stream = info.get("config").and_then(Value::as_object).unwrap_or(&empty);
         let state = |name: &str| {
             info.get("state").and_then(|state| state.get(name)).and_then(Value::as_u64).unwrap_or_default()
@@ -617,25 +624,25 @@ impl BucketStatus {
     /// `{bucket, values, history, ttl (ns), bytes, backing_store: "JetStream", compressed, limit_marker_ttl (ns), metadata, replicas,
     /// storage, key_policy, read_only (null, or why), config: {SPEC.md's form}, stream_info: {…}}` as JSON text.
     pub fn to_json(&self) -> String {
-        let info: Value = serde_json::from_str(&self.stream_info).unwrap_or_default();
+        let info = Value::parse(&self.stream_info).unwrap_or_default();
         let config = self.config.to_value();
-        json!({
-            "bucket": self.bucket,
-            "values": self.values,
-            "history": self.history,
-            "ttl": nanos_value(self.ttl),
-            "bytes": self.bytes,
-            "backing_store": "JetStream",
-            "compressed": self.config.compression.unwrap_or(false),
-            "limit_marker_ttl": nanos_value(self.limit_marker_ttl),
-            "metadata": config.get("metadata").cloned().unwrap_or_else(|| json!({})),
-            "replicas": self.config.replicas.unwrap_or(1),
-            "storage": self.config.storage.unwrap_or(Storage::File).name(),
-            "key_policy": self.keys.name(),
-            "read_only": self.read_only,
-            "config": config,
-            "stream_info": info,
-        })
+        object! {
+            "bucket" => &self.bucket,
+            "values" => self.values,
+            "history" => self.history,
+            "ttl" => nanos_value(self.ttl),
+            "bytes" => self.bytes,
+            "backing_store" => "JetStream",
+            "compressed" => self.config.compression.unwrap_or(false),
+            "limit_marker_ttl" => nanos_value(self.limit_marker_ttl),
+            "metadata" => config.get("metadata").cloned().unwrap_or_else(|| Object::default().into()),
+            "replicas" => self.config.replicas.unwrap_or(1),
+            "storage" => self.config.storage.unwrap_or(Storage::File).name(),
+            "key_policy" => self.keys.name(),
+            "read_only" => self.read_only.as_deref(),
+            "config" => config,
+            "stream_info" => info,
+        }
         .to_string()
     }
 }
@@ -676,18 +683,9 @@ fn nanos_value(duration: Duration) -> Value {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).into()
 }
 
-/// An object of these fields. Inserted one by one: collecting would bring a sort into the wasm for a handful of fields.
+/// An object of these fields.
 fn object(pairs: impl Iterator<Item = (String, Value)>) -> Value {
-    let mut fields = Map::new();
-    fields.extend(pairs);
-    Value::Object(fields)
-}
-
-fn json_object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(fields) => fields,
-        _ => Map::new(),
-    }
+    Value::Object(pairs.collect())
 }
 
 fn metadata(value: Value) -> Result<BTreeMap<String, String>, Error> {
@@ -705,7 +703,7 @@ fn metadata(value: Value) -> Result<BTreeMap<String, String>, Error> {
 }
 
 fn placement_value(placement: &Placement) -> Value {
-    json!({"cluster": placement.cluster, "tags": placement.tags})
+    object! { "cluster" => &placement.cluster, "tags" => &placement.tags[..] }.into()
 }
 
 fn placement(value: Value) -> Result<Placement, Error> {
@@ -716,11 +714,11 @@ fn placement(value: Value) -> Result<Placement, Error> {
 }
 
 fn republish_value(republish: &Republish) -> Value {
-    let mut value = json!({"src": republish.src, "dest": republish.dest});
+    let mut value = object! { "src" => &republish.src, "dest" => &republish.dest };
     if republish.headers_only {
-        value["headers_only"] = true.into();
+        value.insert("headers_only", true);
     }
-    value
+    value.into()
 }
 
 fn republish(value: Value) -> Result<Republish, Error> {

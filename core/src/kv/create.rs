@@ -7,8 +7,6 @@
 use alloc::{borrow::Cow, format, string::String, vec::Vec};
 use core::time::Duration;
 
-use serde_json::json;
-
 use crate::{
     error::{Error, ErrorCode},
     event::Outcome,
@@ -18,6 +16,7 @@ use crate::{
         puback,
         status::{Context, Meaning, meaning},
     },
+    json::object,
     kv::{
         entry::Operation,
         missing::{self, Tries},
@@ -192,7 +191,7 @@ impl Create {
 
     fn read_marker(&mut self, cx: &mut Cx<'_>, by_leader: bool) -> Progress {
         self.step = Step::ReadingMarker { by_leader };
-        let body = json!({"last_by_subj": cx.buckets[self.bucket].subject(self.key(cx))});
+        let body = object! { "last_by_subj" => cx.buckets[self.bucket].subject(self.key(cx)) };
         let endpoint = if by_leader { ".STREAM.MSG.GET." } else { ".DIRECT.GET." };
         cx.ask_stream(self.bucket, endpoint, format!("{body}").as_bytes()).into()
     }
@@ -224,7 +223,7 @@ impl Create {
         };
         // Sent twice: the first may have been stored, and overwritten since.
         let is_in_doubt = cx.net.is_resent(cx.slots.held);
-        Error { revision, ..Error::new(ErrorCode::KeyExists, text) }.maybe_applied(is_in_doubt)
+        Error::new(ErrorCode::KeyExists, text).at(revision).maybe_applied(is_in_doubt)
     }
 
     fn shown<'a>(&self, cx: &'a Cx<'_>) -> Cow<'a, str> {

@@ -3,14 +3,15 @@
 use alloc::{format, string::String, vec::Vec};
 use core::time::Duration;
 
-use serde_json::{Map, Value};
-
-use crate::error::Error;
+use crate::{
+    error::Error,
+    json::{Object, Value},
+};
 
 /// A JSON object being read field by field; what is left over at the end is unknown and named.
 pub(crate) struct Fields {
     what: &'static str,
-    pub(crate) rest: Map<String, Value>,
+    pub(crate) rest: Object,
 }
 
 impl Fields {
@@ -22,7 +23,7 @@ impl Fields {
     }
 
     pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
-        self.rest.remove(name).filter(|value| !value.is_null())
+        self.rest.remove(name).filter(|value| *value != Value::Null)
     }
 
     pub(crate) fn wrong(&self, name: &str, why: &str) -> Error {
@@ -79,8 +80,8 @@ impl Fields {
     }
 
     pub(crate) fn finish(self) -> Result<(), Error> {
-        match self.rest.keys().next() {
-            Some(name) => Err(Error::argument(format!("{}: unknown field `{name}`", self.what))),
+        match self.rest.iter().next() {
+            Some((name, _)) => Err(Error::argument(format!("{}: unknown field `{name}`", self.what))),
             None => Ok(()),
         }
     }

@@ -8,8 +8,6 @@ use alloc::{
     string::{String, ToString},
 };
 
-use serde_json::json;
-
 use crate::{
     error::{Error, ErrorCode},
     event::Outcome,
@@ -18,6 +16,7 @@ use crate::{
         direct::{DirectMeta, StoredMessage},
         status::{Context, Meaning, meaning},
     },
+    json::object,
     kv::{
         entry::Entry,
         missing::{self, Tries},
@@ -83,8 +82,8 @@ impl Get {
     fn ask(&mut self, cx: &mut Cx<'_>) -> Result<(), Error> {
         let bucket = &cx.buckets[self.bucket];
         let body = match self.wants.revision {
-            Some(revision) => json!({"seq": revision}),
-            None => json!({"last_by_subj": bucket.subject(self.key.as_deref().unwrap_or_default())}),
+            Some(revision) => object! { "seq" => revision },
+            None => object! { "last_by_subj" => bucket.subject(self.key.as_deref().unwrap_or_default()) },
         };
         let is_direct = bucket.allows_direct && !self.wants.leader && !self.is_guarding;
         self.step = if is_direct { Step::Direct } else { Step::Leader };
@@ -180,7 +179,7 @@ impl Get {
     /// The key's message, or none. An answer older than what this client knows comes from a replica that lags behind.
     fn on_found(&mut self, cx: &mut Cx<'_>, request: u64, entry: Option<Entry>) -> Progress {
         if self.wants.revision.is_none() {
-            let Cx { buckets, net, .. } = cx;
+            let Cx { buckets, net, limits, .. } = cx;
             let bucket = &mut buckets[self.bucket];
             let revision = entry.as_ref().map_or(0, |entry| entry.revision);
             let key = match &self.key {
@@ -194,7 +193,7 @@ impl Get {
                     self.is_guarding = true;
                     return self.ask(cx).into();
                 }
-                _ if revision > 0 => bucket.seen.record(key.as_bytes(), revision),
+                _ if revision > 0 => bucket.seen.record(key.as_bytes(), revision, limits.seen_keys),
                 _ => {}
             }
         }

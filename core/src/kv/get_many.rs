@@ -7,8 +7,6 @@
 
 use alloc::{boxed::Box, format, string::String, vec::Vec};
 
-use serde_json::json;
-
 use crate::{
     error::{Error, ErrorCode},
     event::Outcome,
@@ -17,15 +15,17 @@ use crate::{
         series::{Part, Series},
         status::Context,
     },
+    json::object,
     kv::{
         bucket::Bucket,
         entry::Entry,
-        list::{List, What},
+        list::{List, What, keep_newest},
         missing::{self, Tries},
         op::{Child, Cx, Progress, Single},
     },
     mux::{Answer, Ask},
     proto::{parser::Message, subject},
+    sorted::sort,
 };
 
 /// Subjects that one request may match.
@@ -85,7 +85,7 @@ impl GetMany {
     pub(crate) fn start(cx: &mut Cx<'_>, bucket: usize, filters: Vec<String>) -> Result<Self, Error> {
         let (wildcards, mut keys): (Vec<_>, Vec<_>) =
             filters.into_iter().partition(|filter| subject::is_filter(filter));
-        keys.sort_unstable();
+        sort(&mut keys, Ord::cmp);
         let Bucket { allows_direct, allows_batches, .. } = &cx.buckets[bucket];
         let mut many = Self {
             bucket,
@@ -114,6 +114,8 @@ impl GetMany {
     fn go_on(&mut self, cx: &mut Cx<'_>) -> Progress {
         if matches!(self.step, Step::Checking) {
             self.step = Step::Together;
+            let Bucket { allows_direct, allows_batches, .. } = &cx.buckets[self.bucket];
+            self.has_batches &= *allows_direct && *allows_batches != Some(false);
         }
         let asked = if !self.wildcards.is_empty() {
             if !self.has_batches {
@@ -135,12 +137,12 @@ impl GetMany {
             self.asked = self.next + count;
             &self.keys[self.next..self.asked]
         };
-        let mut body = json!({"multi_last": cx.buckets[self.bucket].filters(asked)});
+        let mut body = object! { "multi_last" => cx.buckets[self.bucket].filters(asked) };
         if self.page_seq > 0 {
-            body["seq"] = self.page_seq.into();
+            body.insert("seq", self.page_seq);
         }
         if let (Step::Together, Some(as_of)) = (&self.step, self.as_of) {
-            body["up_to_seq"] = as_of.into();
+            body.insert("up_to_seq", as_of);
         }
         self.series = Series::default();
         self.page_start = self.entries.len();
@@ -164,10 +166,7 @@ impl GetMany {
         if matches!(self.step, Step::Checking) {
             return match missing::judge(cx, self.bucket, answer) {
                 Err(error) => error.into(),
-                Ok(true) if !cx.buckets[self.bucket].allows_direct => {
-                    self.has_batches = false;
-                    self.go_on(cx)
-                }
+                Ok(true) if !cx.buckets[self.bucket].allows_direct => self.go_on(cx),
                 Ok(is_there) => self.later(missing::no_responders("direct get", is_there)),
             };
         }
@@ -313,9 +312,7 @@ impl GetMany {
 
     /// All that was asked for in this step is read.
     fn end_round(&mut self, cx: &mut Cx<'_>) -> Progress {
-        let newest_first = |a: &Entry, b: &Entry| a.raw_key().cmp(b.raw_key()).then(b.revision.cmp(&a.revision));
-        self.entries.sort_unstable_by(newest_first);
-        self.entries.dedup_by(|later, first| later.raw_key() == first.raw_key());
+        keep_newest(&mut self.entries);
         match self.step {
             Step::Together if self.requests > 1 => {
                 let missing = self.keys_where(|_, found| found == 0);
@@ -336,7 +333,7 @@ impl GetMany {
         }
         let mut entries = core::mem::take(&mut self.entries);
         entries.retain(|entry| !entry.is_marker());
-        entries.sort_unstable_by(|a, b| a.key().cmp(b.key()));
+        sort(&mut entries, |a, b| a.key().cmp(b.key()));
         Progress::Done(Ok(Outcome::Many { entries, as_of: self.as_of }))
     }
 

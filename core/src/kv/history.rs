@@ -5,8 +5,6 @@
 
 use alloc::{format, string::String, vec::Vec};
 
-use serde_json::json;
-
 use crate::{
     error::{Error, ErrorCode},
     event::Outcome,
@@ -15,6 +13,7 @@ use crate::{
         series::{Part, Series},
         status::Context,
     },
+    json::object,
     kv::{
         bucket::Bucket,
         entry::Entry,
@@ -56,7 +55,7 @@ impl History {
 
     fn ask(&mut self, cx: &mut Cx<'_>, first: u64) -> Result<(), Error> {
         let subject = cx.buckets[self.bucket].subject(&self.key);
-        let body = format!("{}", json!({"batch": PAGE, "seq": first, "next_by_subj": subject}));
+        let body = format!("{}", object! { "batch" => PAGE, "next_by_subj" => subject, "seq" => first });
         self.series = Series::default();
         self.page_start = self.entries.len();
         cx.ask(self.bucket, ".DIRECT.GET.", Ask { payload: body.as_bytes(), is_many: true, ..Ask::default() })

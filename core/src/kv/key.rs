@@ -8,6 +8,7 @@ use alloc::{borrow::Cow, format, string::String, vec::Vec};
 use crate::{
     error::{Error, ErrorCode},
     proto::subject,
+    sorted::sort,
 };
 
 /// Stream names have at most 255 bytes, `KV_` among them.
@@ -107,26 +108,45 @@ fn invalid(what: &str, text: &str, why: &str) -> Error {
     Error::new(ErrorCode::InvalidKey, format!("{what} {shown:?}{dots}: {why}"))
 }
 
-/// Filters without repetitions and without those that another one covers; in their order. None given means all keys.
+/// Filters without repetitions and without those that another one covers; in their order. None given means all keys. Keys are looked
+/// up, not compared with each other: there may be many thousands.
 pub(crate) fn reduce<'a>(filters: impl IntoIterator<Item = Cow<'a, str>>) -> Vec<String> {
-    let mut reduced: Vec<Cow<'_, str>> = Vec::new();
-    for filter in filters {
-        if reduced.iter().any(|wide| subject::covers(wide, &filter)) {
-            continue;
-        }
-        reduced.retain(|narrow| !subject::covers(&filter, narrow));
-        reduced.push(filter);
+    let filters: Vec<Cow<'_, str>> = filters.into_iter().collect();
+    if filters.is_empty() {
+        return Vec::from([String::from(">")]);
     }
-    if reduced.is_empty() {
-        reduced.push(">".into());
-    }
-    reduced.into_iter().map(Cow::into_owned).collect()
+    let mut order: Vec<usize> = (0..filters.len()).collect();
+    sort(&mut order, |a, b| filters[*a].cmp(&filters[*b]).then(a.cmp(b)));
+    order.dedup_by(|later, first| filters[*later] == filters[*first]);
+    sort(&mut order, Ord::cmp);
+    let wide: Vec<usize> = order.iter().copied().filter(|at| subject::is_filter(&filters[*at])).collect();
+    let is_covered =
+        |at: &usize| wide.iter().any(|other| other != at && subject::covers(&filters[*other], &filters[*at]));
+    order.retain(|at| !is_covered(at));
+    order.into_iter().map(|at| filters[at].clone().into_owned()).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::kv::policy::KeyPolicy;
+
+    #[test]
+    fn filters_are_reduced_as_if_each_were_compared_with_each() {
+        let names = ["a", "b", "a.b", "a.*", "a.>", "*.b", "*", ">", "a.b.c", "*.>"];
+        let plainly = |filters: &[&str]| -> Vec<String> {
+            let is_covered = |at: usize| {
+                let covers = |other: usize| subject::covers(filters[other], filters[at]);
+                (0..filters.len()).any(|other| covers(other) && (filters[other] != filters[at] || other < at))
+            };
+            (0..filters.len()).filter(|&at| !is_covered(at)).map(|at| filters[at].into()).collect()
+        };
+        for seed in 0..10_000_usize {
+            let filters = [seed % 10, seed / 10 % 10, seed / 100 % 10, seed / 1000].map(|at| names[at]);
+            assert_eq!(reduce(filters.map(Cow::Borrowed)), plainly(&filters), "{filters:?}");
+        }
+        assert_eq!(reduce([]), [">"]);
+    }
 
     #[test]
     fn messages_name_value_rule_and_place() {

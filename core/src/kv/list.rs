@@ -4,7 +4,7 @@
 //! Such a read completes or fails, never ends early: a lost connection or consumer is resumed inside, and the bucket's being made
 //! anew starts it over. A key that is written while it is listed may be delivered twice; the newest state counts, once.
 
-use alloc::{boxed::Box, collections::BTreeMap, string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 
 use crate::{
     error::Error,
@@ -22,6 +22,7 @@ use crate::{
         policy::KeyPolicy,
     },
     proto::parser::Message,
+    sorted::sort,
 };
 
 /// What is collected.
@@ -146,7 +147,7 @@ impl List {
     }
 
     fn settle(&mut self) {
-        self.names.sort_unstable_by(|a, b| a.key.cmp(&b.key).then(b.revision.cmp(&a.revision)));
+        sort(&mut self.names, |a, b| a.key.cmp(&b.key).then(b.revision.cmp(&a.revision)));
         self.names.dedup_by(|later, first| later.key == first.key);
         self.names.retain(|name| name.is_live);
     }
@@ -157,17 +158,21 @@ impl List {
             return core::mem::take(&mut self.names).into_iter().map(|name| name.key.into_string()).collect();
         }
         let mut keys: Vec<String> = self.names.iter().map(|name| bucket.shown(&name.key).into_owned()).collect();
-        keys.sort_unstable();
+        sort(&mut keys, Ord::cmp);
         keys
     }
 }
 
 /// The newest of each key, in the order of their revisions.
 fn current(mut entries: Vec<Entry>) -> Vec<Entry> {
-    entries.sort_unstable_by_key(|entry| entry.revision);
-    entries.dedup_by_key(|entry| entry.revision); // crossing filters of two consumers
-    let mut newest = BTreeMap::new();
-    newest.extend(entries.iter().map(|entry| (String::from(entry.raw_key()), entry.revision)));
-    let is_shown = |entry: &Entry| newest.get(entry.raw_key()) == Some(&entry.revision) && !entry.is_marker();
-    entries.into_iter().filter(is_shown).collect()
+    keep_newest(&mut entries);
+    entries.retain(|entry| !entry.is_marker());
+    sort(&mut entries, |a, b| a.revision.cmp(&b.revision));
+    entries
+}
+
+/// The newest of each key, sorted by how the keys are stored.
+pub(crate) fn keep_newest(entries: &mut Vec<Entry>) {
+    sort(entries, |a, b| a.raw_key().cmp(b.raw_key()).then(b.revision.cmp(&a.revision)));
+    entries.dedup_by(|later, first| later.raw_key() == first.raw_key());
 }

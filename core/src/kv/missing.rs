@@ -50,7 +50,7 @@ pub(crate) fn judge(cx: &mut Cx<'_>, bucket: usize, answer: &Answer<'_>) -> Resu
         Err(ApiFailure::Refused(error)) if error.err_code == 10059 => {
             let name = &cx.buckets[bucket].name;
             let text = format!("bucket not found: {name:?}: {} (10059)", error.description);
-            Err(Error { message: text.into(), ..error.to_error() })
+            Err(error.to_error().saying(text))
         }
         Err(failure) => Err(failure.to_error()),
     }

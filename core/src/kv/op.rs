@@ -137,6 +137,8 @@ pub(crate) struct Limits {
     pub(crate) inactive_threshold: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) max_filters: usize,
+    pub(crate) max_in_flight: usize,
+    pub(crate) seen_keys: usize,
     pub(crate) retry_writes: bool,
 }
 

@@ -108,7 +108,7 @@ impl KeyPolicy {
                     Err(error) if *encoded == *text => Err(error),
                     Err(error) => {
                         let message = format!("{what} {text:?}, as a path: {}", error.message);
-                        Err(Error { message: message.into(), ..error })
+                        Err(error.saying(message))
                     }
                 };
             }

@@ -6,8 +6,6 @@
 use alloc::{format, string::String, vec::Vec};
 use core::time::Duration;
 
-use serde_json::{Value, json};
-
 use crate::{
     error::Error,
     event::Outcome,
@@ -15,6 +13,7 @@ use crate::{
         api::{self, ApiFailure},
         ordered::{Ordered, Step},
     },
+    json::{Value, object},
     kv::{
         bucket::Bucket,
         entry::Operation,
@@ -193,7 +192,7 @@ impl PurgeDeletes {
         while cx.slots.others.len() < WINDOW
             && let Some(marker) = self.markers.pop()
         {
-            let body = format!("{}", json!({"filter": marker.subject, "seq": marker.before}));
+            let body = format!("{}", object! { "filter" => marker.subject, "seq" => marker.before });
             // Purging the same again removes nothing more.
             let ask = Ask { payload: body.as_bytes(), ..Ask::default() };
             match cx.net.request(Owner::Op(cx.op), &[api_prefix, ".STREAM.PURGE.", stream], ask) {

@@ -1,11 +1,8 @@
 //! What this client wrote or read last: a direct get may be answered by a replica that lags behind, and then the leader is asked.
 //!
-//! A table of fixed size, indexed by a hash of the key. A key that takes another's place only loses the other's guard.
+//! A table of fixed size (`Config::seen_keys`), indexed by a hash of the key. A key that takes another's place only loses the other's guard.
 
 use alloc::vec::Vec;
-
-/// Keys remembered per bucket; 64 KiB once the first is written.
-const SLOTS: usize = 4096;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
@@ -15,13 +12,14 @@ pub(crate) struct Seen {
 
 impl Seen {
     /// The key is at this revision, or was.
-    pub(crate) fn record(&mut self, key: &[u8], revision: u64) {
+    pub(crate) fn record(&mut self, key: &[u8], revision: u64, size: usize) {
         if self.slots.is_empty() {
-            self.slots.resize(SLOTS, (0, 0));
+            self.slots.resize(size, (0, 0));
         }
         let hash = hash(key);
-        let slot = &mut self.slots[hash as usize % SLOTS];
-        if slot.0 != hash || slot.1 < revision {
+        if let Some(slot) = self.slot(hash)
+            && (slot.0 != hash || slot.1 < revision)
+        {
             *slot = (hash, revision);
         }
     }
@@ -29,7 +27,7 @@ impl Seen {
     /// The leader says which revision the key is at now (0: none): what was seen before is history, as after a restore.
     pub(crate) fn correct(&mut self, key: &[u8], revision: u64) {
         let hash = hash(key);
-        if let Some(slot) = self.slots.get_mut(hash as usize % SLOTS).filter(|slot| slot.0 == hash) {
+        if let Some(slot) = self.slot(hash).filter(|slot| slot.0 == hash) {
             slot.1 = revision;
         }
     }
@@ -37,7 +35,13 @@ impl Seen {
     /// The least revision that a current answer has.
     pub(crate) fn least(&self, key: &[u8]) -> u64 {
         let hash = hash(key);
-        self.slots.get(hash as usize % SLOTS).filter(|slot| slot.0 == hash).map_or(0, |slot| slot.1)
+        let slot = (hash as usize).checked_rem(self.slots.len()).map(|at| self.slots[at]);
+        slot.filter(|slot| slot.0 == hash).map_or(0, |slot| slot.1)
+    }
+
+    fn slot(&mut self, hash: u64) -> Option<&mut (u64, u64)> {
+        let at = (hash as usize).checked_rem(self.slots.len())?;
+        self.slots.get_mut(at)
     }
 }
 
@@ -61,10 +65,13 @@ mod tests {
     fn remembers_the_newest_until_the_leader_corrects() {
         let mut seen = Seen::default();
         assert_eq!(seen.least(b"a"), 0);
-        seen.record(b"a", 7);
-        seen.record(b"a", 5);
+        seen.record(b"a", 7, 16);
+        seen.record(b"a", 5, 16);
         assert_eq!((seen.least(b"a"), seen.least(b"b")), (7, 0));
         seen.correct(b"a", 2);
         assert_eq!(seen.least(b"a"), 2);
+        let mut none = Seen::default();
+        none.record(b"a", 7, 0);
+        assert_eq!(none.least(b"a"), 0);
     }
 }

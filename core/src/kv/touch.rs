@@ -25,12 +25,14 @@ pub(crate) struct Touch {
     /// What was read, to be written again.
     read: Option<Entry>,
     is_waiting: bool,
+    /// Until it is found not to be allowed to ask the leader: a replica's answer costs another round when it is stale.
+    by_leader: bool,
     rounds: u8,
 }
 
 impl Touch {
     pub(crate) fn new(bucket: usize, key: &str, ttl: Duration) -> Self {
-        Self { bucket, key: key.into(), ttl, read: None, is_waiting: false, rounds: 0 }
+        Self { bucket, key: key.into(), ttl, read: None, is_waiting: false, by_leader: true, rounds: 0 }
     }
 
     /// Which bucket it is about.
@@ -43,7 +45,7 @@ impl Touch {
             return None;
         }
         let what = match &self.read {
-            None => Single::Get { key: &self.key, by_leader: true },
+            None => Single::Get { key: &self.key, by_leader: self.by_leader },
             Some(entry) => Single::Write(What {
                 kind: Kind::Put,
                 key: &self.key,
@@ -68,6 +70,10 @@ impl Touch {
                     return super::get::not_found(entry.key(), None).into();
                 }
                 self.read = Some(entry);
+                Progress::Pending
+            }
+            Err(error) if error.code == ErrorCode::Permission && self.by_leader && self.read.is_none() => {
+                self.by_leader = false;
                 Progress::Pending
             }
             Err(error)

@@ -5,12 +5,11 @@
 use alloc::{boxed::Box, format, string::ToString};
 use core::time::Duration;
 
-use serde_json::json;
-
 use crate::{
     error::{Error, ErrorCode},
     event::Outcome,
     js::{api, direct::StoredMessage, puback},
+    json::object,
     kv::{
         bucket::Bucket,
         missing::{self, Tries},
@@ -181,7 +180,7 @@ impl Write {
         self.step = Step::Tracing { refusal: Box::new(refusal) };
         let bucket = &cx.buckets[self.bucket];
         let key = cx.net.subject(request).get(bucket.write_prefix.len()..).unwrap_or_default();
-        let body = json!({"next_by_subj": bucket.subject(key), "seq": expected.saturating_add(1)}).to_string();
+        let body = object! { "next_by_subj" => bucket.subject(key), "seq" => expected.saturating_add(1) }.to_string();
         cx.ask_stream(self.bucket, ".STREAM.MSG.GET.", body.as_bytes()).into()
     }
 
@@ -212,14 +211,14 @@ pub(crate) fn is_ours(cx: &Cx<'_>, stored: &Headers<'_>) -> bool {
 
 /// The error, saying which key it is about.
 pub(crate) fn about(key: &str, error: Error) -> Error {
-    Error { message: format!("key {key:?}: {}", error.message).into(), ..error }
+    error.about(format_args!("key {key:?}"))
 }
 
 /// The end of a write that was stored: from now on no older answer is taken for the key.
 pub(crate) fn stored(cx: &mut Cx<'_>, bucket: usize, request: u64, revision: u64) -> Progress {
     let bucket = &mut cx.buckets[bucket];
     let key = cx.net.subject(request).get(bucket.write_prefix.len()..).unwrap_or_default();
-    bucket.seen.record(key.as_bytes(), revision);
+    bucket.seen.record(key.as_bytes(), revision, cx.limits.seen_keys);
     Progress::Done(Ok(Outcome::Revision(revision)))
 }
 

@@ -2,9 +2,11 @@
 
 use alloc::{string::String, vec::Vec};
 
-use serde_json::{Map, Value};
-
-use crate::{error::Error, secret::Secret};
+use crate::{
+    error::Error,
+    json::{Object, Value},
+    secret::Secret,
+};
 
 /// What the server said of itself. Unknown fields are ignored; all of it is kept as text too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,7 +37,7 @@ pub struct ServerInfo {
 impl ServerInfo {
     pub(crate) fn parse(json: &[u8]) -> Result<Self, Error> {
         let text = core::str::from_utf8(json).map_err(|_| Error::protocol("INFO is not UTF-8"))?.trim();
-        let Ok(Value::Object(fields)) = serde_json::from_str(text) else {
+        let Ok(Value::Object(fields)) = Value::parse(text) else {
             return Err(Error::protocol("INFO is not a JSON object"));
         };
         let string = |name: &str| String::from(fields.get(name).and_then(Value::as_str).unwrap_or_default());
@@ -76,7 +78,7 @@ pub(crate) struct ConnectOptions<'a> {
 /// The JSON of CONNECT. `verbose` and `pedantic` are always sent as false: left out, the server takes both as true, and then
 /// refuses consumer-create subjects that end in a filter with `>`.
 pub(crate) fn connect_json(options: &ConnectOptions<'_>, login: &[(&str, Secret)], info: &ServerInfo) -> Value {
-    let mut fields = Map::new();
+    let mut fields = Object::default();
     let mut put = |name: &str, value: Value| fields.insert(String::from(name), value);
     put("verbose", false.into());
     put("pedantic", false.into());

@@ -8,3 +8,5 @@ pub(crate) mod nkey;
 pub(crate) mod parser;
 pub(crate) mod server_error;
 pub(crate) mod subject;
+#[cfg(feature = "websocket")]
+pub(crate) mod websocket;

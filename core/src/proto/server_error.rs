@@ -105,7 +105,8 @@ impl ServerError {
             Self::MaxPayload => ErrorCode::TooLarge,
             Self::TlsRequired => ErrorCode::Tls,
             Self::Config => ErrorCode::InvalidArgument,
-            Self::Protocol | Self::InvalidSubject | Self::MaxSubscriptions => ErrorCode::Protocol,
+            Self::MaxSubscriptions => ErrorCode::Server,
+            Self::Protocol | Self::InvalidSubject => ErrorCode::Protocol,
             Self::PublishDenied { .. } | Self::SubscribeDenied { .. } => ErrorCode::Permission,
         };
         Error::new(code, format!("the server says: {text}"))

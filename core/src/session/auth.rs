@@ -37,6 +37,13 @@ pub struct Credentials {
     pub signs: bool,
 }
 
+impl Credentials {
+    /// Whether they can open a door at all: exactly one way in, or none, and well-formed.
+    pub fn check(&self) -> Result<(), Error> {
+        Login::of(self).map(drop)
+    }
+}
+
 /// Why credentials are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -221,4 +228,59 @@ fn user_seed(text: &str) -> Result<Seed, Error> {
         )));
     }
     Ok(seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEED: &str = "SUAAAAICAMCAKBQHBAEQUCYMBUHA6EARCIJRIFIWC4MBSGQ3DQOR4H776Y";
+
+    fn login(change: impl FnOnce(&mut Credentials)) -> Result<Login, Error> {
+        let mut given = Credentials::default();
+        change(&mut given);
+        Login::of(&given)
+    }
+
+    /// As in browsers: the seed goes out with the question, and the answer brings the public key.
+    #[cfg(not(feature = "nkeys"))]
+    #[test]
+    fn without_ed25519_the_binding_signs() {
+        let nkey = login(|c| c.nkey_seed = Some(SEED.into())).expect("nkey");
+        let Ok(Signing::Asked { nonce, seed: Some(seed) }) = nkey.sign(Some("N")) else { panic!("asked") };
+        assert_eq!((nonce.as_str(), seed.encode().as_str()), ("N", SEED));
+        let mut signature = Signature { signature: [1; 64], public_key: None };
+        assert!(nkey.fields(Some(&signature)).is_err(), "whose signature?");
+        signature.public_key = Some([2; 32]);
+        let fields = nkey.fields(Some(&signature)).expect("fields");
+        assert!(fields[0].0 == "nkey" && fields[0].1.as_str().starts_with('U') && fields[1].0 == "sig", "{fields:?}");
+    }
+
+    type Change = fn(&mut Credentials);
+
+    #[test]
+    fn one_way_in_or_none() {
+        assert_eq!(login(|_| {}), Ok(Login::Nobody));
+        let refused: &[(Change, &str)] = &[
+            (|c| (c.user, c.token) = (Some("u".into()), Some("t".into())), "user and token"),
+            (|c| (c.token, c.creds) = (Some("t".into()), Some("x".into())), "token and credentials"),
+            (|c| (c.jwt, c.user) = (Some("j".into()), Some("u".into())), "user and an nkey or JWT"),
+            (|c| c.password = Some("p".into()), "a user is needed"),
+            (|c| c.nkey_seed = Some("SUX".into()), "nkey seed"),
+            (|c| c.creds = Some("nothing".into()), "neither a JWT nor a seed"),
+            (|c| (c.nkey_seed, c.signs) = (Some(SEED.into()), true), "nobody else"),
+            (|c| c.signs = true, "for what"),
+            (|c| c.nkey = Some("UABC".into()), "no user's public key"),
+            (
+                |c| c.nkey = Some("UAB2CB576PHBBPQ5ODORRZ2LYCMWPZGWGCN2KDK7DXOIMZASKUY3RLKK".into()),
+                "its seed or someone",
+            ),
+        ];
+        for (change, part) in refused {
+            let error = login(*change).expect_err(part);
+            assert!(error.message.contains(part), "{part}: {error}");
+        }
+        let account = Seed::new(KeyKind::Account, [3; 32]).encode();
+        assert!(login(|c| c.nkey_seed = Some(account.as_str().into())).is_err_and(|e| e.message.contains("account")));
+    }
 }

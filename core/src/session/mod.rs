@@ -1,33 +1,34 @@
 //! One connection at a time, and the decision when to make the next. Knows nothing of requests, JetStream or KV.
 //!
-//! A connection goes [Asking] → Dialing → Greeting → [Securing] → [Signing] → Handshake (CONNECT and PING in one write) → Ready. Whatever ends it, `on_lost` decides: another attempt, now or after a wait, or the end.
+//! A connection goes Waiting → Trying (attempt.rs has the steps) → Ready (alive.rs) → [Leaving]. Whatever ends it, `on_lost` in ending.rs
+//! decides: another attempt, now or after a wait, or the end.
 
+mod alive;
+mod attempt;
 pub(crate) mod auth;
+mod ending;
+pub(crate) mod link;
 pub(crate) mod pool;
+#[cfg_attr(not(feature = "websocket"), path = "no_web.rs")]
+mod web;
 
 use alloc::{collections::VecDeque, format, string::String, vec::Vec};
-use core::time::Duration;
 
 use crate::{
     config::Config,
     error::{Error, ErrorCode},
-    event::{Action, ConnId, Lost, State, Stats, TlsMode},
-    proto::{
-        info::{ConnectOptions, ServerInfo, connect_json},
-        parser::Parser,
-        server_error::ServerError,
-    },
+    event::{Action, ConnId, State, Stats},
+    proto::{info::ServerInfo, parser::Parser, server_error::ServerError},
     rng::Rng,
     session::{
-        auth::{Credentials, Login, Reason, Signature, Signing},
-        pool::{Pool, Scheme},
+        attempt::Step,
+        auth::{Credentials, Login, Reason},
+        ending::Ending,
+        link::{Inbound, Link},
+        pool::Pool,
     },
     time::Instant,
 };
-
-/// A connection that is lost sooner than this after its PONG counts as a failed attempt: servers accept expired credentials
-/// with a PONG and refuse them right after (seen on 2.15.1).
-const PROVEN_AFTER: Duration = Duration::from_secs(1);
 
 /// What the session tells its owner after an input.
 #[derive(Debug)]
@@ -46,10 +47,23 @@ pub(crate) enum Change {
     },
     /// A subject was refused; the connection stays.
     Denied(ServerError, Error),
+    /// The last subscription was one too many; the connection stays.
+    TooManySubscriptions(Error),
     /// An -ERR that concerns no one in particular.
     Noted(String),
     /// The server will shut down.
     LameDuck,
+    /// The connection is about to be left: once nothing is in flight, `leave` does it.
+    Leaving,
+}
+
+/// What the transport's bytes turned out to be.
+#[derive(Debug)]
+pub(crate) enum Read<'a> {
+    /// All were taken.
+    Nothing,
+    Nats(&'a [u8]),
+    Lost(Change),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,56 +76,28 @@ enum Phase {
     Ready {
         since: Instant,
     },
+    /// The server shuts down. What is in flight is finished, the rest waits for the next connection.
+    Leaving {
+        since: Instant,
+        until: Instant,
+    },
     Closed,
 }
 
-/// What an attempt waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    /// Credentials.
-    Asking,
-    /// The transport.
-    Dialing,
-    /// INFO.
-    Greeting,
-    /// TLS.
-    Securing,
-    /// A signature.
-    Signing,
-    /// PONG.
-    Handshake,
-}
-
-impl Step {
-    const fn waits(self) -> &'static str {
-        match self {
-            Self::Asking => "for credentials",
-            Self::Dialing => "to connect",
-            Self::Greeting => "for INFO (a server with handshake_first needs tls_first)",
-            Self::Securing => "for TLS",
-            Self::Signing => "for a signature",
-            Self::Handshake => "for PONG",
-        }
-    }
-}
-
-/// How a connection or an attempt ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
-    Broken,
-    /// The server wants other credentials.
-    Refused,
-    /// Trying again cannot help.
-    Hopeless,
-}
-
-/// Who waits for a PONG; the server answers PINGs in order.
+/// A PING on its way; the server answers them in order.
 #[derive(Clone, Copy, Debug)]
-enum Ping {
+struct Ping {
+    sent: Instant,
+    why: Why,
+}
+
+/// Who waits for a PONG.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
     Handshake,
     KeepAlive,
     Wake,
-    Flush { op: u64, sent: Instant },
+    Flush(u64),
 }
 
 #[derive(Debug)]
@@ -135,14 +121,18 @@ pub(crate) struct Session {
     pub(crate) info: Option<ServerInfo>,
     is_secured: bool,
     /// What `poll_transmit` hands out next.
-    out: Vec<u8>,
-    /// Bytes handed out on this connection so far.
-    handed: u64,
+    link: Link,
     pings: VecDeque<Ping>,
     next_ping: Instant,
     last_inbound: Instant,
     /// Until when the PING of `wake` has to be answered.
     proof_due: Option<Instant>,
+    /// That deadline was slept through, and moved.
+    is_proof_extended: bool,
+    /// When a server that shuts down is left.
+    leave_at: Option<Instant>,
+    /// The server that was left, by its id; it is not to be come back to.
+    left: Option<String>,
     /// `wake` came during the attempt: should it fail, the next follows at once.
     is_hurried: bool,
     pub(crate) actions: VecDeque<Action>,
@@ -171,12 +161,14 @@ impl Session {
             was_connected: false,
             info: None,
             is_secured: false,
-            out: Vec::new(),
-            handed: 0,
+            link: Link::default(),
             pings: VecDeque::new(),
             next_ping: now,
             last_inbound: now,
             proof_due: None,
+            is_proof_extended: false,
+            leave_at: None,
+            left: None,
             is_hurried: false,
             actions: VecDeque::new(),
             states: VecDeque::new(),
@@ -193,6 +185,11 @@ impl Session {
         matches!(self.phase, Phase::Ready { .. })
     }
 
+    /// Whether a connection is up, if only for what is in flight.
+    fn is_up(&self) -> bool {
+        matches!(self.phase, Phase::Ready { .. } | Phase::Leaving { .. })
+    }
+
     pub(crate) fn is_current(&self, conn: ConnId) -> bool {
         self.conn == conn && !matches!(self.phase, Phase::Closed | Phase::Waiting { .. })
     }
@@ -203,21 +200,21 @@ impl Session {
 
     /// Where frames are written; meant for a session that is ready.
     pub(crate) fn out(&mut self) -> &mut Vec<u8> {
-        &mut self.out
+        self.link.bytes()
     }
 
     pub(crate) fn pending(&self) -> usize {
-        self.out.len()
+        self.link.len()
     }
 
     /// How many bytes have been written on this connection, handed out or not.
     pub(crate) fn written(&self) -> u64 {
-        self.handed + self.out.len() as u64
+        self.link.written()
     }
 
     /// Bytes before this position may have reached the server.
     pub(crate) fn handed(&self) -> u64 {
-        self.handed
+        self.link.handed()
     }
 
     /// The largest message the server takes; before the first one has said it, there is no limit.
@@ -233,25 +230,26 @@ impl Session {
         match self.phase {
             Phase::Waiting { until } => until,
             Phase::Trying(_) => Some(self.attempt_deadline),
-            Phase::Ready { .. } => Some(self.proof_due.map_or(self.next_ping, |due| due.min(self.next_ping))),
+            Phase::Ready { .. } => {
+                let others = [self.proof_due, self.leave_at].into_iter().flatten();
+                Some(others.fold(self.next_ping, Instant::min))
+            }
+            Phase::Leaving { until, .. } => Some(until),
             Phase::Closed => None,
         }
     }
 
-    pub(crate) fn poll_transmit(&mut self, buf: &mut Vec<u8>) -> Option<ConnId> {
-        if self.out.is_empty() {
+    pub(crate) fn poll_transmit(&mut self, buf: &mut Vec<u8>, rng: &mut Rng) -> Option<ConnId> {
+        if self.link.len() == 0 {
             return None;
         }
-        buf.clear();
-        core::mem::swap(buf, &mut self.out);
-        self.handed += buf.len() as u64;
-        self.stats.out_bytes += buf.len() as u64;
+        self.stats.out_bytes += self.link.take(buf, rng);
         Some(self.conn)
     }
 
     /// A Disconnect waits until the last bytes are taken.
     pub(crate) fn poll_action(&mut self) -> Option<Action> {
-        if !self.out.is_empty() && matches!(self.actions.front(), Some(Action::Disconnect { .. })) {
+        if self.link.len() > 0 && matches!(self.actions.front(), Some(Action::Disconnect { .. })) {
             return None;
         }
         self.actions.pop_front()
@@ -259,44 +257,7 @@ impl Session {
 
     /// PING; its PONG comes as `Change::Flushed`.
     pub(crate) fn flush(&mut self, op: u64, now: Instant) {
-        self.out.extend_from_slice(b"PING\r\n");
-        self.pings.push_back(Ping::Flush { op, sent: now });
-    }
-
-    /// Gives the connection up, and makes no other until `wake`.
-    pub(crate) fn sleep(&mut self, rng: &mut Rng, now: Instant) -> Change {
-        let mut change = Change::Nothing;
-        match self.phase {
-            Phase::Closed => return change,
-            Phase::Waiting { .. } => {}
-            Phase::Ready { .. } => {
-                let text = format!("connection to {} given up to sleep", self.server_url());
-                change = self.abandon(Error::new(ErrorCode::Disconnected, text), rng, now);
-            }
-            Phase::Trying(_) => {
-                self.actions.push_back(Action::Disconnect { conn: self.conn });
-                self.out.clear();
-                self.pings.clear();
-            }
-        }
-        if self.phase != Phase::Closed {
-            self.phase = Phase::Waiting { until: None };
-        }
-        change
-    }
-
-    /// Ends a wait between attempts, the next one too if one is being made, and asks a connection for proof that it lives.
-    pub(crate) fn wake(&mut self, now: Instant) {
-        match self.phase {
-            Phase::Waiting { .. } => self.phase = Phase::Waiting { until: Some(now) },
-            Phase::Ready { .. } if self.proof_due.is_none() => {
-                self.out.extend_from_slice(b"PING\r\n");
-                self.pings.push_back(Ping::Wake);
-                self.proof_due = Some(now + self.config.connect_timeout);
-            }
-            Phase::Trying(_) => self.is_hurried = true,
-            Phase::Ready { .. } | Phase::Closed => {}
-        }
+        self.ping(Why::Flush(op), now);
     }
 
     /// Ends it for good, after what is still to be written.
@@ -304,6 +265,7 @@ impl Session {
         if self.phase == Phase::Closed {
             return;
         }
+        self.link.leave();
         if !matches!(self.phase, Phase::Waiting { .. }) {
             self.actions.push_back(Action::Disconnect { conn: self.conn });
         }
@@ -313,57 +275,31 @@ impl Session {
 
     // ── inputs
 
-    pub(crate) fn on_credentials(&mut self, given: Result<Credentials, Error>, rng: &mut Rng, now: Instant) -> Change {
-        if self.phase != Phase::Trying(Step::Asking) {
-            return Change::Nothing;
-        }
-        match given.and_then(|credentials| Login::of(&credentials)) {
-            Ok(login) => {
-                if login != self.login {
-                    self.login = login;
-                    self.login_version += 1;
-                }
-                self.connect(now);
-                Change::Nothing
-            }
-            Err(error) => {
-                let text = format!("no credentials for {}: {}", self.server_url(), error.message);
-                self.on_lost(Error { message: text.into(), ..error }, Ending::Broken, rng, now)
-            }
-        }
-    }
-
-    pub(crate) fn on_signature(&mut self, given: Result<Signature, Error>, rng: &mut Rng, now: Instant) -> Change {
-        if self.phase != Phase::Trying(Step::Signing) {
-            return Change::Nothing;
-        }
-        match given {
-            Ok(signature) => self.send_connect(Some(&signature), rng, now),
-            Err(error) => {
-                let text = format!("no signature for {}: {}", self.server_url(), error.message);
-                self.abandon(Error { message: text.into(), ..error }, rng, now)
-            }
-        }
-    }
-
-    pub(crate) fn on_open(&mut self) {
-        if self.phase == Phase::Trying(Step::Dialing) {
-            self.phase = Phase::Trying(Step::Greeting);
-        }
-    }
-
-    pub(crate) fn on_secured(&mut self, rng: &mut Rng, now: Instant) -> Change {
-        if self.phase != Phase::Trying(Step::Securing) {
-            return Change::Nothing;
-        }
-        self.is_secured = true;
-        self.parser = Parser::new(self.config.max_message);
-        self.authenticate(rng, now)
-    }
-
-    pub(crate) fn on_bytes(&mut self, count: usize, now: Instant) {
+    /// Takes the transport's bytes from the front of `input`: NATS comes back, or what followed from them.
+    pub(crate) fn read<'a>(&mut self, input: &mut &'a [u8], rng: &mut Rng, now: Instant) -> Read<'a> {
         self.last_inbound = now;
-        self.stats.in_bytes += count as u64;
+        loop {
+            match self.link.read(input, rng) {
+                Inbound::Nothing => return Read::Nothing,
+                Inbound::Upgraded => {
+                    if self.phase == Phase::Trying(Step::Upgrading) {
+                        self.phase = Phase::Trying(Step::Greeting);
+                    }
+                }
+                Inbound::Nats(bytes) => {
+                    self.stats.in_bytes += bytes.len() as u64;
+                    return Read::Nats(bytes);
+                }
+                Inbound::Lost(error) => {
+                    let server = self.server_url();
+                    let error = match self.is_up() {
+                        true => error.about(format_args!("connection to {server} lost")),
+                        false => Error::new(ErrorCode::ConnectFailed, format!("{server}: {}", error.message)),
+                    };
+                    return Read::Lost(self.abandon(error, rng, now));
+                }
+            }
+        }
     }
 
     pub(crate) fn on_info(&mut self, json: &[u8], rng: &mut Rng, now: Instant) -> Change {
@@ -377,40 +313,54 @@ impl Session {
         self.info = Some(info);
         match self.phase {
             Phase::Trying(Step::Greeting) => self.on_greeting(rng, now),
-            Phase::Ready { .. } if is_lame_duck && !was_lame_duck => Change::LameDuck,
+            Phase::Ready { .. } if is_lame_duck && !was_lame_duck => {
+                self.plan_to_leave(rng, now);
+                Change::LameDuck
+            }
             _ => Change::Nothing, // 2.12+ sends a second INFO after the first PONG
         }
     }
 
     pub(crate) fn on_ping(&mut self) {
-        self.out.extend_from_slice(b"PONG\r\n");
+        self.link.bytes().extend_from_slice(b"PONG\r\n");
     }
 
-    pub(crate) fn on_pong(&mut self, now: Instant) -> Change {
-        match self.pings.pop_front() {
-            Some(Ping::Handshake) => {
+    pub(crate) fn on_pong(&mut self, rng: &mut Rng, now: Instant) -> Change {
+        let Some(Ping { sent, why }) = self.pings.pop_front() else { return Change::Nothing };
+        self.stats.round_trip = now.since(sent);
+        match why {
+            Why::Handshake => {
                 self.phase = Phase::Ready { since: now };
                 self.next_ping = now + self.config.ping_interval;
                 self.stats.reconnects += u64::from(self.was_connected);
                 self.was_connected = true;
                 self.reason = Reason::Reconnect;
                 self.is_hurried = false;
+                self.left = None;
+                self.leave_at = None;
+                if self.info.as_ref().is_some_and(|info| info.is_lame_duck) {
+                    self.plan_to_leave(rng, now);
+                }
                 self.states.push_back(State::Connected);
                 Change::Connected
             }
-            Some(Ping::Flush { op, sent }) => Change::Flushed { op, sent },
-            Some(Ping::Wake) => {
+            Why::Flush(op) => Change::Flushed { op, sent },
+            Why::Wake => {
                 self.proof_due = None;
                 Change::Nothing
             }
-            Some(Ping::KeepAlive) | None => Change::Nothing,
+            Why::KeepAlive => Change::Nothing,
         }
     }
 
     pub(crate) fn on_err(&mut self, text: &[u8], rng: &mut Rng, now: Instant) -> Change {
         let text = String::from_utf8_lossy(text);
         let server_error = ServerError::parse(&text);
-        let error = server_error.to_error(&text);
+        let mut error = server_error.to_error(&text);
+        if server_error == ServerError::Auth && *self.login().0 == Login::Nobody {
+            let text = format!("{} (no credentials were given)", error.message);
+            error = error.saying(text);
+        }
         if server_error.closes() {
             let ending = match server_error {
                 ServerError::Auth => Ending::Refused,
@@ -424,21 +374,10 @@ impl Session {
             ServerError::PublishDenied { .. } | ServerError::SubscribeDenied { .. } => {
                 Change::Denied(server_error, error)
             }
-            _ if !self.is_ready() => self.abandon(error, rng, now),
+            _ if !self.is_up() => self.abandon(error, rng, now),
+            ServerError::MaxSubscriptions => Change::TooManySubscriptions(error),
             _ => Change::Noted(text.into_owned()),
         }
-    }
-
-    pub(crate) fn on_closed(&mut self, why: Lost, rng: &mut Rng, now: Instant) -> Change {
-        let server = self.server_url();
-        let error = match (self.is_ready(), why) {
-            (_, Lost::Tls(text)) => Error::new(ErrorCode::Tls, format!("{server}: TLS: {text}")),
-            (true, why) => {
-                Error::new(ErrorCode::Disconnected, format!("connection to {server} lost: {}", lost_text(&why)))
-            }
-            (false, why) => Error::new(ErrorCode::ConnectFailed, format!("{server}: {}", lost_text(&why))),
-        };
-        self.on_lost(error, Ending::Broken, rng, now)
     }
 
     pub(crate) fn handle_timeout(&mut self, rng: &mut Rng, now: Instant) -> Change {
@@ -450,7 +389,9 @@ impl Session {
                 self.dial(now);
                 Change::Nothing
             }
+            Phase::Ready { since } if self.leave_at.is_some_and(|at| at <= now) => self.begin_to_leave(since, now),
             Phase::Ready { .. } => self.keep_alive(rng, now),
+            Phase::Leaving { .. } => self.leave_anyway(rng, now),
             Phase::Closed => Change::Nothing,
             Phase::Trying(step) => {
                 let (server, time) = (self.server_url(), self.config.connect_timeout);
@@ -458,195 +399,5 @@ impl Session {
                 self.abandon(Error::new(ErrorCode::ConnectFailed, text), rng, now)
             }
         }
-    }
-
-    /// Gives up a connection that the transport still holds.
-    pub(crate) fn abandon(&mut self, error: Error, rng: &mut Rng, now: Instant) -> Change {
-        self.actions.push_back(Action::Disconnect { conn: self.conn });
-        self.on_lost(error, Ending::Broken, rng, now)
-    }
-
-    // ── inside
-
-    fn dial(&mut self, now: Instant) {
-        self.conn = ConnId(self.conn.0 + 1);
-        self.parser = Parser::new(self.config.max_message);
-        self.out.clear();
-        self.handed = 0;
-        self.pings.clear();
-        self.proof_due = None;
-        if self.asks() {
-            self.phase = Phase::Trying(Step::Asking);
-            self.attempt_deadline = now + self.config.connect_timeout;
-            self.actions.push_back(Action::Credentials { conn: self.conn, reason: self.reason });
-        } else {
-            self.connect(now);
-        }
-    }
-
-    /// Whether the current server is one that credentials are asked for.
-    fn asks(&self) -> bool {
-        self.config.asks_credentials && self.pool.current().login == Login::Nobody
-    }
-
-    fn connect(&mut self, now: Instant) {
-        self.phase = Phase::Trying(Step::Dialing);
-        self.attempt_deadline = now + self.config.connect_timeout;
-        let server = self.pool.current().server.clone();
-        let tls = if server.scheme == Scheme::Wss || self.config.tls_first { TlsMode::First } else { TlsMode::Later };
-        self.is_secured = tls == TlsMode::First;
-        self.actions.push_back(Action::Connect { conn: self.conn, server, tls });
-    }
-
-    fn on_greeting(&mut self, rng: &mut Rng, now: Instant) -> Change {
-        let member = self.pool.current();
-        let wants_tls = self.config.tls || member.server.scheme == Scheme::Tls;
-        let (is_required, is_offered) = self
-            .info
-            .as_ref()
-            .map_or((false, false), |info| (info.is_tls_required, info.is_tls_required || info.is_tls_available));
-        if self.is_secured || member.server.scheme.is_websocket() || !(is_required || wants_tls) {
-            return self.authenticate(rng, now);
-        }
-        if !is_offered {
-            let text = format!("{}: TLS was asked for and the server does not offer it", self.server_url());
-            return self.abandon(Error::new(ErrorCode::Tls, text), rng, now);
-        }
-        self.phase = Phase::Trying(Step::Securing);
-        self.actions.push_back(Action::StartTls { conn: self.conn, server_name: member.server.tls_name.clone() });
-        Change::Nothing
-    }
-
-    /// The login for the current server, and its version.
-    fn login(&self) -> (&Login, u64) {
-        let own = &self.pool.current().login;
-        if *own == Login::Nobody { (&self.login, self.login_version) } else { (own, 0) }
-    }
-
-    fn authenticate(&mut self, rng: &mut Rng, now: Instant) -> Change {
-        let nonce = self.info.as_ref().and_then(|info| info.nonce.as_deref());
-        match self.login().0.sign(nonce) {
-            Ok(Signing::Done(signature)) => self.send_connect(signature.as_ref(), rng, now),
-            Ok(Signing::Asked { nonce, seed }) => {
-                self.phase = Phase::Trying(Step::Signing);
-                self.actions.push_back(Action::Sign { conn: self.conn, nonce, seed });
-                Change::Nothing
-            }
-            Err(error) => {
-                let text = format!("{}: {}", self.server_url(), error.message);
-                self.abandon(Error { message: text.into(), ..error }, rng, now)
-            }
-        }
-    }
-
-    fn send_connect(&mut self, signature: Option<&Signature>, rng: &mut Rng, now: Instant) -> Change {
-        let Some(info) = &self.info else { return Change::Nothing };
-        let options = ConnectOptions {
-            name: self.config.name.as_deref(),
-            lang: self.config.lang,
-            is_tls: self.is_secured,
-            echo: self.config.echo,
-        };
-        match self.login().0.fields(signature) {
-            Ok(login) => {
-                let json = connect_json(&options, &login, info);
-                self.out.extend_from_slice(format!("CONNECT {json}\r\nPING\r\n").as_bytes());
-                self.pings.push_back(Ping::Handshake);
-                self.phase = Phase::Trying(Step::Handshake);
-                Change::Nothing
-            }
-            Err(error) => self.abandon(error, rng, now),
-        }
-    }
-
-    fn keep_alive(&mut self, rng: &mut Rng, now: Instant) -> Change {
-        if self.proof_due.is_some_and(|due| due <= now) {
-            let text = format!("{}: stale connection, no answer after waking", self.server_url());
-            return self.abandon(Error::new(ErrorCode::Disconnected, text), rng, now);
-        }
-        let quiet_until = self.last_inbound + self.config.ping_interval;
-        if quiet_until > now {
-            self.next_ping = quiet_until; // whatever came in proves the server alive
-            return Change::Nothing;
-        }
-        // Not the flushes: one that was just sent says nothing about the silence before it.
-        let unanswered = self.pings.iter().filter(|ping| matches!(ping, Ping::KeepAlive)).count();
-        if unanswered as u64 >= u64::from(self.config.max_pings_out) {
-            let text = format!("{}: stale connection, {unanswered} pings unanswered", self.server_url());
-            return self.abandon(Error::new(ErrorCode::Disconnected, text), rng, now);
-        }
-        self.out.extend_from_slice(b"PING\r\n");
-        self.pings.push_back(Ping::KeepAlive);
-        self.next_ping = now + self.config.ping_interval;
-        Change::Nothing
-    }
-
-    /// The one place that decides what follows from the end of a connection or an attempt.
-    fn on_lost(&mut self, error: Error, ending: Ending, rng: &mut Rng, now: Instant) -> Change {
-        let was_ready = self.is_ready();
-        let is_proven = matches!(self.phase, Phase::Ready { since } if now.since(since) >= PROVEN_AFTER);
-        self.out.clear();
-        self.pings.clear();
-        if is_proven {
-            self.failures = 0;
-            self.pool.current_mut().refused = None;
-        }
-        let is_hopeless = match ending {
-            Ending::Broken => false,
-            Ending::Refused => self.on_refused(was_ready),
-            Ending::Hopeless => true,
-        };
-        // Credentials that are asked for may only be old: a first refusal is a reason to ask for fresh ones.
-        let may_ask_again = ending == Ending::Refused && self.asks() && self.failures == 0;
-        let round = self.pool.len() as u32;
-        let is_first_round_over =
-            !self.was_connected && !self.config.retry_first_connect && self.failures + 1 >= round && !may_ask_again;
-        let is_used_up =
-            !is_proven && self.was_connected && self.config.max_reconnects.is_some_and(|max| self.failures + 1 >= max);
-        let is_unwanted = self.was_connected && !self.config.reconnect;
-        if is_hopeless || is_first_round_over || is_used_up || is_unwanted {
-            self.phase = Phase::Closed;
-            return Change::Closed(error);
-        }
-        if was_ready {
-            self.states.push_back(State::Disconnected(error.clone()));
-            self.states.push_back(State::Reconnecting);
-        }
-        let is_hurried = core::mem::take(&mut self.is_hurried);
-        let wait = if was_ready && is_proven || is_hurried { Duration::ZERO } else { self.next_wait(rng) };
-        if !is_proven {
-            self.failures += 1;
-        }
-        self.pool.rotate();
-        self.phase = Phase::Waiting { until: Some(now + wait) };
-        if was_ready { Change::Lost(error) } else { Change::Nothing }
-    }
-
-    /// Remembers that the server refused the login; whether it has done so before.
-    fn on_refused(&mut self, was_ready: bool) -> bool {
-        self.reason = if was_ready { Reason::Expired } else { Reason::Refused };
-        let version = self.login().1;
-        self.pool.current_mut().refused.replace(version) == Some(version)
-    }
-
-    /// No wait within the first round over the pool; then `reconnect_wait` doubling at each round, jitter ±25 %.
-    fn next_wait(&self, rng: &mut Rng) -> Duration {
-        let round = (self.failures + 1) / self.pool.len() as u32;
-        if !(self.failures + 1).is_multiple_of(self.pool.len() as u32) {
-            return Duration::ZERO;
-        }
-        let base =
-            self.config.reconnect_wait.saturating_mul(1 << (round - 1).min(20)).min(self.config.max_reconnect_wait);
-        base * 3 / 4 + base.saturating_mul(rng.below(1024) as u32) / 2048
-    }
-}
-
-fn lost_text(why: &Lost) -> &str {
-    match why {
-        Lost::Refused => "connection refused",
-        Lost::Unreachable => "host not found or unreachable",
-        Lost::Eof => "closed by the server",
-        Lost::Reset => "broken connection",
-        Lost::Tls(text) | Lost::Other(text) => text,
     }
 }

@@ -63,13 +63,17 @@ pub struct Server {
     pub tls_name: String,
 }
 
+impl Server {
+    /// `host:port`.
+    pub(crate) fn authority(&self) -> String {
+        let Self { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+}
+
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scheme, host, port, path, .. } = self;
-        if host.contains(':') {
-            return write!(f, "{}://[{host}]:{port}{path}", scheme.name());
-        }
-        write!(f, "{}://{host}:{port}{path}", scheme.name())
+        write!(f, "{}://{}{}", self.scheme.name(), self.authority(), self.path)
     }
 }
 
@@ -80,6 +84,8 @@ pub(crate) struct Member {
     /// From the URL; `Nobody`: that of Config.
     pub(crate) login: Login,
     is_discovered: bool,
+    /// Of the last connection to it; a server that starts again has another.
+    pub(crate) server_id: Option<String>,
     /// The version of the login that this server refused last; the same again ends it.
     pub(crate) refused: Option<u64>,
 }
@@ -96,12 +102,16 @@ impl Pool {
         let mut members = Vec::new();
         for url in config.servers.iter().flat_map(|urls| urls.split(',')) {
             let (server, login) = parse_url(url.trim())?;
-            members.push(Member { server, login, is_discovered: false, refused: None });
+            members.push(Member { server, login, is_discovered: false, server_id: None, refused: None });
         }
         let Some(first) = members.first() else { return Err(Error::argument("servers: none given")) };
         let is_websocket = first.server.scheme.is_websocket();
         if members.iter().any(|member| member.server.scheme.is_websocket() != is_websocket) {
             return Err(Error::argument("servers: nats/tls and ws/wss URLs cannot be mixed"));
+        }
+        let asks_tls = [("tls", config.tls), ("tls_first", config.tls_first)].into_iter().find(|(_, is_set)| *is_set);
+        if let Some((name, _)) = asks_tls.filter(|_| members.iter().any(|member| member.server.scheme == Scheme::Ws)) {
+            return Err(Error::argument(format!("{name}: over WebSocket the URL says it; use wss://, not ws://")));
         }
         if config.randomize_servers {
             rng.shuffle(&mut members);
@@ -126,14 +136,35 @@ impl Pool {
         self.members.rotate_left(1);
     }
 
+    /// Whether a server is in the pool that is not the current one, by another name either.
+    pub(crate) fn has_another(&self) -> bool {
+        let current = &self.current().server_id;
+        self.members.iter().skip(1).any(|member| current.is_none() || member.server_id != *current)
+    }
+
+    /// Makes the next server the current one that is not this one by another name.
+    pub(crate) fn rotate_to_another(&mut self) {
+        let current = self.current().server_id.clone();
+        for _ in 1..self.members.len() {
+            self.rotate();
+            if current.is_none() || self.current().server_id != current {
+                return;
+            }
+        }
+    }
+
     /// Takes in the cluster's members of an INFO: unknown ones join, those we learnt of before and that are gone leave, the
-    /// current one stays. A list that is empty says nothing.
+    /// current one stays. A list that is empty says nothing, but for a server that shuts down, which lists all others.
     pub(crate) fn discover(&mut self, info: &ServerInfo, rng: &mut Rng) {
         let current = self.current().clone();
         let scheme = current.server.scheme;
-        let urls = if scheme.is_websocket() { &info.ws_connect_urls } else { &info.connect_urls };
+        // To a WebSocket client servers name the WebSocket addresses as connect_urls, and there is no ws_connect_urls (seen on 2.15.1).
+        let urls = match &info.ws_connect_urls {
+            urls if scheme.is_websocket() && !urls.is_empty() => urls,
+            _ => &info.connect_urls,
+        };
         let listed: Vec<Server> = urls.iter().filter_map(|url| parse_authority(url, scheme).ok()).collect();
-        if listed.is_empty() {
+        if listed.is_empty() && !info.is_lame_duck {
             return;
         }
         let is_same = |a: &Server, b: &Server| a.host == b.host && a.port == b.port;
@@ -148,7 +179,7 @@ impl Pool {
                 server.tls_name.clone_from(&current.server.tls_name);
             }
             let login = current.login.clone();
-            self.members.push_back(Member { server, login, is_discovered: true, refused: None });
+            self.members.push_back(Member { server, login, is_discovered: true, server_id: None, refused: None });
         }
         if self.is_randomized && self.members.len() > known {
             rng.shuffle(&mut self.members.make_contiguous()[1..]);

@@ -66,6 +66,18 @@ static void every_verb_has_an_async_form(void)
     natskv_kv_free(answer.reply.kv);
     ANSWER(answer, natskv_bucket_create_json_async(client, "{\"bucket\":\"async\"}", on_answer, &answer, NULL), NATSKV_BUCKET_EXISTS);
     CHECK(strstr(answer.error.message, "history") != NULL);
+    ANSWER(answer, natskv_bucket_open_async(client, "async", on_answer, &answer, NULL), NATSKV_OK);
+    natskv_kv_free(answer.reply.kv);
+    natskv_handle_options handle;
+    natskv_handle_options_init(&handle);
+    handle.on_drift = NATSKV_DRIFT_IGNORE;
+    handle.read_only = true;
+    ANSWER(answer, natskv_bucket_create_json_with_async(client, "{\"bucket\":\"async\"}", &handle, on_answer, &answer, NULL), NATSKV_OK);
+    CHECK_EQ(natskv_kv_drift_count(answer.reply.kv), 2);
+    natskv_kv_free(answer.reply.kv);
+    ANSWER(answer, natskv_bucket_open_with_async(client, "async", &handle, on_answer, &answer, NULL), NATSKV_OK);
+    CHECK(natskv_kv_read_only(answer.reply.kv));
+    natskv_kv_free(answer.reply.kv);
     ANSWER(answer, natskv_bucket_names_async(client, on_answer, &answer, NULL), NATSKV_OK);
     CHECK(natskv_keys_list_count(answer.reply.keys) >= 1);
     natskv_keys_list_free(answer.reply.keys);
@@ -105,7 +117,7 @@ static void every_verb_has_an_async_form(void)
     CHECK_EQ(natskv_status_history(answer.reply.status), 5);
     natskv_status_free(answer.reply.status);
     ANSWER(answer, natskv_purge_async(kv, "a", NULL, on_answer, &answer, NULL), NATSKV_OK);
-    ANSWER(answer, natskv_purge_deletes_async(kv, 0, on_answer, &answer, NULL), NATSKV_OK);
+    ANSWER(answer, natskv_purge_deletes_async(kv, 0, NULL, on_answer, &answer, NULL), NATSKV_OK);
     CHECK_EQ(answer.reply.count, 2);
     ANSWER(answer, natskv_execute_async(kv, "{\"operation\":\"LIST\"}", on_answer, &answer, NULL), NATSKV_OK);
     CHECK(strstr(answer.reply.json, "\"keys\":[]") != NULL);
@@ -187,6 +199,7 @@ static void cancelled_in_mid_flight(void)
     CHECK_EQ(natskv_kv_set_timeout_ms(kv, 0), NATSKV_OK);
     CHECK_OK(natskv_put_string(kv, "a", "3", NULL, &err));
     CHECK_EQ(counter_get(&answer.count), 2); /* each exactly once */
+    CHECK_EQ(consumers_left(&server), 0);    /* the cancelled watch's consumer was made all the same, and goes */
     natskv_kv_free(kv);
     natskv_client_free(client);
     server_end(&server);

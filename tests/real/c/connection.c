@@ -1,5 +1,5 @@
 /* The connection over its life: what it tells of itself, what it counts, how it ends, and who may use it meanwhile. */
-#include "harness.h"
+#include "proof.h"
 
 #include <stdlib.h>
 
@@ -28,10 +28,13 @@ static void on_status(void *user, natskv_connection_state state, const natskv_er
     counter_add(&states->told, 1);
 }
 
+static struct counter warned = COUNTER;
+
 static void on_notice(void *user, natskv_notice kind, const char *text)
 {
     (void)user;
     printf("# notice %d: %s\n", (int)kind, text);
+    counter_add(&warned, kind == NATSKV_NOTICE_LAME_DUCK);
 }
 
 static void on_states_over(void *user)
@@ -109,6 +112,49 @@ static void closing_twice_is_told_once(void)
     CHECK_EQ(natskv_state(client), NATSKV_STATE_CLOSED);
     natskv_client_free(client);
     CHECK_TOLD(states, NATSKV_STATE_CONNECTING, NATSKV_STATE_CONNECTED, NATSKV_STATE_CLOSED);
+}
+
+static void a_server_that_will_shut_down_is_told_of_once(void)
+{
+    static struct states states = {COUNTER, COUNTER, {0}, {{0}}};
+    struct proof proof;
+    natskv_client *client;
+    long before = counter_get(&warned);
+    proof_start(&proof, "open");
+    natskv_options options = told_to(&states);
+    options.url = proof.url;
+    CHECK_OK(natskv_connect(&options, &client, &err));
+    proof_tell(&proof, "lame-duck");
+    CHECK(counter_await(&warned, before + 1));
+    CHECK_OK(natskv_flush(client, 0, &err)); /* it serves on, and there is no other to go to */
+    natskv_client_free(client);
+    CHECK_EQ(counter_get(&warned), before + 1);
+    proof_end(&proof);
+}
+
+static void a_wake_finds_out_whether_the_server_lives(void)
+{
+    static struct states states = {COUNTER, COUNTER, {0}, {{0}}};
+    struct server server;
+    natskv_options options = told_to(&states);
+    server_start(&server);
+    options.connect_timeout_ms = 300;
+    natskv_client *client = client_with(&options, &server);
+    CHECK(counter_await(&states.told, 2));
+    CHECK_EQ(natskv_wake(client), NATSKV_OK); /* it answers, and nothing happens */
+    CHECK_OK(natskv_flush(client, 0, &err));
+    nap_ms(400);
+    CHECK_EQ(counter_get(&states.told), 2);
+    server_freeze(&server);
+    double start = seconds();
+    CHECK_EQ(natskv_wake(client), NATSKV_OK);
+    CHECK(counter_await(&states.told, 3)); /* pings would have taken two minutes */
+    CHECK(seconds() - start < 5);
+    CHECK_EQ(states.seen[2], NATSKV_STATE_DISCONNECTED);
+    server_thaw(&server);
+    CHECK_OK(natskv_flush(client, 30000, &err));
+    natskv_client_free(client);
+    server_end(&server);
 }
 
 /* ── what it counts */
@@ -310,6 +356,7 @@ static void everything_at_once_while_the_server_comes_and_goes(void)
         CHECK_TEXT(natskv_code_name(users[i].wrong), "NATSKV_OK");
     natskv_kv_free(kv);
     natskv_client_free(client);
+    server_kill(&server); /* nobody looks: consumers that were being made at the close go later, by their inactive threshold */
     server_end(&server);
 }
 
@@ -317,6 +364,8 @@ const struct test connection_tests[] = {
     {"each change is told once", each_change_is_told_once},
     {"a failing connect is told with its reason", a_failing_connect_is_told_with_its_reason},
     {"closing twice is told once", closing_twice_is_told_once},
+    {"a server that will shut down is told of once", a_server_that_will_shut_down_is_told_of_once},
+    {"a wake finds out whether the server lives", a_wake_finds_out_whether_the_server_lives},
     {"the counters count", the_counters_count},
     {"a drain finishes what is in flight", a_drain_finishes_what_is_in_flight},
     {"requests wait for the reconnect", requests_wait_for_the_reconnect},

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -59,6 +60,11 @@ static void run_all(const struct test *tests)
         run_one(tests->name, tests->run);
 }
 
+static void end_shared(void)
+{
+    server_end(&shared);
+}
+
 int main(int argc, char **argv)
 {
     only = argc > 1 ? argv[1] : NULL;
@@ -73,6 +79,8 @@ int main(int argc, char **argv)
     }
     server_start(&shared);
     run_all(verb_tests);
+    run_all(handle_tests);
+    run_all(many_tests);
     run_all(null_tests);
     run_scenarios();
     run_all(watch_tests);
@@ -81,7 +89,10 @@ int main(int argc, char **argv)
     run_all(thread_tests);
     run_all(connection_tests);
     run_all(tls_tests);
-    server_end(&shared);
+    run_all(auth_tests);
+    run_all(websocket_tests);
+    only = NULL;
+    run_one("no consumer is left behind", end_shared);
     printf("%d passed, %d failed, 0 skipped\n", passed, failed);
     return failed ? 1 : 0;
 }
@@ -129,25 +140,67 @@ static int free_port(void)
     return ntohs(address.sin_port);
 }
 
-static int is_listening(const struct server *server)
+/* A connection to a port of loopback; negative where nobody listens. */
+static int dial(int port)
 {
     struct sockaddr_in address = {0};
-    char info[16] = "";
+    struct timeval patience = {10, 0};
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     address.sin_family = AF_INET;
-    address.sin_port = htons((uint16_t)server->port);
+    address.sin_port = htons((uint16_t)port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int is_up = fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0
-        && (server->is_silent || (recv(fd, info, sizeof info - 1, 0) > 4 && strncmp(info, "INFO", 4) == 0));
+    if (fd >= 0)
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static int is_listening(const struct server *server)
+{
+    char info[16] = "";
+    int fd = dial(server->port);
+    int is_up = fd >= 0 && (server->is_silent || (recv(fd, info, sizeof info - 1, 0) > 4 && strncmp(info, "INFO", 4) == 0));
     if (fd >= 0)
         close(fd);
     return is_up;
 }
 
+/* How many consumers the server has, by its monitoring port. */
+static int consumers(const struct server *server)
+{
+    static const char request[] = "GET /jsz HTTP/1.0\r\n\r\n", field[] = "\"consumers\":";
+    char answer[16384];
+    size_t len = 0;
+    ssize_t got = 1;
+    int fd = dial(server->monitor_port);
+    if (fd < 0 || send(fd, request, sizeof request - 1, 0) < 0)
+        FAIL("the server's monitoring port does not answer: %s", strerror(errno));
+    while (got > 0 && len < sizeof answer - 1)
+        if ((got = recv(fd, answer + len, sizeof answer - 1 - len, 0)) > 0)
+            len += (size_t)got;
+    close(fd);
+    answer[len] = '\0';
+    const char *found = strstr(answer, field);
+    if (!found)
+        FAIL("/jsz does not tell the number of consumers: %.200s", answer);
+    return atoi(found + sizeof field - 1);
+}
+
+int consumers_left(const struct server *server)
+{
+    int left;
+    for (double until = seconds() + 2; (left = consumers(server)) > 0 && seconds() < until;)
+        nap_ms(20);
+    return left;
+}
+
 void server_restart(struct server *server)
 {
-    char port[16];
+    char port[16], monitor_port[16];
     snprintf(port, sizeof port, "%d", server->port);
+    snprintf(monitor_port, sizeof monitor_port, "%d", server->monitor_port);
     server->pid = fork();
     if (server->pid < 0)
         FAIL("no fork: %s", strerror(errno));
@@ -157,7 +210,7 @@ void server_restart(struct server *server)
 #ifdef __linux__
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* a crash of the tests leaves no server behind */
 #endif
-        execl(getenv("NATSKV_SERVER"), "nats-server", "-a", "127.0.0.1", "-p", port, "-js", "-sd", server->folder,
+        execl(getenv("NATSKV_SERVER"), "nats-server", "-a", "127.0.0.1", "-p", port, "-m", monitor_port, "-js", "-sd", server->folder,
               *server->config ? "-c" : NULL, server->config, (char *)NULL);
         _exit(127);
     }
@@ -193,14 +246,18 @@ void server_start_with(struct server *server, const char *config)
             FAIL("%s: %s", server->config, strerror(errno));
     }
     server->port = free_port();
+    server->monitor_port = free_port();
     snprintf(server->url, sizeof server->url, "nats://127.0.0.1:%d", server->port);
     server_restart(server);
 }
 
 void server_kill(struct server *server)
 {
+    if (server->pid == 0)
+        return;
     kill(server->pid, SIGKILL);
     waitpid(server->pid, NULL, 0);
+    server->pid = 0;
 }
 
 void server_freeze(struct server *server)
@@ -228,11 +285,28 @@ void folder_remove(const char *folder)
 
 void server_end(struct server *server)
 {
+    int left = 0;
+    if (server->pid != 0) {
+        server_thaw(server); /* so that it can answer */
+        left = consumers_left(server);
+    }
     server_kill(server);
     folder_remove(server->folder);
+    if (left > 0)
+        FAIL("%d consumers left behind", left);
 }
 
 /* ── short ways */
+
+natskv_options options_for(const char *url)
+{
+    natskv_options options;
+    natskv_options_init(&options);
+    options.url = url;
+    options.connect_timeout_ms = is_small ? 60000 : 5000;
+    options.request_timeout_ms = is_small ? 60000 : 5000;
+    return options;
+}
 
 natskv_client *client_with(natskv_options *options, const struct server *server)
 {

@@ -10,8 +10,8 @@
 #include <sys/types.h>
 
 struct server {
-    pid_t pid;
-    int port;
+    pid_t pid; /* 0: it was killed */
+    int port, monitor_port;
     int is_silent; /* it says nothing before TLS */
     char folder[64];
     char config[96]; /* its configuration file; "" for none */
@@ -28,7 +28,8 @@ void server_start(struct server *server);   /* a fresh store on a free port; wai
 void server_start_with(struct server *server, const char *config); /* the same with lines of a configuration file */
 void server_kill(struct server *server);    /* kill -9; the store stays */
 void server_restart(struct server *server); /* again on the same port and store */
-void server_end(struct server *server);     /* kill and remove the store */
+void server_end(struct server *server);     /* kill and remove the store; fails when a consumer was left behind on it */
+int consumers_left(const struct server *server); /* how many stay when what is on its way has arrived */
 void server_freeze(struct server *server);  /* it stays connected and says nothing */
 void server_thaw(struct server *server);
 
@@ -77,6 +78,7 @@ double seconds(void); /* monotonic */
 void nap_ms(int ms);
 long memory_kib(void); /* resident now */
 
+natskv_options options_for(const char *url); /* defaults but for times that suit valgrind too */
 natskv_client *client_of(const struct server *server);
 natskv_client *client_with(natskv_options *options, const struct server *server); /* sets options->url */
 /* A bucket of this name in memory with more JSON fields, such as ",\"history\":5"; any older one is deleted first. */
@@ -102,7 +104,7 @@ struct test {
 };
 
 /* Each file's tests; the last one has a NULL name. */
-extern const struct test verb_tests[], null_tests[], watch_tests[], async_tests[], thread_tests[], loop_tests[], connection_tests[], tls_tests[];
+extern const struct test verb_tests[], null_tests[], watch_tests[], async_tests[], thread_tests[], loop_tests[], handle_tests[], many_tests[], connection_tests[], tls_tests[], auth_tests[], websocket_tests[];
 /* A test over a table: one result per row. */
 void run_one(const char *name, void (*run)(void));
 void run_scenarios(void);

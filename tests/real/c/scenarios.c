@@ -3,6 +3,7 @@
 
 #include "harness.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 
 #define MAX_WATCHES 8
@@ -21,7 +22,7 @@ static struct {
     /* what the step answered */
     natskv_code code;
     natskv_error err;
-    uint64_t revision, purged;
+    uint64_t revision, number;
     natskv_entry *entries[512];
     size_t entry_count;
     natskv_keys_list *names;
@@ -37,6 +38,7 @@ static void fail_step(int line, const char *what, const char *got)
 }
 
 static void check_entry(const struct want_entry *want, const natskv_entry *entry);
+static void check_number(const char *what, struct want_u64 want, uint64_t got);
 
 static void forget_answer(void)
 {
@@ -48,7 +50,7 @@ static void forget_answer(void)
     run.names = NULL;
     run.status = NULL;
     run.reply = NULL;
-    run.revision = run.purged = 0;
+    run.revision = run.number = 0;
 }
 
 static void keep_entry(natskv_entry *entry)
@@ -60,19 +62,48 @@ static void keep_entry(natskv_entry *entry)
 
 /* ── doing */
 
-static void set_bucket(natskv_config *config, set_config set)
+/* The options that `handle` describes; NULL where it says nothing. */
+static const natskv_handle_options *options_of(const struct handle *handle, natskv_on_drift on_drift, natskv_handle_options *options)
+{
+    if (!handle->is_given && on_drift == NATSKV_DRIFT_ERROR)
+        return NULL;
+    natskv_handle_options_init(options);
+    options->key_policy = (int32_t)handle->key_policy;
+    options->leader_reads = handle->leader_reads;
+    options->read_only = handle->read_only;
+    options->reserved_keys = handle->reserved_keys;
+    options->on_drift = (int32_t)on_drift;
+    return options;
+}
+
+static void set_bucket(natskv_config *config, set_config set, const natskv_handle_options *handle)
 {
     natskv_config_init(config);
     set(config);
+    config->handle = handle;
 }
 
-static natskv_code create_bucket(set_config set, const char *json, natskv_kv **kv)
+static natskv_code create_bucket(set_config set, const char *json, const natskv_handle_options *handle, natskv_kv **kv)
 {
     natskv_config config;
     if (json)
-        return natskv_bucket_create_json(run.client, json, kv, &run.err);
-    set_bucket(&config, set);
+        return natskv_bucket_create_json_with(run.client, json, handle, kv, &run.err);
+    set_bucket(&config, set, handle);
     return natskv_bucket_create(run.client, &config, kv, &run.err);
+}
+
+/* The handle is what was asked for. */
+static void check_opened(const struct step *step, const natskv_kv *kv)
+{
+    if (step->key_policy && natskv_kv_key_policy(kv) != step->key_policy)
+        FAIL_STEP("another key policy", "");
+    if (step->read_only != NOT_GIVEN && natskv_kv_read_only(kv) != (step->read_only == GIVEN_TRUE))
+        FAIL_STEP("read-only is the other way round", "");
+    if (!step->has_drift)
+        return;
+    for (size_t i = 0; i < natskv_kv_drift_count(kv) || i < step->drift_count; i++)
+        if (i >= step->drift_count || i >= natskv_kv_drift_count(kv) || strcmp(step->drift[i], natskv_kv_drift_at(kv, i)) != 0)
+            FAIL_STEP("the drift is another one: ", i < natskv_kv_drift_count(kv) ? natskv_kv_drift_at(kv, i) : "nothing more");
 }
 
 static natskv_code start_watch(natskv_kv *kv, const struct step *step, natskv_watcher **watcher)
@@ -101,25 +132,50 @@ static natskv_code picture(natskv_kv *kv, const struct step *step)
     return code == NATSKV_CAUGHT_UP ? NATSKV_OK : code;
 }
 
-static natskv_code history(natskv_kv *kv, const struct step *step)
+/* A list of entries is checked here, since it lives no longer. */
+static void check_entries(const struct step *step, natskv_entries *entries)
 {
-    natskv_entries *entries;
-    natskv_code code = natskv_history(kv, step->key, &entries, &run.err);
-    if (code != NATSKV_OK)
-        return code;
     size_t kept = 0;
-    for (size_t i = 0; i < natskv_entries_count(entries); i++) {
+    if (step->as_of.is_given)
+        check_number("as_of", step->as_of, natskv_entries_as_of(entries));
+    for (size_t i = 0; step->has_entries && i < natskv_entries_count(entries); i++) {
         const natskv_entry *entry = natskv_entries_at(entries, i);
-        if (!step->include_deleted && natskv_entry_operation(entry) != NATSKV_PUT)
+        if (step->verb == DO_HISTORY && !step->include_deleted && natskv_entry_operation(entry) != NATSKV_PUT)
             continue;
         if (kept >= step->entry_count)
-            FAIL_STEP("more revisions than expected, such as one of ", natskv_entry_key(entry));
+            FAIL_STEP("more entries than expected, such as one of ", natskv_entry_key(entry));
         check_entry(&step->entries[kept++], entry);
     }
     if (kept != step->entry_count)
-        FAIL_STEP("fewer revisions than expected", "");
+        FAIL_STEP("fewer entries than expected", "");
     natskv_entries_free(entries);
-    return NATSKV_OK;
+}
+
+static natskv_code list_entries(natskv_kv *kv, const struct step *step)
+{
+    natskv_entries *entries;
+    natskv_code code = step->verb == DO_HISTORY ? natskv_history(kv, step->key, &entries, &run.err)
+        : step->verb == DO_GET_MANY             ? natskv_get_many(kv, step->filters, step->filter_count, &entries, &run.err)
+                                                : natskv_list_entries(kv, step->filters, step->filter_count, &entries, &run.err);
+    if (code == NATSKV_OK)
+        check_entries(step, entries);
+    return code;
+}
+
+/* Where results are expected, they say it all. */
+static natskv_code put_many(natskv_kv *kv, const struct step *step)
+{
+    natskv_result *results = calloc(step->item_count + 1, sizeof *results);
+    natskv_code code = natskv_put_many(kv, step->items, step->item_count, results, &run.err);
+    for (size_t i = 0; i < step->result_count; i++) {
+        size_t at = 0;
+        while (at < step->item_count && strcmp(step->items[at].key, step->results[i].key) != 0)
+            at++;
+        if (at == step->item_count || results[at].code != step->results[i].code || results[at].revision != step->results[i].revision)
+            FAIL_STEP("another result of ", step->results[i].key);
+    }
+    free(results);
+    return step->result_count > 0 ? NATSKV_OK : code;
 }
 
 static natskv_code get(natskv_kv *kv, const struct step *step)
@@ -141,8 +197,14 @@ static natskv_code write_value(natskv_kv *kv, const struct step *step)
     natskv_code code;
     if (!value && len > 0)
         value = made = memset(malloc(len), 'x', len);
+    natskv_write_options options;
+    natskv_write_options_init(&options);
+    options.expected_revision = step->revision;
+    options.ttl_ms = step->ttl_ms;
     if (step->verb == DO_CREATE)
         code = natskv_create(kv, step->key, value, len, step->ttl_ms, &run.revision, &run.err);
+    else if (step->ttl_ms > 0)
+        code = natskv_put_with(kv, step->key, value, len, &options, &run.revision, &run.err);
     else if (step->verb == DO_UPDATE || step->has_revision)
         code = natskv_update(kv, step->key, value, len, step->revision, &run.revision, &run.err);
     else
@@ -164,6 +226,8 @@ static natskv_code remove_key(natskv_kv *kv, const struct step *step)
 static natskv_code administer(const struct step *step)
 {
     natskv_config config;
+    natskv_handle_options options;
+    const natskv_handle_options *handle = options_of(&step->handle, step->on_drift, &options);
     natskv_kv *kv = NULL;
     natskv_code code = NATSKV_INTERNAL;
     if (step->verb == DO_DELETE_BUCKET)
@@ -171,16 +235,18 @@ static natskv_code administer(const struct step *step)
     if (step->verb == DO_BUCKETS)
         return natskv_bucket_names(run.client, &run.names, &run.err);
     if (step->verb == DO_OPEN_BUCKET)
-        code = natskv_bucket_open(run.client, step->bucket, &kv, &run.err);
+        code = natskv_bucket_open_with(run.client, step->bucket, handle, &kv, &run.err);
     else if (step->verb == DO_CREATE_BUCKET)
-        code = create_bucket(step->config, step->config_json, &kv);
+        code = create_bucket(step->config, step->config_json, handle, &kv);
     else if (step->config_json)
         FAIL_STEP("C has no JSON form for this", "");
     else {
-        set_bucket(&config, step->config);
+        set_bucket(&config, step->config, handle);
         code = step->verb == DO_UPDATE_BUCKET ? natskv_bucket_update(run.client, &config, &kv, &run.err)
                                               : natskv_bucket_create_or_update(run.client, &config, &kv, &run.err);
     }
+    if (code == NATSKV_OK)
+        check_opened(step, kv);
     natskv_kv_free(kv);
     return code;
 }
@@ -195,10 +261,16 @@ static natskv_code operate(natskv_kv *kv, const struct step *step)
     case DO_ENTRY: return get(kv, step);
     case DO_DELETE:
     case DO_PURGE: return remove_key(kv, step);
-    case DO_HISTORY: return history(kv, step);
+    case DO_HISTORY:
+    case DO_GET_MANY:
+    case DO_ENTRIES: return list_entries(kv, step);
+    case DO_PUT_MANY: return put_many(kv, step);
+    case DO_TOUCH: return natskv_touch(kv, step->key, step->ttl_ms, &run.revision, &run.err);
+    case DO_COUNT: return natskv_count(kv, step->filters, step->filter_count, &run.number, &run.err);
+    case DO_CLEAR: return natskv_clear(kv, step->key, NULL, NULL, &run.number, &run.err);
     case DO_LIST: return natskv_keys(kv, step->filters, step->filter_count, &run.names, &run.err);
     case DO_WATCH: return picture(kv, step);
-    case DO_PURGE_DELETES: return natskv_purge_deletes(kv, step->older_than_ms, &run.purged, &run.err);
+    case DO_PURGE_DELETES: return natskv_purge_deletes(kv, step->older_than_ms, NULL, NULL, &run.number, &run.err);
     case DO_STATUS: return natskv_status(kv, &run.status, &run.err);
     case DO_CREATE_BUCKET:
     case DO_UPDATE_BUCKET:
@@ -229,8 +301,11 @@ static natskv_code do_step(const struct step *step)
 {
     int is_admin = step->verb >= DO_CREATE_BUCKET;
     natskv_kv *other = NULL;
-    if (step->bucket && !is_admin) {
-        natskv_code code = natskv_bucket_open(run.client, step->bucket, &other, &run.err);
+    if ((step->bucket || step->handle.is_given) && !is_admin) {
+        natskv_handle_options options;
+        const char *bucket = step->bucket ? step->bucket : natskv_kv_bucket(run.kv);
+        const natskv_handle_options *handle = options_of(&step->handle, NATSKV_DRIFT_ERROR, &options);
+        natskv_code code = natskv_bucket_open_with(run.client, bucket, handle, &other, &run.err);
         if (code != NATSKV_OK)
             return code;
     }
@@ -321,6 +396,9 @@ static void check_entry(const struct want_entry *want, const natskv_entry *entry
     check_number("length", want->length, natskv_entry_length(entry));
     check_number("revision", want->revision, natskv_entry_revision(entry));
     check_number("delta", want->delta, natskv_entry_delta(entry));
+    check_number("ttl_ms", want->ttl_ms, (uint64_t)natskv_entry_ttl_ms(entry));
+    if (want->raw_key && strcmp(want->raw_key, natskv_entry_raw_key(entry)) != 0)
+        FAIL_STEP("the stored key is ", natskv_entry_raw_key(entry));
     if (strcmp(natskv_entry_bucket(entry), natskv_kv_bucket(run.kv)) != 0 && !run.scenario->steps[run.at].bucket)
         FAIL_STEP("the entry's bucket is ", natskv_entry_bucket(entry));
 }
@@ -354,6 +432,8 @@ static void check_status(const struct want_status *want)
         FAIL_STEP("the storage is ", storage);
     if (want->compressed != NOT_GIVEN && natskv_status_compressed(run.status) != (want->compressed == GIVEN_TRUE))
         FAIL_STEP("compressed is the other way round", "");
+    if (want->key_policy && natskv_status_key_policy(run.status) != want->key_policy)
+        FAIL_STEP("another key policy", "");
     check_number("values", want->values, natskv_status_values(run.status));
     check_number("history", want->history, (uint64_t)natskv_status_history(run.status));
     check_number("ttl_ms", want->ttl_ms, (uint64_t)natskv_status_ttl_ms(run.status));
@@ -379,6 +459,18 @@ static void check_error(const struct step *step)
     check_number("api_code", step->api_code, run.err.api_code);
 }
 
+/* What follows the first `text`; a number must be whole. NULL where there is none. */
+static const char *after(const char *text, const char *from)
+{
+    size_t len = strlen(text);
+    while ((from = strstr(from, text)) != NULL) {
+        from += len;
+        if (!isdigit((unsigned char)text[len - 1]) || !isdigit((unsigned char)*from))
+            return from;
+    }
+    return NULL;
+}
+
 /* What natskv_execute replied, as text: C has no JSON parser. Fields come in the order of their names, and values are base64, so
  * that nothing can look like a field that is none. */
 static void check_reply(const struct step *step)
@@ -386,10 +478,9 @@ static void check_reply(const struct step *step)
     const char *from = run.reply;
     size_t entries = 0;
     for (size_t i = 0; i < step->reply_count; i++) {
-        const char *found = strstr(from, step->reply[i]);
-        if (!found)
+        from = after(step->reply[i], from);
+        if (!from)
             FAIL_STEP("the reply lacks ", step->reply[i]);
-        from = found + strlen(step->reply[i]);
     }
     for (from = run.reply; (from = strstr(from, "\"operation\":\"")) != NULL; from++)
         entries++;
@@ -413,13 +504,14 @@ static void check_answer(const struct step *step)
         return;
     }
     check_number("the new revision", step->new_revision, run.revision);
-    check_number("purged", step->purged, run.purged);
+    check_number("the number", step->number, run.number);
     if (step->has_names)
         check_names(step);
     if (step->status)
         check_status(step->status);
-    if (!step->has_entries || (step->kind == STEP_DO && step->verb == DO_HISTORY))
-        return; /* history is checked where its list lives */
+    int is_list = step->verb == DO_HISTORY || step->verb == DO_GET_MANY || step->verb == DO_ENTRIES;
+    if (!step->has_entries || (step->kind == STEP_DO && is_list))
+        return; /* lists are checked where they live */
     for (size_t i = 0; i < step->entry_count && i < run.entry_count; i++)
         check_entry(&step->entries[i], run.entries[i]);
     check_number("the number of entries", (struct want_u64){1, step->entry_count}, run.entry_count);
@@ -453,7 +545,9 @@ static void clean_up(void)
 static void create_scenario_bucket(const struct scenario *scenario)
 {
     for (int tries = 0;; tries++) {
-        if (create_bucket(scenario->config, scenario->config_json, &run.kv) == NATSKV_OK)
+        natskv_handle_options options;
+        const natskv_handle_options *handle = options_of(&scenario->handle, NATSKV_DRIFT_ERROR, &options);
+        if (create_bucket(scenario->config, scenario->config_json, handle, &run.kv) == NATSKV_OK)
             return;
         if (run.err.api_code != 10049 || tries == 20)
             FAIL_STEP("the bucket was not created: ", run.err.message);
@@ -479,6 +573,8 @@ static void run_scenario(void)
         check_answer(step);
         forget_answer();
     }
+    if (consumers_left(&shared) > 0)
+        FAIL("consumers left behind");
 }
 
 void run_scenarios(void)

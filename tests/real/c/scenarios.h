@@ -19,11 +19,18 @@ struct want_u64 {
 };
 
 struct want_entry {
-    const char *key;
+    const char *key, *raw_key;
     int has_value;
     struct bytes value;
-    struct want_u64 length, revision, delta;
+    struct want_u64 length, revision, delta, ttl_ms;
     const char *operation;
+};
+
+/* What became of an item of put_many. */
+struct want_result {
+    const char *key;
+    natskv_code code;
+    uint64_t revision;
 };
 
 struct want_status {
@@ -31,7 +38,8 @@ struct want_status {
     struct want_u64 values, history, ttl_ms, replicas;
     const char *storage;
     enum given compressed;
-    const char *const *metadata; /* name, value, name, value, … */
+    natskv_key_policy key_policy; /* 0: not compared */
+    const char *const *metadata;  /* name, value, name, value, … */
     size_t metadata_count;       /* pairs */
 };
 
@@ -39,6 +47,7 @@ enum step_kind { STEP_DO, STEP_WATCH, STEP_NEXT, STEP_STOP };
 
 enum verb {
     DO_PUT, DO_GET, DO_ENTRY, DO_CREATE, DO_UPDATE, DO_DELETE, DO_PURGE, DO_HISTORY, DO_LIST, DO_WATCH, DO_PURGE_DELETES, DO_STATUS,
+    DO_TOUCH, DO_GET_MANY, DO_PUT_MANY, DO_ENTRIES, DO_COUNT, DO_CLEAR,
     DO_CREATE_BUCKET, DO_UPDATE_BUCKET, DO_CREATE_OR_UPDATE_BUCKET, DO_DELETE_BUCKET, DO_OPEN_BUCKET, DO_BUCKETS
 };
 
@@ -49,6 +58,13 @@ struct watch_flags {
     uint64_t resume_from_revision;
 };
 
+/* The fields of natskv_handle_options that differ from the default. */
+struct handle {
+    int is_given;
+    natskv_key_policy key_policy;
+    int leader_reads, read_only, reserved_keys;
+};
+
 /* Sets the fields that are given. */
 typedef void (*set_config)(natskv_config *config);
 
@@ -57,14 +73,18 @@ struct step {
     /* what to do */
     enum verb verb;
     const char *bucket; /* NULL: the scenario's */
+    struct handle handle;
+    natskv_on_drift on_drift;
     const char *watch;
-    const char *key;
+    const char *key; /* or the prefix */
     struct bytes value;
     int has_revision;
     uint64_t revision;
     int64_t ttl_ms, older_than_ms;
-    const char *const *filters;
+    const char *const *filters; /* or keys */
     size_t filter_count;
+    const natskv_item *items;
+    size_t item_count;
     struct watch_flags flags;
     int include_deleted;
     set_config config;
@@ -76,10 +96,17 @@ struct step {
     const char *const *says;
     size_t says_count;
     struct want_u64 error_revision, api_code;
-    struct want_u64 new_revision, purged;
+    struct want_u64 new_revision, number /* purged, counted */, as_of;
     int has_entries;
     const struct want_entry *entries;
     size_t entry_count;
+    const struct want_result *results;
+    size_t result_count;
+    natskv_key_policy key_policy; /* of the handle that was opened; 0: not compared */
+    enum given read_only;
+    int has_drift;
+    const char *const *drift;
+    size_t drift_count;
     int has_names;
     const char *const *names;
     size_t name_count;
@@ -94,6 +121,7 @@ struct scenario {
     const char *name;
     set_config config; /* NULL with config_json NULL: no bucket */
     const char *config_json;
+    struct handle handle;
     const struct step *steps;
     size_t step_count;
     int is_executable; /* natskv_execute takes some of its steps */

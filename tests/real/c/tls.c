@@ -92,19 +92,9 @@ static struct server secure_server(const char *certificate, const char *more)
     return server;
 }
 
-static natskv_options options_of(const struct server *server)
-{
-    natskv_options options;
-    natskv_options_init(&options);
-    options.url = server->url;
-    options.connect_timeout_ms = is_small ? 60000 : 5000;
-    options.request_timeout_ms = is_small ? 60000 : 5000;
-    return options;
-}
-
 static natskv_options trusting(const struct server *server)
 {
-    natskv_options options = options_of(server);
+    natskv_options options = options_for(server->url);
     options.tls_ca_file = path("ca.pem");
     return options;
 }
@@ -151,7 +141,7 @@ static void an_authority_of_ones_own_is_trusted(void)
 static void the_authorities_of_the_system_are_those_of_the_environment(void)
 {
     struct server server = secure_server("server", "");
-    natskv_options options = options_of(&server);
+    natskv_options options = options_for(server.url);
     CHECK_REFUSED(options, "TLS: ", "not signed by an authority that this system knows", "tls_ca_file");
     setenv("SSL_CERT_FILE", path("ca.pem"), 1);
     natskv_client *client;
@@ -244,7 +234,7 @@ static void a_client_certificate_is_shown_where_one_is_asked_for(void)
 
 static void options_that_make_no_sense_are_refused(void)
 {
-    natskv_options none = options_of(&shared);
+    natskv_options none = options_for(shared.url);
     struct wrong {
         const char *ca_file, *ca_pem, *cert_file, *cert_pem, *key_file, *key_pem;
         const char *says, *says_too;
@@ -285,7 +275,7 @@ static void options_that_make_no_sense_are_refused(void)
 
 static void tls_that_is_not_offered_is_missed(void)
 {
-    natskv_options options = options_of(&shared);
+    natskv_options options = options_for(shared.url);
     options.tls = true;
     CHECK_REFUSED(options, "the server does not offer it");
     options.tls = false;
@@ -293,7 +283,7 @@ static void tls_that_is_not_offered_is_missed(void)
     CHECK_REFUSED(options, "the server does not offer it");
     char url[64];
     snprintf(url, sizeof url, "tls://127.0.0.1:%d", shared.port);
-    options = options_of(&shared);
+    options = options_for(shared.url);
     options.url = url;
     CHECK_REFUSED(options, "the server does not offer it");
 }
@@ -491,7 +481,7 @@ static void renewed_certificates_are_taken_up(void)
 {
     struct server server = secure_server("server", "");
     struct seen seen = {COUNTER, COUNTER};
-    natskv_options options = options_of(&server);
+    natskv_options options = options_for(server.url);
     natskv_client *client;
     run("set -e; cd \"$0\"; cp ca.pem current.pem; cp server.pem kept.pem");
     options.tls_ca_file = path("current.pem");

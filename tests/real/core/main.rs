@@ -1,6 +1,9 @@
 //! Core itself against a real nats-server, before any binding is in the way.
 
+mod auth;
+mod lame_duck;
 mod many;
+mod permissions;
 
 use std::time::Duration;
 
@@ -8,12 +11,22 @@ use natskv_core::{
     BucketConfig, BucketId, Compare, Config, ErrorCode, HandleOptions, OnDrift, Operation, Outcome, WatchItem,
     WatchOptions,
 };
-use natskv_kit::{live::Live, server::Server};
+use natskv_kit::{live::Live, proof::Proof, server::Server};
+
+const NO_SERVER: &str = "skipped: no nats-server; set NATSKV_SERVER, or run `cargo xtask setup`";
+
+/// Servers of a kind, or a line that says why there are none.
+fn started(kind: &[&str], test: impl FnOnce(&mut Proof)) {
+    match Proof::start(kind).expect("server") {
+        Some(mut proof) => test(&mut proof),
+        None => println!("{NO_SERVER}"),
+    }
+}
 
 /// A server and a bucket, or a line that says why there is none.
 fn with_bucket(config: BucketConfig, test: impl FnOnce(&mut Live, BucketId, &mut Server)) {
     let Some(mut server) = Server::start().expect("server") else {
-        println!("skipped: NATSKV_SERVER is not set");
+        println!("{NO_SERVER}");
         return;
     };
     let mut live = Live::connect(server.port, Config::default()).expect("connect");

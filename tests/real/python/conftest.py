@@ -16,6 +16,8 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ import natskv.sync
 
 ROOT = Path(__file__).resolve().parents[3]
 READY_WITHIN = 10.0
+LAUNCHER = ThreadPoolExecutor(1, "launcher")
+"""Its thread lives as long as the tests do: Linux takes the end of the launching thread for the end of its process."""
 GONE_WITHIN = 2.0  # what a client sent when it closed may still be on its way
 
 
@@ -46,7 +50,8 @@ class Server:
     def start(self) -> None:
         with self._log.open("ab") as log:
             command = [server_binary(), "-c", str(self._config)]
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=_die_with_the_tests)
+            launch = partial(subprocess.Popen, command, stdout=log, stderr=log, preexec_fn=_die_with_the_tests)
+            self._process = LAUNCHER.submit(launch).result()
         give_up = time.monotonic() + READY_WITHIN
         while not self._is_ready():
             if time.monotonic() > give_up or self._process.poll() is not None:
@@ -68,6 +73,7 @@ class Server:
     def pause(self) -> None:
         """The process stands still, its sockets stay open."""
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
 
     def resume(self) -> None:
         """It goes on."""

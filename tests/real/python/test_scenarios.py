@@ -17,13 +17,28 @@ from conftest import ROOT, Api, Server, next_within, run, values_of
 
 FILES = sorted((ROOT / "tests" / "scenarios").glob("*.json"))
 LEVEL = int(os.environ.get("NATSKV_API_LEVEL", "99"))
-TYPED_ONLY = {"ENTRY", "STATUS", "PURGE_DELETES"}
+TYPED_ONLY = {"ENTRY", "STATUS"}
+TYPED_FIELDS = {"raw_key", "ttl"}  # of entries; and WATCH leaves markers out
 
 
 def scenario_of(file: Path) -> dict[str, Any]:
-    """A file's scenario, as it is for a server of this API level."""
+    """A file's scenario, as it is for a server of this API level, with what it says of many keys spelled out."""
     scenario: dict[str, Any] = json.loads(file.read_text())
-    return scenario["instead"] if scenario.get("requires", 0) > LEVEL else scenario
+    if scenario.get("requires", 0) > LEVEL:
+        scenario = scenario["instead"]
+    for step in scenario["steps"]:
+        if many := step.get("do", {}).pop("many", None):
+            values = keys_and_values(many)
+            field = {"PUT_MANY": "values_text", "GET_MANY": "keys"}.get(step["do"]["operation"], "filters")
+            step["do"][field] = values if field == "values_text" else list(values)
+        if "do" in step and (many := step.get("expect", {}).pop("many", None)):
+            entries = keys_and_values(many).items()
+            step["expect"]["entries"] = [{"key": key, "value_text": text} for key, text in entries]
+    return scenario
+
+
+def keys_and_values(many: dict[str, Any]) -> dict[str, str]:
+    return {many["key"].replace("#", str(n)): str(n) for n in range(many["from"], many["to"])}
 
 
 def has_json_form(step: dict[str, Any]) -> bool:
@@ -62,7 +77,7 @@ async def play(form: type[Player], scenario: dict[str, Any], api: Api, server: S
         try:
             if scenario["bucket"] is not None:
                 config = natskv.KeyValueConfig.from_json(scenario["bucket"])
-                player.kv = await made(lambda: client.create_key_value(config))
+                player.kv = await made(lambda: client.create_key_value(config, **handle(scenario)))
             for number, step in enumerate(scenario["steps"], 1):
                 try:
                     await asyncio.wait_for(player.step(step), 30)
@@ -128,43 +143,59 @@ class Player:
         assert contains(reply, expected), f"got {reply}"
 
     async def bucket(self, operation: dict[str, Any]) -> Any:
-        return await self.client.key_value(operation["bucket"]) if "bucket" in operation else self.kv
+        if "bucket" not in operation and "handle" not in operation:
+            return self.kv
+        return await self.client.key_value(operation.get("bucket") or self.kv.bucket, **handle(operation))
 
     async def do(self, op: dict[str, Any]) -> dict[str, Any]:
         client = self.client
         match op["operation"]:
             case "CREATE_BUCKET":
-                config = natskv.KeyValueConfig.from_json(op["config"])
-                await made(lambda: client.create_key_value(config))
-                return {}
+                config, options = natskv.KeyValueConfig.from_json(op["config"]), handle(op)
+                drift = op.get("on_drift", "error")
+                return opened(await made(lambda: client.create_key_value(config, on_drift=drift, **options)))
             case "UPDATE_BUCKET":
-                await client.update_key_value(natskv.KeyValueConfig.from_json(op["config"]))
-                return {}
+                config = natskv.KeyValueConfig.from_json(op["config"])
+                return opened(await client.update_key_value(config, **handle(op)))
             case "CREATE_OR_UPDATE_BUCKET":
-                await client.create_or_update_key_value(natskv.KeyValueConfig.from_json(op["config"]))
-                return {}
+                config = natskv.KeyValueConfig.from_json(op["config"])
+                return opened(await client.create_or_update_key_value(config, **handle(op)))
             case "DELETE_BUCKET":
                 await client.delete_key_value(op["bucket"])
                 return {}
             case "OPEN_BUCKET":
-                await client.key_value(op["bucket"])
-                return {}
+                return opened(await client.key_value(op["bucket"], **handle(op)))
             case "BUCKETS":
                 return {"buckets": sorted(await (await client.key_value_bucket_names()).list())}
         kv = await self.bucket(op)
         match op["operation"]:
-            case "PUT" if "revision" in op:
-                return {"revision": await kv.update(op["key"], value(op), op["revision"])}
-            case "PUT":
-                return {"revision": await kv.put(op["key"], value(op))}
+            case "PUT" if "revision" not in op:
+                return {"revision": await kv.put(op["key"], value(op), ttl=seconds(op.get("ttl")))}
+            case "PUT" | "UPDATE":
+                ttl = seconds(op.get("ttl"))
+                return {"revision": await kv.update(op["key"], value(op), op["revision"], ttl=ttl)}
+            case "PUT_MANY":
+                values = {key: value({"value": base64}) for key, base64 in op.get("values", {}).items()}
+                written = await kv.put_many({**values, **op.get("values_text", {})})
+                results = {key: getattr(result, "code", result) for key, result in written.items()}
+                return {"results": results}
+            case "TOUCH":
+                return {"revision": await kv.touch(op["key"], seconds(op["ttl"]))}
             case "CREATE":
                 return {"revision": await kv.create(op["key"], value(op), ttl=seconds(op.get("ttl")))}
-            case "UPDATE":
-                return {"revision": await kv.update(op["key"], value(op), op["revision"])}
             case "GET":
                 return described(await kv.get(op["key"], revision=op.get("revision")))
             case "ENTRY":
                 return described(await kv.entry(op["key"]))
+            case "GET_MANY":
+                found = await kv.get_many(op["keys"])
+                return {"entries": [described(entry) for entry in found.values()], "as_of": found.as_of}
+            case "ENTRIES":
+                return {"entries": [described(entry) for entry in await (await kv.entries(filters(op))).list()]}
+            case "COUNT":
+                return {"count": await kv.count(filters(op))}
+            case "CLEAR":
+                return {"purged": await kv.clear(op["prefix"])}
             case "DELETE":
                 return {"revision": await kv.delete(op["key"], last_revision=op.get("revision"))}
             case "PURGE":
@@ -191,16 +222,20 @@ class JsonPlayer(Player):
     """Plays them through `execute`, where it takes the operation."""
 
     async def step(self, step: dict[str, Any]) -> None:
-        if has_json_form(step) and step["do"]["operation"] == "WATCH" and "expect" in step:
-            live = [e for e in step["expect"]["entries"] if e.get("operation", "PUT") == "PUT"]
-            step = {**step, "expect": {"entries": live}}  # the JSON form leaves markers out
+        if has_json_form(step) and "expect" in step:
+            is_watch = step["do"]["operation"] == "WATCH"
+            expect = {name: step["expect"][name] for name in step["expect"] if name not in TYPED_FIELDS}
+            if "entries" in expect:
+                shown = [e for e in expect["entries"] if not is_watch or e.get("operation", "PUT") == "PUT"]
+                expect["entries"] = [{name: e[name] for name in e if name not in TYPED_FIELDS} for e in shown]
+            step = {**step, "expect": expect}
         await super().step(step)
 
     async def do(self, op: dict[str, Any]) -> dict[str, Any]:
         if not has_json_form({"do": op}):
             return await super().do(op)
         kv = await self.bucket(op)
-        request = {name: op[name] for name in op if name not in ("bucket", "value_size")}
+        request = {name: op[name] for name in op if name not in ("bucket", "handle", "value_size")}
         if "value_size" in op:
             request["value_text"] = value(op).decode()
         reply: dict[str, Any] = await kv.execute(request)
@@ -210,6 +245,8 @@ class JsonPlayer(Player):
                 error["description"], code=reply["kind"], api_code=error["err_code"], revision=reply.get("revision")
             )
         assert reply["bucket"] == kv.bucket
+        for key, result in reply.get("results", {}).items():
+            reply["results"][key] = result["kind"] if isinstance(result, dict) else result
         for entry in reply.get("entries", [reply]):
             content = base64.b64decode(entry.get("value", ""), validate=True)
             entry.update(value_text=content.decode(errors="replace"), length=len(content))
@@ -253,6 +290,16 @@ def value(op: dict[str, Any]) -> bytes:
     return base64.b64decode(op.get("value", ""), validate=True)
 
 
+def handle(described: dict[str, Any]) -> dict[str, Any]:
+    """The keyword arguments that open a handle as it is described."""
+    options = dict(described.get("handle", {}))
+    return {"key_policy": options.pop("keys", None), **options}
+
+
+def opened(kv: Any) -> dict[str, Any]:
+    return {"key_policy": kv.key_policy, "read_only": kv.read_only, "drift": list(kv.drift)}
+
+
 def filters(op: dict[str, Any]) -> Any:
     return op.get("filters") or op.get("filter") or ">"
 
@@ -265,6 +312,8 @@ def described(entry: natskv.KeyValueEntry) -> dict[str, Any]:
     return {
         "bucket": entry.bucket,
         "key": entry.key,
+        "raw_key": entry.raw_key,
+        "ttl": None if entry.ttl is None else round(entry.ttl.total_seconds() * 1e9),
         "value": base64.b64encode(entry.value).decode(),
         "value_text": entry.value.decode(errors="replace"),
         "length": entry.length,

@@ -193,8 +193,9 @@ def test_a_reconnect_checks_again(api: Api, tmp_path: Path, site: Site, certific
     async def test() -> None:
         events: list[natskv.StatusEvent] = []
         options: Any = {"tls": certificates.context(), "tls_first": site.is_first, "on_status": events.append}
-        pool = [server.url, site["expired"].url]
-        async with await api.connect(pool, randomize_servers=False, max_reconnects=1, **options) as client:
+        expired = site["expired"].url
+        pool = [server.url, expired, expired.replace("127.0.0.1", "localhost")]
+        async with await api.connect(pool, randomize_servers=False, max_reconnects=2, **options) as client:
             server.kill()
             with pytest.raises(natskv.KeyValueError):
                 await client.flush(timeout=10)

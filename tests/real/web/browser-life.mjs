@@ -6,6 +6,7 @@ import { after, before, describe, it } from "node:test";
 import { Chromium } from "./chromium.mjs";
 import { control, natskv, wanted } from "./dev.mjs";
 import { equal, eventually, ok } from "./expect.mjs";
+import { Proof } from "./proof.mjs";
 import { Server } from "./server.mjs";
 
 const TIMEOUT_MS = 120_000;
@@ -14,6 +15,9 @@ const INACTIVE_MS = 30_000 + 10_000;
 
 /** Timers of hidden pages run once a minute, after 3 s already instead of 5 min. */
 const SLOW = "--enable-features=IntensiveWakeUpThrottling:grace_period_seconds/3";
+
+/** A name that leads here, and that Chromium does not take for this machine. */
+const INSECURE = "natskv.example";
 
 /** `site()` gives what `serve` gave, once it runs. */
 export function life({ executable, skip, site }) {
@@ -31,7 +35,7 @@ export function life({ executable, skip, site }) {
       }
       const { connect } = await natskv();
       server = await Server.start();
-      [admin, nc, browser] = await Promise.all([control(server), connect({ servers: server.nats }), Chromium.start(executable, [SLOW])]);
+      [admin, nc, browser] = await Promise.all([control(server), connect({ servers: server.nats }), Chromium.start(executable, [SLOW, `--host-resolver-rules=MAP ${INSECURE} 127.0.0.1`])]);
     });
 
     after(async () => {
@@ -119,6 +123,26 @@ export function life({ executable, skip, site }) {
       await cover.close();
       await page.close();
       await gone();
+    });
+
+    promise("where a page may not sign, it says so", async () => {
+      const proof = await Proof.start("nkey");
+      try {
+        const page = await browser.open(site().url.replace("127.0.0.1", INSECURE).concat("/web/page.html"));
+        await page.until("window.natskvReady", 20_000);
+        equal(await page.evaluate("isSecureContext"), false);
+        const { nkey_seed: seed } = proof.credential("nkey");
+        const error = await page.evaluate(`(async () => {
+          const { connect, nkeyAuthenticator } = await import("/natskv/index.js");
+          const connecting = connect({ servers: "${proof.ws_url}", authenticator: nkeyAuthenticator("${seed}") });
+          return connecting.then(() => null, ({ code, message }) => ({ code, message }));
+        })()`);
+        equal(error?.code, "UNSUPPORTED");
+        ok(error.message.includes("crypto.subtle") && error.message.includes("https://"), error.message);
+        await page.close();
+      } finally {
+        await proof.end();
+      }
     });
 
     promise("going online ends the wait for the next attempt; a page that is shown looks at its connection", async () => {

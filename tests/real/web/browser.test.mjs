@@ -1,15 +1,18 @@
 // Headless Chromium: every scenario, and every promise of suite.mjs, in a page over WebSocket.
 
+import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { connect } from "node:tls";
 
 import { life } from "./browser-life.mjs";
-import { certificates } from "./certificates.mjs";
 import { control, dist, here, natskv, root, scenarios, tool, wanted } from "./dev.mjs";
 import { equal, ok } from "./expect.mjs";
 import { FORMS, runsIn } from "./scenarios.mjs";
+import { Proof } from "./proof.mjs";
 import { serve } from "./serve.mjs";
 import { Server } from "./server.mjs";
 import { tests } from "./suite.mjs";
@@ -33,7 +36,7 @@ describe("a page in Chromium", { timeout: 10 * TIMEOUT_MS }, () => {
   let server;
   let admin;
   let site;
-  let files;
+  let secure;
   let browser;
   let page;
   let log = () => {};
@@ -42,12 +45,12 @@ describe("a page in Chromium", { timeout: 10 * TIMEOUT_MS }, () => {
     if (skip) {
       return;
     }
-    [server, files] = await Promise.all([Server.start(), certificates()]);
+    [server, secure] = await Promise.all([Server.start(), wanted("promises") ? Proof.start("tls") : undefined]);
     admin = await control(server);
     site = await serve({ "/web/": here, "/natskv/": dist, "/explorer/": join(root, "bindings-wasm/explorer"), "/explorer/natskv/": dist });
     const { chromium } = await tool("playwright-core/index.mjs");
-    const trust = `--ignore-certificate-errors-spki-list=${await files.fingerprint("server")}`;
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: [...FLAGS, trust] });
+    const trust = secure ? [`--ignore-certificate-errors-spki-list=${await fingerprint(secure.ws_url)}`] : [];
+    browser = await chromium.launch({ executablePath: CHROMIUM, args: [...FLAGS, ...trust] });
     page = await browser.newPage();
     page.on("console", (message) => log(message.text()));
     page.on("pageerror", (error) => log(`in the page: ${error.stack}`));
@@ -61,7 +64,7 @@ describe("a page in Chromium", { timeout: 10 * TIMEOUT_MS }, () => {
     site?.end();
     await admin?.end();
     await server?.end();
-    await files?.end();
+    await secure?.end();
   });
 
   for (const form of FORMS.filter(wanted)) {
@@ -86,28 +89,42 @@ describe("a page in Chromium", { timeout: 10 * TIMEOUT_MS }, () => {
   life({ executable: CHROMIUM, skip, site: () => site });
 
   const promise = wanted("promises") ? it : () => {};
+  for (const kind of ["users", "token", "nkey", "jwt"]) {
+    promise(`logging in: ${kind}`, { skip, timeout: TIMEOUT_MS }, async () => {
+      const proof = await Proof.start(kind);
+      try {
+        passed(await page.evaluate(([credentials, url]) => window.natskvLogin(credentials, url), [proof.credentials, proof.ws_url]));
+        const { nkey_seed: seed } = proof.credentials[0];
+        if (kind === "nkey") {
+          passed(await page.evaluate(([seed, url]) => window.natskvNonsense(seed, url), [seed, proof.ws_url]));
+        }
+      } finally {
+        await proof.end();
+      }
+    });
+  }
+
   promise("wss:// with a certificate that the browser trusts, and with one that it does not", { skip, timeout: TIMEOUT_MS }, async () => {
-    const [trusted, other] = await Promise.all(["server", "other"].map((name) => Server.start("", files.block(name))));
+    const other = await Proof.start("tls");
     try {
-      const url = (server) => server.ws.replace("ws://127.0.0.1", "wss://localhost");
       const known = ["put, get, update, delete", "a value of 1 MiB, and what is too large", "options of watch"];
       for (const name of known) {
-        passed(await page.evaluate(([at, url]) => window.natskvTest(at, url), [tests.findIndex((test) => test.name === name), url(trusted)]));
+        passed(await page.evaluate(([at, url]) => window.natskvTest(at, url), [tests.findIndex((test) => test.name === name), secure.ws_url]));
       }
       const error = await page.evaluate(async (servers) => {
         const { connect } = await import("/natskv/index.js");
         return connect({ servers }).then(() => null, ({ code, message }) => ({ code, message }));
-      }, url(other));
+      }, other.ws_url);
       equal(error?.code, "CONNECT_FAILED");
       ok(error.message.includes("certificate"), error.message);
     } finally {
-      await Promise.all([trusted.end(), other.end()]);
+      await other.end();
     }
   });
 
   promise("the explorer shows what others write, and writes", { skip, timeout: TIMEOUT_MS }, async () => {
-    const { connect, Kvm } = await natskv();
-    const nc = await connect({ servers: server.nats });
+    const { connect: natskvConnect, Kvm } = await natskv();
+    const nc = await natskvConnect({ servers: server.nats });
     const other = await browser.newPage();
     try {
       const kv = await new Kvm(nc).create("explored", { storage: "memory" });
@@ -130,10 +147,21 @@ describe("a page in Chromium", { timeout: 10 * TIMEOUT_MS }, () => {
       equal(await other.innerText("#count"), "3 keys");
     } finally {
       await other.close();
+      await new Kvm(nc).delete("explored"); // a tab that is closed says nothing: its watch would stay for half a minute
       await nc.close();
     }
   });
 });
+
+/** By which Chromium knows a server's key that it is to trust. */
+async function fingerprint(url) {
+  const { hostname: host, port } = new URL(url);
+  const socket = connect({ host, port, rejectUnauthorized: false });
+  await once(socket, "secureConnect");
+  const { publicKey } = socket.getPeerX509Certificate();
+  socket.destroy();
+  return createHash("sha256").update(publicKey.export({ type: "spki", format: "der" })).digest("base64");
+}
 
 function passed(failure) {
   if (failure !== null) {

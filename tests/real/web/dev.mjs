@@ -38,9 +38,31 @@ export async function scenarios() {
   const files = (await readdir(folder)).filter((file) => file.endsWith(".json")).sort();
   const read = async (name) => {
     const scenario = JSON.parse(await readFile(join(folder, name), "utf8"));
-    return { name, scenario: scenario.requires > level ? scenario.instead : scenario };
+    return { name, scenario: spelledOut(scenario.requires > level ? scenario.instead : scenario) };
   };
   return Promise.all(files.map(read));
+}
+
+/** The scenario with what it says of many keys in full. */
+function spelledOut(scenario) {
+  for (const { do: operation, expect } of scenario.steps) {
+    if (operation?.many) {
+      const values = keysAndValues(operation.many);
+      const field = { PUT_MANY: "values_text", GET_MANY: "keys" }[operation.operation] ?? "filters";
+      operation[field] = field === "values_text" ? values : Object.keys(values);
+      delete operation.many;
+    }
+    if (expect?.many) {
+      expect.entries = Object.entries(keysAndValues(expect.many)).map(([key, value_text]) => ({ key, value_text }));
+      delete expect.many;
+    }
+  }
+  return scenario;
+}
+
+function keysAndValues({ key, from, to }) {
+  const numbers = Array.from({ length: to - from }, (_, at) => String(from + at));
+  return Object.fromEntries(numbers.map((number) => [key.replaceAll("#", number), number]));
 }
 
 /** What the tests ask of the server, with a connection of its own that outlives the tests'. */

@@ -3,7 +3,8 @@
 import { after, before, describe, it } from "node:test";
 
 import { control, natskv, scenarios, wanted } from "./dev.mjs";
-import { equal, rejects } from "./expect.mjs";
+import "./node-auth.mjs";
+import "./node-cluster.mjs";
 import "./node-sleep.mjs";
 import "./node-tls.mjs";
 import { FORMS, runScenario, runsIn } from "./scenarios.mjs";
@@ -50,30 +51,5 @@ for (const transport of ["nats", "ws"]) {
         it(test.name, { timeout: TIMEOUT_MS }, (t) => runTest(test, { ...context, log: (line) => t.diagnostic(line) }));
       }
     });
-  });
-
-  describe(`Node over ${transport}://, with credentials`, () => {
-    const { connect } = module;
-    const cases = [
-      { name: "user and password", conf: "authorization { user: me, password: secret }", good: { user: "me", pass: "secret" }, bad: { user: "me", pass: "wrong" } },
-      { name: "token", conf: "authorization { token: secret }", good: { token: "secret" }, bad: { token: "wrong" } },
-    ];
-    for (const { name, conf, good, bad } of wanted("promises") ? cases : []) {
-      it(name, { timeout: TIMEOUT_MS }, async () => {
-        const server = await Server.start(conf);
-        try {
-          const servers = server[transport];
-          await (await connect({ servers, ...good })).close();
-          const login = good.token ?? `${good.user}:${good.pass}`;
-          const nc = await connect({ servers: servers.replace("://", `://${login}@`) });
-          equal(nc.getServer(), servers, "no credentials in it");
-          await nc.close();
-          await rejects(connect({ servers, ...bad }), "AUTH");
-          await rejects(connect({ servers }), "AUTH");
-        } finally {
-          await server.end();
-        }
-      });
-    }
   });
 }

@@ -2,6 +2,7 @@
 
 import * as natskv from "/natskv/index.js";
 
+import { nonsense, tryLogin } from "./login.mjs";
 import { runScenario } from "./scenarios.mjs";
 import { runTest, tests } from "./suite.mjs";
 
@@ -32,5 +33,15 @@ window.natskvTest = (at, url) =>
     const memory = async () => (await window.natskvServer("memory")) ?? undefined;
     return runTest(tests[at], { natskv, url, server, memory, log: (line) => console.log(line) });
   });
+
+/** Each of the credentials that proof-server tells of. */
+window.natskvLogin = (credentials, url) =>
+  outcome(async () => {
+    for (const credential of credentials) {
+      await tryLogin(credential, url, natskv);
+    }
+  });
+
+window.natskvNonsense = (seed, url) => outcome(() => nonsense(url, natskv, seed));
 
 window.natskvReady = true;

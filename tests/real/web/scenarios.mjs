@@ -1,7 +1,7 @@
 // Runs a scenario (tests/scenarios/README.md) through the typed API, or through `execute`. The same module serves Node and
 // the page.
 
-import { contains, ok, within } from "./expect.mjs";
+import { contains, eventually, ok, within } from "./expect.mjs";
 
 const NEXT_MS = 10_000;
 const NOTHING_MS = 200;
@@ -10,7 +10,7 @@ const NANOS_PER_MILLI = 1e6;
 /** Both ways in which a scenario runs. */
 export const FORMS = ["typed", "execute"];
 
-const TYPED_ONLY = ["ENTRY", "STATUS", "PURGE_DELETES"];
+const TYPED_ONLY = ["ENTRY", "STATUS"];
 
 /** Whether `execute` takes the step's operation. */
 function hasJsonForm({ do: operation }) {
@@ -27,7 +27,7 @@ export function runsIn(form, scenario) {
 export async function runScenario(scenario, { Kvm }, nc, form) {
   const run = { kvm: new Kvm(nc), handles: new Map(), watches: new Map(), bucket: scenario.bucket?.bucket, form };
   if (scenario.bucket) {
-    run.handles.set(run.bucket, await create(run.kvm, scenario.bucket));
+    run.handles.set(run.bucket, await create(run.kvm, scenario.bucket, handleOptions(scenario)));
   }
   try {
     for (const [at, step] of scenario.steps.entries()) {
@@ -38,6 +38,7 @@ export async function runScenario(scenario, { Kvm }, nc, form) {
         throw error;
       }
     }
+    await noneLeftBehind(run.kvm);
   } finally {
     run.watches.forEach((watch) => watch.stop());
     if (scenario.bucket) {
@@ -48,9 +49,9 @@ export async function runScenario(scenario, { Kvm }, nc, form) {
 
 async function runStep(step, run) {
   if (run.form === "execute" && hasJsonForm(step)) {
-    const kv = await outcome(() => handle(run, step.do.bucket ?? run.bucket));
+    const kv = await outcome(() => handle(run, step.do));
     const reply = kv.error ? kv : await outcome(async () => executed(await kv.value.execute(jsonForm(step.do))));
-    return judge(reply, { ...step, expect: step.do.operation === "WATCH" ? withoutMarkers(step.expect) : step.expect });
+    return judge(reply, { ...step, expect: inJsonForm(step) });
   }
   if ("do" in step) {
     const reply = await outcome(() => perform(step.do, run));
@@ -58,7 +59,7 @@ async function runStep(step, run) {
   }
   if ("watch" in step) {
     const reply = await outcome(async () => {
-      const kv = await handle(run, step.bucket ?? run.bucket);
+      const kv = await handle(run, step);
       run.watches.set(step.watch, await Watch.open(kv, step.filters, step.options));
       return {};
     });
@@ -111,40 +112,55 @@ async function perform(operation, run) {
   const { kvm } = run;
   switch (operation.operation) {
     case "CREATE_BUCKET":
-      await create(kvm, operation.config);
-      return {};
+      return opened(await create(kvm, operation.config, { ...handleOptions(operation), onDrift: operation.on_drift }));
     case "UPDATE_BUCKET":
-      await kvm.update(operation.config.bucket, options(operation.config));
-      return {};
+      return opened(await kvm.update(operation.config.bucket, { ...options(operation.config), ...handleOptions(operation) }));
     case "CREATE_OR_UPDATE_BUCKET":
-      await kvm.createOrUpdate(operation.config.bucket, options(operation.config));
-      return {};
+      return opened(await kvm.createOrUpdate(operation.config.bucket, { ...options(operation.config), ...handleOptions(operation) }));
     case "DELETE_BUCKET":
       await kvm.delete(operation.bucket);
       return {};
     case "OPEN_BUCKET":
-      await kvm.open(operation.bucket, { check: true });
-      return {};
+      return opened(await kvm.open(operation.bucket, { check: true, ...handleOptions(operation) }));
     case "BUCKETS":
       return { buckets: await kvm.names().next() };
   }
-  const kv = await handle(run, operation.bucket ?? run.bucket);
+  const kv = await handle(run, operation);
   const { key, revision } = operation;
+  const ttl = millis(operation.ttl);
   switch (operation.operation) {
     case "PUT":
-      return { revision: await kv.put(key, value(operation), revision === undefined ? {} : { previousSeq: revision }) };
+      return { revision: await kv.put(key, value(operation), { previousSeq: revision, ttl }) };
+    case "PUT_MANY": {
+      const values = Object.entries(operation.values ?? {}).map(([key, base64]) => [key, fromBase64(base64)]);
+      const written = await kv.putMany([...values, ...Object.entries(operation.values_text ?? {})]);
+      const results = [...written].map(([key, result]) => [key, typeof result === "number" ? result : result.code]);
+      return { results: Object.fromEntries(results) };
+    }
+    case "TOUCH":
+      return { revision: await kv.touch(key, ttl) };
     case "GET":
       return present(await kv.get(key, revision === undefined ? {} : { revision }));
     case "ENTRY":
       return present(await kv.entry(key));
+    case "GET_MANY": {
+      const found = await kv.getMany(operation.keys);
+      return { entries: [...found.values()].map(plain), as_of: found.asOf };
+    }
+    case "ENTRIES":
+      return { entries: (await all(await kv.entries(operation.filters ?? operation.filter))).map(plain) };
+    case "COUNT":
+      return { count: await kv.count(operation.filters ?? operation.filter) };
+    case "CLEAR":
+      return { purged: await kv.clear(operation.prefix) };
     case "CREATE":
-      return { revision: await kv.create(key, value(operation), millis(operation.ttl)) };
+      return { revision: await kv.create(key, value(operation), ttl) };
     case "UPDATE":
-      return { revision: await kv.update(key, value(operation), revision) };
+      return { revision: await kv.update(key, value(operation), revision, { ttl }) };
     case "DELETE":
       return { revision: await kv.delete(key, revision === undefined ? {} : { previousSeq: revision }) };
     case "PURGE":
-      return { revision: await kv.purge(key, { previousSeq: revision, ttl: millis(operation.ttl) }) };
+      return { revision: await kv.purge(key, { previousSeq: revision, ttl }) };
     case "HISTORY": {
       if (/[*>]/.test(key)) {
         return executed(await kv.execute(operation)); // in JavaScript alone, `history` takes filters too
@@ -167,7 +183,7 @@ async function perform(operation, run) {
       return { purged: (await kv.purgeDeletes(millis(operation.older_than))).purged };
     case "STATUS": {
       const status = await kv.status();
-      return { ...status, ttl: status.ttl * NANOS_PER_MILLI, compressed: status.compression };
+      return { ...status, ttl: status.ttl * NANOS_PER_MILLI, compressed: status.compression, key_policy: status.keyPolicy };
     }
     default:
       throw new Error(`operation ${operation.operation} is not known to this runner`);
@@ -178,25 +194,43 @@ async function perform(operation, run) {
  * nats-server 2.15.1 removes its folder of streams with the last stream, and a create that comes meanwhile fails now and
  * then with "error creating store for stream" (10049): once more, then.
  */
-async function create(kvm, config) {
+async function create(kvm, config, handle) {
   try {
-    return await kvm.createFromJson(config);
+    return await kvm.createFromJson(config, handle);
   } catch (error) {
     if (error.apiCode !== 10049) {
       throw error;
     }
-    return kvm.createFromJson(config);
+    return kvm.createFromJson(config, handle);
   }
 }
 
-/** A bucket that is not the scenario's is opened by asking the server. */
-async function handle(run, bucket) {
-  const known = run.handles.get(bucket);
+/** The options that open a handle as `handle` describes it. */
+function handleOptions({ handle: { keys, leader_reads, read_only, reserved_keys } = {} }) {
+  const policy = keys === "strict" || keys === "permissive" ? { keyPolicy: keys } : { codec: keys };
+  const given = { ...policy, leaderReads: leader_reads, readOnly: read_only, reservedKeys: reserved_keys };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}
+
+function opened({ keyPolicy, readOnly, drift }) {
+  return { key_policy: keyPolicy, read_only: readOnly, drift };
+}
+
+/** No bucket has a consumer when what is on its way has arrived. */
+async function noneLeftBehind(kvm) {
+  const hasNone = async () => (await all(kvm.list())).every(({ streamInfo }) => streamInfo.state.consumer_count === 0);
+  await eventually(hasNone, "no consumers left behind");
+}
+
+/** A bucket that is not the scenario's is opened by asking the server, as is a handle of another kind. */
+async function handle(run, { bucket = run.bucket, handle }) {
+  const name = JSON.stringify([bucket, handle]);
+  const known = handle === undefined && bucket === run.bucket ? run.handles.get(bucket) : run.handles.get(name);
   if (known) {
     return known;
   }
-  const kv = await run.kvm.open(bucket, { check: true });
-  run.handles.set(bucket, kv);
+  const kv = await run.kvm.open(bucket, { check: true, ...handleOptions({ handle }) });
+  run.handles.set(name, kv);
   return kv;
 }
 
@@ -283,7 +317,7 @@ function present(entry) {
 }
 
 /** The operation as `execute` takes it. */
-function jsonForm({ bucket: _, value_size, ...operation }) {
+function jsonForm({ bucket: _, handle: __, value_size, ...operation }) {
   return value_size === undefined ? operation : { ...operation, value_text: "x".repeat(value_size) };
 }
 
@@ -293,20 +327,29 @@ function executed(reply) {
     const { description, err_code } = reply.error;
     throw Object.assign(new Error(description), { code: reply.kind, revision: reply.revision, apiCode: err_code });
   }
+  for (const [key, result] of Object.entries(reply.results ?? {})) {
+    reply.results[key] = result.kind ?? result;
+  }
   const whole = (entry) => ("value" in entry ? plain({ ...entry, value: fromBase64(entry.value) }) : entry);
   return reply.entries ? { ...reply, entries: reply.entries.map(whole) } : whole(reply);
 }
 
-/** What WATCH in its JSON form gives of these entries. */
-function withoutMarkers(expected) {
-  return expected && { entries: expected.entries.filter(({ operation }) => (operation ?? "PUT") === "PUT") };
+/** What the JSON form gives of what is expected: WATCH leaves markers out, and entries have fewer fields. */
+function inJsonForm({ do: { operation }, expect }) {
+  const bare = ({ raw_key, ttl, ...rest }) => rest;
+  if (!expect?.entries) {
+    return expect && bare(expect);
+  }
+  const shown = expect.entries.filter((entry) => operation !== "WATCH" || (entry.operation ?? "PUT") === "PUT");
+  return { ...expect, entries: shown.map(bare) };
 }
 
 /** An entry in the scenarios' form. */
-function plain({ bucket, key, value, revision, operation, delta, length = value.length }) {
+function plain({ bucket, key, rawKey, value, revision, operation, delta, length = value.length, ttl }) {
   const text = new TextDecoder().decode(value);
   const base64 = btoa(Array.from(value, (byte) => String.fromCharCode(byte)).join(""));
-  return { bucket, key, value: base64, value_text: text, revision, operation, delta, length };
+  const nanos = ttl === undefined ? undefined : ttl * NANOS_PER_MILLI;
+  return { bucket, key, raw_key: rawKey, value: base64, value_text: text, revision, operation, delta, length, ttl: nanos };
 }
 
 function value({ value, value_text, value_size }) {

@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const READY_MS = 10_000;
+const GONE_MS = 2_000; // what a client sent when it closed may still be on its way
 
 /** Servers that still run: a test process that ends early takes them along. */
 const running = new Set();
@@ -18,22 +19,21 @@ for (const signal of ["SIGINT", "SIGTERM"]) {
 }
 
 export class Server {
-  /** Starts one. `extra` is appended to its configuration; `websocket` says how that part does TLS. */
-  static async start(extra = "", websocket = "no_tls: true") {
+  /** Starts one. */
+  static async start() {
     const server = new Server();
     running.add(server);
     server.folder = await mkdtemp(join(tmpdir(), "natskv-web-"));
     server.port = await freePort();
     server.wsPort = await freePort();
-    server.monitor = `http://127.0.0.1:${await freePort()}`;
+    server.monitorPort = await freePort();
     server.config = join(server.folder, "nats.conf");
     await writeFile(
       server.config,
       `listen: "127.0.0.1:${server.port}"
-      http: "${server.monitor.slice(7)}"
+      http: "127.0.0.1:${server.monitorPort}"
       jetstream { store_dir: "${server.folder}/store" }
-      websocket { listen: "127.0.0.1:${server.wsPort}", ${websocket} }
-      ${extra}`,
+      websocket { listen: "127.0.0.1:${server.wsPort}", no_tls: true }`,
     );
     await server.run();
     return server;
@@ -45,6 +45,10 @@ export class Server {
 
   get ws() {
     return `ws://127.0.0.1:${this.wsPort}`;
+  }
+
+  get monitor() {
+    return `http://127.0.0.1:${this.monitorPort}`;
   }
 
   /** Starts the process, also after `kill`, on the same ports and store. */
@@ -81,10 +85,33 @@ export class Server {
     this.process.kill("SIGUSR2");
   }
 
+  /** Kills it; throws when a consumer was left behind on it. */
   async end() {
+    const left = this.process.exitCode === null && this.process.signalCode === null ? await this.leftBehind() : [];
     await this.kill();
     running.delete(this);
     await rm(this.folder, { recursive: true, force: true });
+    if (left.length > 0) {
+      throw new Error(`consumers left behind: ${left}`);
+    }
+  }
+
+  /** The consumers that stay when what is on its way has arrived. */
+  async leftBehind() {
+    const until = Date.now() + GONE_MS;
+    for (;;) {
+      const left = await this.#consumers();
+      if (left.length === 0 || Date.now() > until) {
+        return left;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  async #consumers() {
+    const answer = await fetch(`${this.monitor}/jsz?consumers=true&streams=true`);
+    const streams = ((await answer.json()).account_details ?? []).flatMap((account) => account.stream_detail ?? []);
+    return streams.flatMap(({ name, consumer_detail }) => (consumer_detail ?? []).map((consumer) => `${name}/${consumer.name}`));
   }
 
   /** `end`, where nothing can be waited for. */

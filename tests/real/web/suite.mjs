@@ -33,6 +33,13 @@ export const tests = [
   { name: "bad input is refused before anything is sent", options: { maxValueSize: 1000 }, run: badInput },
   { name: "numbers beyond 2^53 - 1 and durations", options: { markerTTL: "1h" }, run: numbers },
   { name: "execute", options: { history: 5 }, run: execute },
+  { name: "many keys in one call", run: manyKeysAtOnce },
+  { name: "clear and purgeDeletes tell how far they are", options: { history: 3 }, run: progress },
+  { name: "lifetimes: put, update, touch, and what an entry tells of it", options: { markerTTL: "1h" }, run: lifetimes },
+  { name: "codecs by name, found again in the bucket's metadata", run: namedCodecs },
+  { name: "a codec object, as @nats-io/kv takes it", options: { history: 5 }, run: ownCodec },
+  { name: "what a handle allows: key policy, read-only, reserved keys, leader reads", run: handles },
+  { name: "drift is refused, ignored or mended, and told", run: drift },
   { name: "buckets: list, names, status, drift, update, destroy", run: buckets },
   { name: "flush, rtt, stats, info, version", run: connection },
   { name: "drain finishes what is in flight", run: drain },
@@ -416,7 +423,6 @@ async function badInput({ kv, kvm, nc, bucket }) {
   await rejects(kvm.create(bucket, { history: 65 }), "HISTORY_TOO_LARGE", "64");
   await rejects(kvm.create(bucket, { histroy: 5 }), "INVALID_ARGUMENT", "histroy");
   await rejects(kvm.create(bucket, { storage: "paper" }), "INVALID_ARGUMENT", "storage");
-  await rejects(kvm.create(bucket, { codec: {} }), "UNSUPPORTED");
   const republish = { src: ">", dest: "kv.config.{{wildcard(1)}}" };
   await rejects(kvm.create("other", { republish }), "INVALID_ARGUMENT", "$KV.other.>", "kv.config.>");
   await rejects(kvm.createFromJson("{"), "INVALID_ARGUMENT");
@@ -470,6 +476,256 @@ async function execute({ kv }) {
   contains(await kv.execute({ operation: "WATCH", filter: ">" }), { entries: [{ key: "b", revision: 3 }] });
   const error = await rejects(kv.update("a", "x", 9), "WRONG_REVISION");
   contains(JSON.parse(JSON.stringify(error)), { type: "io.nats.jetstream.api.v1.error_response", kind: "WRONG_REVISION", error: { code: 400, err_code: 10071 } });
+}
+
+async function manyKeysAtOnce({ kv, server, natskv }) {
+  const { KvError } = natskv;
+  const count = 3000; // more than one request may ask for
+  const written = await kv.putMany(Object.fromEntries(Array.from({ length: count }, (_, n) => [`k.${n}`, `v${n}`])));
+  equal(written.size, count);
+  equal([...written.values()].sort((a, b) => a - b), Array.from({ length: count }, (_, n) => n + 1));
+  await kv.delete("k.7");
+  const keys = [...written.keys()];
+  const all = await kv.getMany(keys);
+  equal([all.size, all.has("k.7"), all.get("k.9").string(), all.get("k.9").revision], [count - 1, false, "v9", written.get("k.9")]);
+  ok(all instanceof Map && [...all.keys()].every((key, at, list) => at === 0 || list[at - 1] < key), "a Map, sorted by key");
+  const few = await kv.getMany(new Set(["k.1", "k.7", "none", "k.22*", "k.221"].filter((key) => !key.includes("22*"))));
+  equal([[...few.keys()], few.asOf], [["k.1", "k.221"], count + 1]);
+  equal((await kv.getMany([])).size, 0);
+  equal((await kv.getMany(["k.>"])).size, count - 1);
+
+  equal(await kv.count(), count - 1);
+  equal(await kv.count("none.>"), 0);
+  equal(await kv.count(["k.1", "k.2"], { timeout: 1000 }), 2);
+  const entries = await list(await kv.entries("k.*"));
+  equal([entries.length, entries[0].key, entries[0].string(), entries.at(-1).revision], [count - 1, "k.0", "v0", count]);
+  equal((await list(await kv.entries({ timeout: 1000 }))).length, count - 1);
+
+  const mixed = await kv.putMany(new Map([["a", "1"], ["b", new Uint8Array([0, 255])], ["c", ""]]));
+  equal([...mixed.keys()], ["a", "b", "c"]);
+  equal([...(await kv.get("b")).value], [0, 255]);
+  equal((await kv.get("c")).length, 0);
+  equal((await kv.putMany([])).size, 0);
+  equal([...(await kv.putMany([["a", "one"], ["a", "two"]]))].length, 1, "the newer one of the same key");
+  equal((await kv.get("a")).string(), "two");
+  const before = (await kv.status()).values;
+  await rejects(kv.putMany({ fine: "1", "not fine": "2" }), "INVALID_KEY", "not fine");
+  await rejects(kv.putMany({ fine: 1 }), "INVALID_ARGUMENT", "Uint8Array");
+  await rejects(kv.getMany(["fine", "a\nb"]), "INVALID_KEY");
+  equal((await kv.status()).values, before, "nothing was sent");
+  const partly = await kv.putMany({ fine: "1", large: new Uint8Array(2 * MIB) });
+  ok(partly.get("fine") > 0 && partly.get("large") instanceof KvError && partly.get("large").code === "TOO_LARGE", "each for itself");
+
+  await server.pause();
+  try {
+    const late = await kv.putMany({ x: "1", y: "2" }, { timeout: 200 });
+    ok([...late.values()].every((error) => error instanceof KvError && error.code === "TIMEOUT" && error.maybeApplied), "an error for each");
+    const controller = new AbortController();
+    const calls = [kv.putMany({ x: "1" }, controller), kv.getMany(["x"], controller), kv.count(">", controller), kv.entries(controller)];
+    const settled = Promise.allSettled(calls);
+    controller.abort("enough");
+    ok((await settled).every(({ reason }) => reason === "enough"), "each rejects with signal.reason");
+  } finally {
+    await server.resume();
+  }
+}
+
+async function progress({ kv, server }) {
+  const keys = Array.from({ length: 250 }, (_, n) => `a.k${n}`);
+  await kv.putMany([...keys, "a", "ab", "b.a"].map((key) => [key, "x"]));
+  const told = [];
+  equal(await kv.clear("a", { onProgress: (done, total) => told.push([done, total]) }), 251);
+  equal(await list(await kv.keys()), ["ab", "b.a"]);
+  const check = () => {
+    ok(told.length > 1 && told.length <= 101, `${told.length} times`);
+    ok(told.every(([done, total], at) => total === 251 && done <= total && (at === 0 || done >= told[at - 1][0])), JSON.stringify(told));
+    equal(told.at(-1), [251, 251]);
+    told.length = 0;
+  };
+  check();
+  equal(await kv.purgeDeletes(0, { onProgress: (done, total) => told.push([done, total]) }), { success: true, purged: 251 });
+  check();
+  equal((await kv.status()).values, 2);
+  equal(await kv.clear("*.a"), 1);
+  equal(await kv.clear("none"), 0);
+  equal(await kv.clear(">"), 1);
+  equal(await kv.count(), 0);
+  await rejects(kv.clear("a..b"), "INVALID_KEY");
+  await rejects(kv.clear(), "INVALID_ARGUMENT", "key");
+  await server.pause();
+  const controller = new AbortController();
+  const clearing = kv.clear(">", { signal: controller.signal });
+  controller.abort();
+  equal((await rejects(clearing)).name, "AbortError");
+  await server.resume();
+}
+
+async function lifetimes({ kv, kvm, bucket }) {
+  await kv.put("put", "1", { ttl: "1h" });
+  await kv.update("put", "2", 1, { ttl: 60_000 });
+  await kv.create("create", "1", "2h");
+  await kv.put("plain", "1");
+  const [put, create, plain] = await Promise.all(["put", "create", "plain"].map((key) => kv.get(key)));
+  equal([put.ttl, create.ttl, plain.ttl, plain.expires, plain.remainingTTL], [60_000, 7_200_000, undefined, undefined, undefined]);
+  equal(put.expires.getTime(), put.created.getTime() + 60_000);
+  ok(put.remainingTTL > 30_000 && put.remainingTTL <= 60_000, `${put.remainingTTL} ms left`);
+  equal(await kv.update("put", "3", put.revision, 5000), 5, "the last argument may be a timeout");
+  equal((await kv.get("put")).ttl, undefined, "an update without a lifetime has none");
+
+  const touched = await kv.touch("plain", "1s");
+  const entry = await kv.get("plain");
+  equal([entry.revision, entry.string(), entry.ttl], [touched, "1", 1000]);
+  const watch = await kv.watch({ key: "plain" });
+  equal((await watch.next()).value.ttl, 1000);
+  equal((await within(5000, watch.next(), "the end of the key")).value.operation, "PURGE");
+  watch.stop();
+  equal(await kv.get("plain"), null);
+  equal(await kv.count(), 2);
+  await rejects(kv.touch("plain", "1h"), "KEY_NOT_FOUND");
+  await rejects(kv.touch("put", 0), "INVALID_ARGUMENT");
+  await rejects(kv.put("put", "x", { ttl: 10 }), "INVALID_ARGUMENT");
+  await rejects(kv.put("put", "x", { ttl: "soon" }), "INVALID_ARGUMENT", "ttl", "soon");
+
+  const deep = await kvm.create(`${bucket}-deep`, { storage: "memory", history: 2, markerTTL: "1h" });
+  const shallow = await kvm.create(`${bucket}-shallow`, { storage: "memory", ttl: "1h" });
+  try {
+    await rejects(deep.put("a", "1", { ttl: "1h" }), "UNSUPPORTED", "history");
+    await deep.put("a", "1");
+    await rejects(deep.update("a", "1", 1, { ttl: "1h" }), "UNSUPPORTED", "history");
+    await rejects(deep.touch("a", "1h"), "UNSUPPORTED", "history");
+    await rejects(shallow.put("a", "1", { ttl: "1h" }), "UNSUPPORTED");
+    await shallow.put("a", "1");
+    const { ttl, expires, created } = await shallow.get("a");
+    equal([ttl, expires?.getTime() - created.getTime()], [undefined, 3_600_000], "by the bucket's age");
+  } finally {
+    await Promise.all([deep.destroy(), shallow.destroy()]);
+  }
+}
+
+async function namedCodecs({ kvm, bucket, natskv, connect }) {
+  const cases = { base64: ["größe 5 µ.*", "Z3LDtsOfZSA1IMK1.Kg"], path: ["/users/7", "_root_.users.7"], escape: ["a b.ü:1", "a=20b.=C3=BC=3A1"] };
+  for (const [codec, [key, raw]] of Object.entries(cases)) {
+    const name = `${bucket}-${codec}`;
+    const made = await kvm.create(name, { storage: "memory", codec });
+    try {
+      equal([made.keyPolicy, (await made.status()).metadata["natskv.key_codec"], (await made.status()).keyPolicy], [codec, codec, codec]);
+      await made.put(key, codec);
+      const other = new natskv.Kvm(await connect());
+      const opened = await other.open(name, { check: true });
+      equal(opened.keyPolicy, codec, "found in the metadata");
+      const named = await other.open(name, { codec });
+      for (const kv of [made, opened, named]) {
+        const entry = await kv.get(key);
+        equal([entry.key, entry.rawKey, entry.string()], [key, raw, codec]);
+        equal(await list(await kv.keys()), [key]);
+        equal([...(await kv.getMany([key])).keys()], [key]);
+        const watch = await kv.watch({ key });
+        equal((await watch.next()).value.key, key);
+        watch.stop();
+      }
+      const plain = await other.open(name, { keyPolicy: "strict" });
+      equal((await plain.get(raw)).key, raw);
+      contains(await opened.execute({ operation: "GET", key }), { key, value_text: undefined, revision: 1 });
+    } finally {
+      await made.destroy();
+    }
+  }
+  const lines = await kvm.create(`${bucket}-lines`, { storage: "memory", codec: "escape" });
+  await lines.putMany({ "one\ntwo": "1", three: "2" });
+  equal(await list(await lines.keys()), ["one\ntwo", "three"]);
+  await lines.destroy();
+  await rejects(kvm.create(`${bucket}-x`, { codec: "rot13" }), "INVALID_ARGUMENT", "rot13", "base64, path, escape");
+  await rejects(kvm.create(`${bucket}-x`, { codec: "base64", keyPolicy: "permissive" }), "INVALID_ARGUMENT", "keyPolicy");
+  await rejects(kvm.open(bucket, { keyPolicy: "lenient" }), "INVALID_ARGUMENT", "lenient", "strict, permissive");
+}
+
+async function ownCodec({ kvm, kv: raw, bucket }) {
+  const xor = (bytes) => bytes.map((byte) => byte ^ 0x55);
+  const codec = {
+    key: { encode: (token) => btoa(token).replaceAll("=", ""), decode: (token) => atob(token) },
+    value: { encode: (value) => xor(typeof value === "string" ? new TextEncoder().encode(value) : value), decode: xor },
+  };
+  const kv = await kvm.open(bucket, { codec });
+  equal(kv.keyPolicy, "strict");
+  equal(await kv.put("user 1.name", "Ada"), 1);
+  const stored = await raw.get("dXNlciAx.bmFtZQ");
+  equal([...stored.value], [..."Ada"].map((letter) => letter.charCodeAt(0) ^ 0x55));
+  const entry = await kv.get("user 1.name");
+  equal([entry.key, entry.rawKey, entry.string(), entry.length], ["user 1.name", "dXNlciAx.bmFtZQ", "Ada", 3]);
+  equal([{ ...entry }.key, structuredClone({ ...entry }).value.length], ["user 1.name", 3], "fields of its own");
+  await kv.update("user 1.name", "Grace", 1);
+  await kv.create("user 2.name", new TextEncoder().encode("Kurt"));
+  await kv.putMany({ "user 2.mail": "k@example.org" });
+  equal((await list(await kv.keys("user 2.*"))).sort(), ["user 2.mail", "user 2.name"]);
+  equal([...(await kv.getMany(["user 1.name", "user 2.mail"])).values()].map((entry) => entry.string()), ["Grace", "k@example.org"]);
+  equal((await list(await kv.history({ key: "user 1.name" }))).map((entry) => entry.string()), ["Ada", "Grace"]);
+  const watch = await kv.watch({ key: ["user 1.>", "user 2.mail"] });
+  equal([(await watch.next()).value.string(), (await watch.next()).value.string()], ["Grace", "k@example.org"]);
+  await kv.delete("user 1.name");
+  const marker = (await watch.next()).value;
+  equal([marker.key, marker.operation, marker.value.length], ["user 1.name", "DEL", 0]);
+  const bare = await kv.watch({ headers_only: true, key: "user 2.mail" });
+  equal((await bare.next()).value.value.length, 0, "no value, so none to decode");
+
+  await raw.put("not-base64!".replace("!", "_"), "by another program");
+  const foreign = await kv.watch({ include: "", key: ">" });
+  const seen = [];
+  for await (const entry of foreign) {
+    seen.push(entry.rawKey);
+    if (seen.length === 4) {
+      ok(throws(() => entry.key), "its key cannot be decoded");
+      break;
+    }
+  }
+  await rejects(kv.keys());
+  equal((await rejects(kv.get("\u{1F600}"))).name, "InvalidCharacterError", "what the codec throws");
+  await rejects(kvm.open(bucket, { codec: { key: {} } }), "INVALID_ARGUMENT", "codec.key", "encode");
+  const onlyValues = await kvm.open(bucket, { codec: { value: codec.value }, keyPolicy: "permissive" });
+  await onlyValues.put("user:1", "Ada");
+  equal([(await onlyValues.get("user:1")).string(), (await onlyValues.get("user:1")).key], ["Ada", "user:1"]);
+}
+
+async function handles({ kvm, kv, bucket }) {
+  equal([kv.keyPolicy, kv.readOnly, kv.drift], ["strict", false, []]);
+  const permissive = await kvm.open(bucket, { keyPolicy: "permissive" });
+  await permissive.put("user:12345", "x");
+  equal([(await permissive.get("user:12345")).key, permissive.keyPolicy], ["user:12345", "permissive"]);
+  await rejects(permissive.put("a b", "x"), "INVALID_KEY");
+  await rejects(kv.get("user:12345"), "INVALID_KEY");
+  const reading = await kvm.open(bucket, { readOnly: true });
+  equal(reading.readOnly, true);
+  equal(await list(await reading.keys()), ["user:12345"]);
+  for (const write of [reading.put("a", "x"), reading.delete("a"), reading.purge("a"), reading.create("a", "x"), reading.putMany({ a: "x" }), reading.clear(">"), reading.touch("a", "1h")]) {
+    await rejects(write, "UNSUPPORTED", "read");
+  }
+  const reserved = await kvm.open(bucket, { reservedKeys: true });
+  await reserved.put("_kv.mine", "x");
+  await rejects(kv.put("_kv.mine", "x"), "INVALID_KEY", "_kv");
+  const leader = await kvm.create(bucket, { leaderReads: true });
+  equal((await leader.get("_kv.mine")).string(), "x");
+  equal(await leader.get("none"), null);
+
+  const mirror = await kvm.create(`${bucket}-mirror`, { storage: "memory", mirror: { name: bucket } });
+  equal(mirror.readOnly, false, "writes go to the origin");
+  await mirror.put("through", "x");
+  equal((await kv.get("through")).string(), "x");
+  await mirror.destroy();
+}
+
+async function drift({ kvm, bucket }) {
+  const name = `${bucket}-drift`;
+  const first = await kvm.create(name, { storage: "memory", history: 3, description: "old", onDrift: "update" });
+  equal(first.drift, []);
+  await rejects(kvm.create(name, { history: 4 }), "BUCKET_EXISTS", "history");
+  const ignored = await kvm.create(name, { history: 4, onDrift: "ignore" });
+  equal(ignored.drift.length, 1);
+  ok(ignored.drift[0].includes("history"), ignored.drift[0]);
+  equal((await ignored.status()).history, 3);
+  const mended = await kvm.createFromJson({ bucket: name, history: 4, description: "new" }, { onDrift: "update" });
+  equal([mended.drift.length, (await mended.status()).history, (await mended.status()).description], [2, 4, "new"]);
+  equal((await kvm.create(name, { history: 4, onDrift: "ignore" })).drift, []);
+  await rejects(kvm.create(name, { onDrift: "panic" }), "INVALID_ARGUMENT", "panic", "error, ignore, update");
+  await mended.destroy();
 }
 
 async function buckets({ kvm, bucket, kv }) {
@@ -556,9 +812,6 @@ async function connecting({ natskv, url, server }) {
     await rejects(connect({ servers: "tls://127.0.0.1:4222" }), "UNSUPPORTED", "wss://");
     await rejects(connect({ servers: url, tls: {} }), "UNSUPPORTED", "wss://");
   }
-  await rejects(connect({ servers: url, creds: "x" }), "UNSUPPORTED");
-  await rejects(connect({ servers: url, authenticator: () => ({ nkey: "U", sig: "" }) }), "UNSUPPORTED", "nkey");
-  await rejects(connect({ servers: url, authenticator: "me" }), "INVALID_ARGUMENT", "authenticator");
   for (const said of [{ user: "me", pass: "secret" }, { auth_token: "secret" }]) {
     await (await connect({ servers: url, authenticator: async () => said, tls: null, debug: false })).close();
   }

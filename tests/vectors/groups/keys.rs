@@ -4,12 +4,13 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use natskv_core::wire::{self, Creds, KeyKind, Seed};
 use serde_json::{Value, json};
 
-use super::{Read, answer, only, refused, text};
+use super::{Read, answer, hex, only, refused, text, unhex};
 
 pub(super) fn nkey(input: &Value) -> Read {
     only(input, &["op", "seed", "nonce", "type", "raw_public_hex"])?;
     if text(input, "op")? == "encode_public" {
         let key = unhex(text(input, "raw_public_hex")?)?;
+        let key = key.try_into().map_err(|_| "`raw_public_hex` is no key")?;
         return answer(json!({"public": wire::encode_public(kind(text(input, "type")?)?, &key)}));
     }
     let seed = match Seed::parse(text(input, "seed")?) {
@@ -45,14 +46,4 @@ fn kind(name: &str) -> Result<KeyKind, String> {
         "operator" => Ok(KeyKind::Operator),
         other => Err(format!("the key type {other} is unknown here")),
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-pub(super) fn unhex<const N: usize>(text: &str) -> Result<[u8; N], String> {
-    let bytes: Option<Vec<u8>> =
-        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect();
-    bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| format!("{text:?} is not {N} bytes in hex"))
 }

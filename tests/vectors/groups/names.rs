@@ -3,7 +3,7 @@
 use natskv_core::{Error, wire};
 use serde_json::{Value, json};
 
-use super::{Read, answer, object, only, refused, text, texts};
+use super::{Read, answer, only, own, refused, text, texts};
 
 pub(super) fn valid(checked: Result<(), Error>) -> Read {
     answer(json!({ "valid": checked.is_ok() }))
@@ -29,7 +29,8 @@ pub(super) fn subject(input: &Value) -> Read {
     }
     let of_domain = input["domain"].as_str().map(|domain| format!("$JS.{domain}.API"));
     let api_prefix = input["api_prefix"].as_str().or(of_domain.as_deref());
-    let subjects = wire::Subjects::new(text(input, "bucket")?, api_prefix, object(input, "mirror"));
+    let mirror = own(&input["mirror"]);
+    let subjects = wire::Subjects::new(text(input, "bucket")?, api_prefix, mirror.as_object());
     let subject = match op {
         "put" => subjects.write(text(input, "key")?),
         "get" => subjects.direct_get(text(input, "key")?),

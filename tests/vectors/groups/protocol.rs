@@ -1,10 +1,10 @@
 //! Frames, header blocks, CONNECT and -ERR.
 
-use natskv_core::wire::{self, Parsed, ServerError};
+use natskv_core::wire::{self, Parsed, ServerError, WebDecoder, WebPiece};
 use natskv_core::{Action, Client, Config, Credentials, Instant, Secret};
 use serde_json::{Map, Value, json};
 
-use super::{Read, answer, kind, lossy, number, only, pairs, refused, text, texts};
+use super::{Read, answer, hex, kind, lossy, number, of_core, only, pairs, refused, text, texts, unhex};
 
 const MAX_PAYLOAD: u64 = 1 << 20;
 const MAX_CONTROL_LINE: u64 = 4096;
@@ -125,6 +125,46 @@ fn block(bytes: &[u8]) -> Value {
     json!({"status": headers.status(), "description": description, "headers": pairs})
 }
 
+pub(super) fn web_frame(input: &Value) -> Read {
+    only(input, &["op", "payload", "mask_hex", "hex", "frames_text"])?;
+    match text(input, "op")? {
+        "encode" => {
+            let mask = unhex(text(input, "mask_hex")?)?.try_into().map_err(|_| "a mask has four bytes")?;
+            let mut frame = Vec::new();
+            wire::web_frame(&mut frame, text(input, "payload")?.as_bytes(), mask);
+            answer(json!({"hex": hex(&frame)}))
+        }
+        "decode" => {
+            let (bytes, mut decoder) = (unhex(text(input, "hex")?)?, WebDecoder::default());
+            match decoder.next(&mut bytes.as_slice()) {
+                Ok(Some(WebPiece::Data(payload))) => {
+                    answer(json!({"opcode": 2, "fin": !decoder.is_fragmented(), "payload": lossy(payload)}))
+                }
+                Ok(Some(WebPiece::Close(code, reason))) => {
+                    answer(json!({"opcode": 8, "close_code": code, "reason": reason}))
+                }
+                Ok(other) => Err(format!("the frame is {other:?}")),
+                Err(error) => refused(error),
+            }
+        }
+        "stream" => {
+            let (mut stream, mut decoder) = (Vec::new(), WebDecoder::default());
+            for text in texts(input, "frames_text")? {
+                let length = u8::try_from(text.len()).map_err(|error| error.to_string())?;
+                stream.extend([0x82, length].iter().chain(text.as_bytes()));
+            }
+            let (mut rest, mut chunks) = (stream.as_slice(), Vec::new());
+            while let Some(piece) = decoder.next(&mut rest).map_err(|error| error.to_string())? {
+                let WebPiece::Data(payload) = piece else { return Err(format!("{piece:?} in a stream of data")) };
+                chunks.push(payload);
+            }
+            let events: Vec<Value> = wire::parse(&chunks).iter().map(event).collect();
+            answer(json!({ "events": events }))
+        }
+        other => Err(format!("op {other} is unknown")),
+    }
+}
+
 pub(super) fn header_encode(input: &Value) -> Read {
     only(input, &["headers"])?;
     match wire::encode_headers(&pairs(input, "headers")?) {
@@ -157,7 +197,7 @@ pub(super) fn connect(input: &Value) -> Read {
         ..Config::default()
     };
     let mut connect = match wire::connect(&input["info"].to_string(), &config, input["url"].as_str()) {
-        Ok(connect) => connect,
+        Ok(connect) => of_core(&connect),
         Err(error) => return refused(error),
     };
     // "lang/version are placeholders" in the vectors; here, that they are texts
