@@ -236,6 +236,17 @@ fn after_a_reconnect_the_consumer_is_asked_for_once() {
 }
 
 #[test]
+fn a_key_that_moves_while_it_is_read_is_waited_for() {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.created(2, 0);
+    scene.message("b", 2, 1, 2);
+    scene.message("c", 4, 2, 1); // the second message, but not the second of the two that there were
+    assert_eq!(scene.revisions(), ["2", "4"]);
+    scene.message("a", 5, 3, 0);
+    assert_eq!(scene.revisions(), ["5", "caught up"]);
+}
+
+#[test]
 fn an_old_subscription_is_not_heard() {
     let mut scene = Scene::new(WatchOptions::default());
     scene.created(1, 0);

@@ -2,7 +2,8 @@
 //! new consumer go on. PROTOCOL: "Watcher state machine".
 //!
 //! The surprising parts: messages may come before the create response; a heartbeat can be the only sign that the tail of the
-//! initial values was purged away; and `last_per_subject` cannot be resumed by sequence while superseded revisions exist.
+//! initial values was purged away; a key that is written during them moves behind others; and `last_per_subject` cannot be resumed by
+//! sequence while superseded revisions exist.
 
 /// Where a consumer starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +47,8 @@ pub struct Tracker {
     position: u64,
     /// Stream sequence at which an updates-only consumer started.
     base: Option<u64>,
-    received: u64,
-    initial: Option<u64>,
+    /// The create response is there.
+    is_created: bool,
     is_caught_up: bool,
 }
 
@@ -60,8 +61,7 @@ impl Tracker {
             next_consumer_seq: 1,
             position: 0,
             base: None,
-            received: 0,
-            initial: None,
+            is_created: false,
             is_caught_up: false,
         }
     }
@@ -81,8 +81,7 @@ impl Tracker {
     /// A new consumer is about to replace the old one.
     pub fn restart(&mut self) {
         self.next_consumer_seq = 1;
-        self.received = 0;
-        self.initial = None;
+        self.is_created = false;
     }
 
     /// The bucket is another one now: all that was seen is void.
@@ -99,28 +98,28 @@ impl Tracker {
     /// The create response: how many initial messages there are, and the stream sequence before the first. True: there are
     /// none left to come.
     pub fn on_created(&mut self, pending: u64, stream_seq: u64) -> bool {
+        self.is_created = true;
         if self.original == Policy::New {
             self.base = self.base.or(Some(stream_seq));
             return self.catch_up();
         }
-        self.initial = Some(pending);
-        // What came before this response may have been all of it.
-        (pending == 0 || self.received >= pending) && self.catch_up()
+        pending == 0 && self.catch_up()
     }
 
     /// A message, by its stream and consumer sequence and the number of messages pending behind it.
+    ///
+    /// Only when nothing is pending are the initial values complete. Their number at the start does not tell: a key that is written
+    /// meanwhile moves behind others, which are then counted in its place (seen on 2.10-2.15).
     pub fn on_message(&mut self, stream_seq: u64, consumer_seq: u64, pending: u64) -> Verdict {
         if consumer_seq != self.next_consumer_seq {
             return Verdict::Lost("a message is missing");
         }
         self.next_consumer_seq += 1;
-        self.received += 1;
-        let is_last = pending == 0 || self.initial.is_some_and(|initial| self.received >= initial);
         let is_seen = stream_seq <= self.position;
         if !is_seen {
             self.position = stream_seq;
         }
-        let caught_up = is_last && self.catch_up();
+        let caught_up = pending == 0 && self.catch_up();
         if is_seen { Verdict::Skip { caught_up } } else { Verdict::Deliver { caught_up } }
     }
 
@@ -130,7 +129,7 @@ impl Tracker {
             return Verdict::Lost("the heartbeat knows of a message that did not come");
         }
         // Only after the create response: before it, silence says nothing about what is still to come.
-        Verdict::Skip { caught_up: !is_stalled && self.initial.is_some() && self.catch_up() }
+        Verdict::Skip { caught_up: !is_stalled && self.is_created && self.catch_up() }
     }
 
     /// Stream sequence of the last message handed out.
