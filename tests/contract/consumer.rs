@@ -247,6 +247,16 @@ fn a_key_that_moves_while_it_is_read_is_waited_for() {
 }
 
 #[test]
+fn a_watch_of_nothing_so_far_misses_no_revision_that_comes_while_its_consumer_is_lost() {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.created(0, 3);
+    assert_eq!(scene.revisions(), ["caught up"]);
+    scene.rig.pass(Duration::from_secs(11));
+    let request = scene.recreated(CREATED, 6);
+    assert!(request.contains("\"opt_start_seq\":4"), "the newest of each key would be less: {request}");
+}
+
+#[test]
 fn an_old_subscription_is_not_heard() {
     let mut scene = Scene::new(WatchOptions::default());
     scene.created(1, 0);

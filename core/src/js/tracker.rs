@@ -45,7 +45,7 @@ pub struct Tracker {
     next_consumer_seq: u64,
     /// Stream sequence of the last message handed out.
     position: u64,
-    /// Stream sequence at which an updates-only consumer started.
+    /// Stream sequence behind which everything is an update: where the initial values ended, or where there were none.
     base: Option<u64>,
     /// The create response is there.
     is_created: bool,
@@ -68,13 +68,13 @@ impl Tracker {
 
     /// The policy to create the consumer with: the original one until something forbids it.
     pub fn policy(&self) -> Policy {
-        let resumed = Policy::ByStartSequence(self.position.max(self.base.unwrap_or_default()).saturating_add(1));
-        match self.original {
-            Policy::New if self.base.is_none() && self.position == 0 => Policy::New,
-            Policy::New => resumed,
-            _ if self.position == 0 => self.original,
-            Policy::LastPerSubject if !self.is_caught_up && !self.has_single_revisions => Policy::LastPerSubject,
-            Policy::LastPerSubject | Policy::All | Policy::ByStartSequence(_) => resumed,
+        let behind = |seq: u64| Policy::ByStartSequence(seq.saturating_add(1));
+        match (self.original, self.base) {
+            // What is behind the base is an update, each of which has to come, also where none has come yet.
+            (Policy::New | Policy::LastPerSubject, Some(base)) => behind(base.max(self.position)),
+            (original, _) if self.position == 0 => original,
+            (Policy::LastPerSubject, None) if !self.has_single_revisions => Policy::LastPerSubject,
+            _ => behind(self.position),
         }
     }
 
@@ -93,17 +93,17 @@ impl Tracker {
     pub fn rewind(&mut self, position: u64, is_caught_up: bool) {
         self.position = position;
         self.is_caught_up = is_caught_up;
+        if !is_caught_up && self.original != Policy::New {
+            self.base = None;
+        }
     }
 
     /// The create response: how many initial messages there are, and the stream sequence before the first. True: there are
     /// none left to come.
     pub fn on_created(&mut self, pending: u64, stream_seq: u64) -> bool {
         self.is_created = true;
-        if self.original == Policy::New {
-            self.base = self.base.or(Some(stream_seq));
-            return self.catch_up();
-        }
-        pending == 0 && self.catch_up()
+        let has_none = pending == 0 || self.original == Policy::New;
+        has_none && self.catch_up(stream_seq)
     }
 
     /// A message, by its stream and consumer sequence and the number of messages pending behind it.
@@ -119,7 +119,7 @@ impl Tracker {
         if !is_seen {
             self.position = stream_seq;
         }
-        let caught_up = pending == 0 && self.catch_up();
+        let caught_up = pending == 0 && self.catch_up(stream_seq);
         if is_seen { Verdict::Skip { caught_up } } else { Verdict::Deliver { caught_up } }
     }
 
@@ -129,7 +129,7 @@ impl Tracker {
             return Verdict::Lost("the heartbeat knows of a message that did not come");
         }
         // Only after the create response: before it, silence says nothing about what is still to come.
-        Verdict::Skip { caught_up: !is_stalled && self.is_created && self.catch_up() }
+        Verdict::Skip { caught_up: !is_stalled && self.is_created && self.catch_up(self.position) }
     }
 
     /// Stream sequence of the last message handed out.
@@ -137,7 +137,9 @@ impl Tracker {
         self.position
     }
 
-    fn catch_up(&mut self) -> bool {
+    /// All up to this stream sequence is known.
+    fn catch_up(&mut self, stream_seq: u64) -> bool {
+        self.base.get_or_insert(stream_seq);
         !core::mem::replace(&mut self.is_caught_up, true)
     }
 }
