@@ -218,7 +218,8 @@ pub enum WatchItem {
     Entry(Entry),
     /// All initial values were handed out.
     CaughtUp,
-    /// The bucket was deleted and created again: forget all keys; a new initial picture follows, then CaughtUp again.
+    /// The bucket was deleted and created again: forget all keys; a new initial picture follows, then CaughtUp again. It holds the
+    /// newest of each key, or all revisions where the watch was asked for history, for updates only, or to resume.
     Reset,
     /// The watch is over, for this reason. Nothing follows.
     Ended(Error),

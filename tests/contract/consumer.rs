@@ -257,6 +257,23 @@ fn a_watch_of_nothing_so_far_misses_no_revision_that_comes_while_its_consumer_is
 }
 
 #[test]
+fn all_that_a_bucket_made_anew_holds_is_news_to_every_watch_but_that_of_the_newest() {
+    let updates_only = WatchOptions { updates_only: true, ..WatchOptions::default() };
+    let resumed = WatchOptions { resume_from_revision: Some(500), ..WatchOptions::default() };
+    for (options, policy) in [(updates_only, "all"), (resumed, "all"), (WatchOptions::default(), "last_per_subject")] {
+        let mut scene = Scene::new(options);
+        scene.created(0, 499);
+        scene.rig.pass(Duration::from_secs(11));
+        let request = scene.recreated("2026-11-24T00:00:00Z", 2);
+        assert!(request.contains(&format!("\"deliver_policy\":\"{policy}\"")), "{request}");
+        scene.message("a", 1, 1, 1);
+        scene.created(2, 0);
+        scene.message("b", 2, 2, 0);
+        assert_eq!(scene.revisions(), ["caught up", "reset", "1", "2", "caught up"]);
+    }
+}
+
+#[test]
 fn an_old_subscription_is_not_heard() {
     let mut scene = Scene::new(WatchOptions::default());
     scene.created(1, 0);

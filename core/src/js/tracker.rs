@@ -84,9 +84,14 @@ impl Tracker {
         self.is_created = false;
     }
 
-    /// The bucket is another one now: all that was seen is void.
+    /// The bucket is another one now: all that was seen is void, and whatever it holds is news to who wanted only updates, or what
+    /// is behind a revision of the old one.
     pub fn reset(&mut self) {
-        *self = Self::new(self.original, self.has_single_revisions);
+        let policy = match self.original {
+            Policy::LastPerSubject => Policy::LastPerSubject,
+            Policy::All | Policy::New | Policy::ByStartSequence(_) => Policy::All,
+        };
+        *self = Self::new(policy, self.has_single_revisions);
     }
 
     /// What was handed out beyond this point was taken back: it is asked for again.

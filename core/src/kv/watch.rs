@@ -189,6 +189,7 @@ impl Watch {
             Step::Reset => {
                 self.push(WatchItem::Reset, at);
                 self.lose_caught_up();
+                self.updates_only = false; // all that the new bucket holds is an update
                 return Told::Reset;
             }
             Step::Resumed(why) => return Told::Resumed(why),
