@@ -155,7 +155,7 @@ pub enum Notice {
     LameDuck,
     /// A watch asked for its consumer anew; why.
     WatchResumed(WatchId, &'static str),
-    /// A watch's reader was too slow for `Config::watch_limit`; what was unread is asked for again.
+    /// A watch's reader was too slow for `Config::watch_limit`; what did not fit is asked for again when it has read the rest.
     WatchOverflow(WatchId),
     /// The bucket under a watch was deleted and created again; the picture starts anew.
     WatchReset(WatchId),

@@ -288,22 +288,47 @@ fn an_old_subscription_is_not_heard() {
 }
 
 #[test]
-fn a_reader_too_slow_gets_the_newest_of_all_later() {
+fn a_reader_too_slow_gets_what_fits_then_the_rest() {
     let config = Config { watch_limit: 2000, ..Config::default() };
     let mut scene = Scene::with(config, WatchOptions::default());
     scene.created(50, 0);
     scene.message("a", 1, 1, 49);
     assert_eq!(scene.revisions(), ["1"]);
+    scene.rig.sent();
     for n in 2..40 {
         scene.message("k", n, n, 50 - n);
     }
-    assert!(scene.rig.events.iter().any(|event| matches!(event, Event::Notice(Notice::WatchOverflow(_)))));
+    let overflows = scene.rig.events.iter().filter(|event| matches!(event, Event::Notice(Notice::WatchOverflow(_))));
+    assert_eq!(overflows.count(), 1);
+    assert!(scene.rig.written.contains("CONSUMER.DELETE") && !scene.rig.written.contains("STREAM.INFO"), "not yet");
+    scene.rig.pass(Duration::from_secs(60));
+    let last: u64 = {
+        let queued = scene.revisions();
+        assert_eq!(queued.first().map(String::as_str), Some("2"), "what fitted is still there");
+        queued.last().and_then(|last| last.parse().ok()).expect("a revision")
+    };
     let request = scene.recreated(CREATED, 50);
-    assert!(request.contains("\"opt_start_seq\":2"), "behind what was read: {request}");
-    scene.created(2, 1);
+    assert!(request.contains(&format!("\"opt_start_seq\":{}", last + 1)), "behind what was queued: {request}");
+    scene.created(2, last);
     scene.message("k", 49, 1, 1);
     scene.message("l", 50, 2, 0);
     assert_eq!(scene.revisions(), ["49", "50", "caught up"]);
+}
+
+#[test]
+fn a_watch_that_overflows_before_its_create_response_is_open() {
+    let config = Config { watch_limit: 100, ..Config::default() };
+    let mut scene = Scene::with(config, WatchOptions::default());
+    for n in 1..4 {
+        scene.message("k", n, n, 50 - n);
+    }
+    let is_open = |event: &Event| matches!(event, Event::WatchOpen { result: Ok(()), .. });
+    assert!(scene.rig.events.iter().any(is_open));
+    scene.rig.lose();
+    scene.rig.pass(Duration::from_secs(20));
+    scene.rig.establish();
+    assert!(!scene.revisions().is_empty());
+    assert!(scene.rig.written.contains("STREAM.INFO"), "{}", scene.rig.written);
 }
 
 #[test]

@@ -424,7 +424,10 @@ impl Client {
                 }
                 self.index_sid(id, old_sid);
                 match &told {
-                    Told::Overflow => self.rewind(watch_id),
+                    Told::Overflow { consumer, position, is_caught_up } => {
+                        let (position, is_caught_up) = (*position, *is_caught_up);
+                        self.change_consumer(*consumer, |ordered, net, _| ordered.pause(position, is_caught_up, net));
+                    }
                     Told::Reset => self.reset_others(watch_id, id),
                     _ => {}
                 }
@@ -436,11 +439,10 @@ impl Client {
         }
     }
 
-    /// A watch drops what is unread: each consumer of it goes on where the application is.
-    fn rewind(&mut self, watch: u64) {
-        let Some(resume) = self.watches.get_mut(watch).map(Watch::overflow) else { return };
-        for (consumer, revision, is_caught_up) in resume {
-            self.change_consumer(consumer, |ordered, net, now| ordered.rewind(revision, is_caught_up, net, now));
+    /// What a watch had queued was read: consumers that waited for that go on.
+    pub(super) fn resume_paused(&mut self, watch: u64) {
+        for consumer in self.watches.get_mut(watch).map(Watch::take_paused).unwrap_or_default() {
+            self.change_consumer(consumer, |ordered, net, now| ordered.resume(net, now));
         }
     }
 
@@ -488,7 +490,12 @@ impl Client {
                 self.watches.remove(id);
             }
             Told::Resumed(why) => self.notice(id, Notice::WatchResumed(watch, why)),
-            Told::Overflow => self.notice(id, Notice::WatchOverflow(watch)),
+            Told::Overflow { .. } => {
+                if self.watches.get_mut(id).is_some_and(Watch::opens) {
+                    self.tell(id, Told::Opened);
+                }
+                self.notice(id, Notice::WatchOverflow(watch));
+            }
             Told::Reset => self.notice(id, Notice::WatchReset(watch)),
         }
     }

@@ -68,11 +68,19 @@ pub(crate) enum Step<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Offline,
-    Creating { request: u64 },
+    Creating {
+        request: u64,
+    },
     Active,
-    Probing { request: u64 },
-    Checking { request: u64 },
+    Probing {
+        request: u64,
+    },
+    Checking {
+        request: u64,
+    },
     Waiting,
+    /// Until its owner resumes it.
+    Paused,
 }
 
 /// What it is to deliver.
@@ -197,10 +205,24 @@ impl Ordered {
         self.plan.filters.iter().any(|filter| subject::covers(filter, subject))
     }
 
-    /// Unread messages were dropped by the owner: go on behind `position`, the last one handed out.
-    pub(crate) fn rewind(&mut self, position: u64, is_caught_up: bool, net: &mut Net, now: Instant) {
+    /// The owner has no room for the message that just came: it goes on behind `position` when `resume` says so.
+    pub(crate) fn pause(&mut self, position: u64, is_caught_up: bool, net: &mut Net) {
         self.tracker.rewind(position, is_caught_up);
-        self.replace(net, now);
+        self.let_go(net);
+        self.leave(net);
+        self.is_open = true; // what has delivered was created, whether the answer has come or not
+        self.state = State::Paused;
+    }
+
+    /// There is room again.
+    pub(crate) fn resume(&mut self, net: &mut Net, now: Instant) {
+        if self.state != State::Paused {
+            return;
+        }
+        self.state = State::Offline;
+        if net.session.is_ready() {
+            self.replace(net, now);
+        }
     }
 
     /// Answers a flow-control request: the server sends on.
@@ -233,6 +255,9 @@ impl Ordered {
     }
 
     pub(crate) fn on_lost(&mut self, net: &mut Net) {
+        if self.state == State::Paused {
+            return;
+        }
         if let State::Creating { request } | State::Probing { request } | State::Checking { request } = self.state {
             net.forget(request);
         }
@@ -315,7 +340,7 @@ impl Ordered {
             return Step::Nothing;
         }
         match self.state {
-            State::Offline => Step::Nothing,
+            State::Offline | State::Paused => Step::Nothing,
             State::Active => self.recreate("heartbeats are missing", net, now),
             State::Waiting => self.attempt(net, now),
             State::Creating { .. } | State::Probing { .. } | State::Checking { .. } => {
@@ -348,7 +373,7 @@ impl Ordered {
                 net.disown(request, delete_subject(&self.plan.api_prefix, &self.plan.stream, &self.name).concat());
             }
             State::Probing { request } | State::Checking { request } => net.forget(request),
-            State::Offline | State::Active | State::Waiting => {}
+            State::Offline | State::Active | State::Waiting | State::Paused => {}
         }
     }
 

@@ -98,9 +98,10 @@ impl Tracker {
     pub fn rewind(&mut self, position: u64, is_caught_up: bool) {
         self.position = position;
         self.is_caught_up = is_caught_up;
-        if !is_caught_up && self.original != Policy::New {
-            self.base = None;
-        }
+        self.base = match self.original {
+            Policy::New => self.base.or(Some(position)),
+            _ => self.base.filter(|_| is_caught_up),
+        };
     }
 
     /// The create response: how many initial messages there are, and the stream sequence before the first. True: there are
