@@ -115,14 +115,7 @@ impl Watch {
             let has_wildcards = member.filters.iter().chain(&filters).any(|filter| subject::is_filter(filter));
             has_wildcards && member.filters.iter().any(is_common)
         });
-        self.members.push(Member {
-            consumer,
-            filters,
-            is_open: false,
-            is_caught_up: false,
-            accepted: 0,
-            is_paused: false,
-        });
+        self.members.push(Member { consumer, filters, is_open: false, is_caught_up: false, is_paused: false });
     }
 
     /// The next item; answers the flow-control requests that stand before it.
