@@ -167,6 +167,48 @@ fn a_replica_that_lags_behind_our_own_write_is_not_believed() {
     assert!(rig.is_done(get));
 }
 
+/// A put that was acknowledged with this revision.
+fn written(rig: &mut Rig, bucket: BucketId, key: &str, revision: u64) {
+    let put = rig.call(|c, now| c.put(bucket, key, b"v", None, None, now)).expect("put");
+    rig.answer(&format!("$KV.b.{key} "), &format!("{{\"stream\":\"KV_b\",\"seq\":{revision}}}"));
+    assert_eq!(rig.result(put), &Ok(Outcome::Revision(revision)));
+    rig.sent();
+}
+
+#[test]
+fn a_key_that_was_stale_before_another_was_read_again_is_not_believed_either() {
+    let (mut rig, b) = bound();
+    written(&mut rig, b, "x", 9);
+    let op = get_many(&mut rig, b, &["x", "y"]);
+    part(&mut rig, "x", 5, 0);
+    end(&mut rig, 1, 5, 7);
+    rig.answer_status("DIRECT.GET", "404 No Results");
+    part(&mut rig, "y", 8, 0); // what was missing, read again
+    end(&mut rig, 0, 8, 8);
+    assert!(rig.written.contains("STREAM.MSG.GET"), "x is older than what was written: {}", rig.written);
+    assert!(!rig.is_done(op));
+}
+
+#[test]
+fn wildcards_are_not_answered_by_a_replica_that_lags_behind() {
+    let (mut rig, b) = bound();
+    written(&mut rig, b, "x", 9);
+    for answer in ["204 EOB\r\nNats-Num-Pending: 0\r\nNats-Last-Sequence: 3\r\nNats-UpTo-Sequence: 8", "404 No Results"]
+    {
+        let op = get_many(&mut rig, b, &["*"]);
+        if answer.starts_with("204") {
+            part(&mut rig, "y", 3, 0);
+        }
+        rig.answer_status("DIRECT.GET", answer);
+        assert!(rig.sent().contains("CONSUMER.CREATE"), "{answer}");
+        rig.call(|c, now| c.cancel(op, now));
+    }
+    let op = get_many(&mut rig, b, &["*"]);
+    part(&mut rig, "x", 9, 0);
+    end(&mut rig, 0, 9, 9);
+    assert_eq!(found(&rig, op), (vec!["x@9".into()], Some(9)));
+}
+
 #[test]
 fn put_many_has_a_result_for_each_key_whatever_happens_to_the_connection() {
     let (mut rig, b) = bound();

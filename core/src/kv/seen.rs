@@ -8,6 +8,8 @@ use alloc::vec::Vec;
 pub(crate) struct Seen {
     /// Hash and revision.
     slots: Vec<(u64, u64)>,
+    /// The newest revision of any key.
+    newest: u64,
 }
 
 impl Seen {
@@ -16,6 +18,7 @@ impl Seen {
         if self.slots.is_empty() {
             self.slots.resize(size, (0, 0));
         }
+        self.newest = self.newest.max(revision);
         let hash = hash(key);
         if let Some(slot) = self.slot(hash)
             && (slot.0 != hash || slot.1 < revision)
@@ -37,6 +40,11 @@ impl Seen {
         let hash = hash(key);
         let slot = (hash as usize).checked_rem(self.slots.len()).map(|at| self.slots[at]);
         slot.filter(|slot| slot.0 == hash).map_or(0, |slot| slot.1)
+    }
+
+    /// The newest revision of any key: a copy of the bucket that has it has all.
+    pub(crate) fn newest(&self) -> u64 {
+        self.newest
     }
 
     fn slot(&mut self, hash: u64) -> Option<&mut (u64, u64)> {
