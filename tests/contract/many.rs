@@ -210,6 +210,16 @@ fn wildcards_are_not_answered_by_a_replica_that_lags_behind() {
 }
 
 #[test]
+fn what_is_stored_of_many_makes_the_end_of_all_a_maybe() {
+    let (mut rig, b) = bound();
+    let op = rig.call(|c, now| c.put_many(b, &[("x", b"1"), ("y", b"2")], None, now)).expect("put_many");
+    rig.answer("$KV.b.x ", "{\"stream\":\"KV_b\",\"seq\":1}");
+    rig.answer_status("$KV.b.y ", "503");
+    rig.call(|c, now| c.cancel(op, now));
+    assert!(rig.result(op).as_ref().expect_err("cancelled").maybe_applied, "x is stored");
+}
+
+#[test]
 fn put_many_has_a_result_for_each_key_whatever_happens_to_the_connection() {
     let (mut rig, b) = bound();
     let items: Vec<(String, Vec<u8>)> = (0..1500).map(|i| (format!("k{i}"), vec![b'v'])).collect();

@@ -301,7 +301,7 @@ impl Client {
         let Some(Some(op)) = self.ops.get(id) else { return false };
         let mut children = self.ops.iter().filter_map(|(_, child)| child.as_ref());
         let is_exposed_child = |child: &Op| child.parent.is_some_and(|(of, _)| of == id) && is_exposed(child);
-        is_exposed(op) || (op.children > 0 && children.any(is_exposed_child))
+        is_exposed(op) || op.verb.has_applied() || (op.children > 0 && children.any(is_exposed_child))
     }
 
     pub(super) fn on_op_timer(&mut self, id: u64) {
