@@ -25,8 +25,10 @@ pub(crate) struct Watcher {
     start: Mark,
     /// When it was told to be established.
     open: Option<Mark>,
-    /// The stream whose messages it gives; None: not known since the last Reset.
+    /// The stream whose messages it gives; None: nothing has shown it yet, or since the last Reset.
     stream: Option<u64>,
+    /// There was no Reset yet.
+    is_original: bool,
     /// It can be none older than this.
     oldest_stream: u64,
     /// The bucket's last sequence when the stream was known to be another.
@@ -65,7 +67,8 @@ impl Watcher {
             is_split,
             start,
             open: None,
-            stream: start.stream,
+            stream: None,
+            is_original: true,
             oldest_stream: start.stream.unwrap_or(start.streams),
             reset: None,
             is_caught_up: false,
@@ -95,14 +98,9 @@ impl Watcher {
         self.filters.iter().any(|filter| matches(filter, subject))
     }
 
-    /// From which sequence on it has to give all; below it, only what the initial values are.
-    fn is_original(&self) -> bool {
-        self.stream.is_none() || self.stream == self.start.stream
-    }
-
     /// Revisions below this are not its business.
     fn floor(&self) -> u64 {
-        if self.is_original() { self.options.resume_from_revision.unwrap_or_default() } else { 0 }
+        if self.is_original { self.options.resume_from_revision.unwrap_or_default() } else { 0 }
     }
 
     fn is_updates_only(&self) -> bool {
@@ -114,8 +112,9 @@ impl Watcher {
         if message.seq < self.floor() || (self.options.ignore_deletes && message.is_marker()) {
             return false;
         }
-        if self.is_updates_only() && self.is_original() {
-            return self.open.is_some_and(|open| message.seq > open.last_seq);
+        if self.is_updates_only() && self.is_original {
+            // Only of the stream that it was then is anything known.
+            return self.open.is_some_and(|open| open.stream == self.stream && message.seq > open.last_seq);
         }
         let gives_all = self.options.include_history || self.options.resume_from_revision.is_some();
         is_newest || gives_all || (self.is_caught_up && message.seq > self.boundary)
@@ -163,7 +162,8 @@ impl Watcher {
         if entry.revision < self.floor() {
             return Err(format!("{entry:?} is before the revision to resume from"));
         }
-        if self.is_updates_only() && self.is_original() && entry.revision <= self.start.last_seq {
+        let is_old = self.start.stream == self.stream && entry.revision <= self.start.last_seq;
+        if self.is_updates_only() && self.is_original && is_old {
             return Err(format!("{entry:?} is no update: the bucket was at {} already", self.start.last_seq));
         }
         let past = truth.past(id);
@@ -187,12 +187,17 @@ impl Watcher {
         if std::mem::replace(&mut self.is_caught_up, true) {
             return Err("caught up twice".into());
         }
-        self.boundary = self.last;
-        if self.is_updates_only() && self.is_original() {
+        // The last initial one may have been a marker that is not wanted.
+        let latest = || truth.pasts.iter().rfind(|past| past.name == plan.stream_name());
+        let past = self.stream.map_or_else(latest, |id| Some(truth.past(id)));
+        let newest = past.map_or(0, |past| past.store.last_seq);
+        self.boundary = if self.options.ignore_deletes { newest } else { self.last };
+        if self.is_updates_only() && self.is_original {
             return Ok(());
         }
         let Some(id) = self.stream.or_else(|| self.only_stream(plan, truth)) else { return Ok(()) };
-        let was_there = if self.is_original() && self.reset.is_none() { Some(self.start.last_seq) } else { self.reset };
+        let at_start = (self.start.stream == Some(id)).then_some(self.start.last_seq);
+        let was_there = if self.is_original { at_start } else { self.reset };
         self.check_all(id, truth, "is caught up", |message| was_there.is_some_and(|last| message.seq <= last))
     }
 
@@ -213,6 +218,7 @@ impl Watcher {
         }
         self.oldest_stream = if all.clone().any(|id| id > known && of_name(&id)) { known + 1 } else { known };
         self.stream = None;
+        self.is_original = false;
         self.is_caught_up = false;
         (self.last, self.boundary) = (0, 0);
         self.given.clear();

@@ -30,7 +30,7 @@ use stream::{Proposal, Verdict};
 const EPOCH_S: i64 = 1_800_000_000;
 
 /// How often a server asks its clients whether they live, and how many questions may stay open.
-const PING_EVERY: u64 = 20_000_000_000;
+const PING_EVERY: u64 = 5_000_000_000;
 const MAX_PINGS_OUT: u32 = 2;
 
 pub(crate) fn unix_ns(now: u64) -> i64 {
