@@ -220,6 +220,22 @@ fn what_is_stored_of_many_makes_the_end_of_all_a_maybe() {
 }
 
 #[test]
+fn an_answer_of_the_leader_that_is_older_than_a_write_takes_nothing_back() {
+    let (mut rig, b) = bound();
+    written(&mut rig, b, "x", 7);
+    let get = rig.call(|c, now| c.get(b, "x", None, None, now)).expect("get");
+    rig.answer_status("DIRECT.GET", "404 Message Not Found");
+    let reply = rig.reply_of("STREAM.MSG.GET"); // asked before the next write, answered after it
+    written(&mut rig, b, "x", 9);
+    let old = "{\"message\":{\"subject\":\"$KV.b.x\",\"seq\":7,\"data\":\"djI=\",\"time\":\"2026-11-23T03:36:14Z\"}}";
+    rig.receive(format!("MSG {reply} 1 {}\r\n{old}\r\n", old.len()));
+    assert!(matches!(rig.result(get), Ok(Outcome::Entry(entry)) if entry.revision == 7));
+    rig.call(|c, now| c.get(b, "x", None, None, now)).expect("get");
+    rig.answer_status("DIRECT.GET", "404 Message Not Found");
+    assert!(rig.written.contains("STREAM.MSG.GET"), "9 is known: {}", rig.written);
+}
+
+#[test]
 fn put_many_has_a_result_for_each_key_whatever_happens_to_the_connection() {
     let (mut rig, b) = bound();
     let items: Vec<(String, Vec<u8>)> = (0..1500).map(|i| (format!("k{i}"), vec![b'v'])).collect();
