@@ -274,6 +274,22 @@ fn all_that_a_bucket_made_anew_holds_is_news_to_every_watch_but_that_of_the_newe
 }
 
 #[test]
+fn a_bucket_made_anew_between_the_question_and_the_consumer_is_found_out() {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.created(1, 0);
+    scene.message("a", 400, 1, 0);
+    scene.rig.pass(Duration::from_secs(11));
+    scene.recreated(CREATED, 400);
+    scene.created(0, 400); // on a stream that is another already, which would deliver from 401 on
+    scene.rig.answer("STREAM.INFO", &info("2026-11-24T00:00:00Z", 2));
+    let request = scene.recreated("2026-11-24T00:00:00Z", 2);
+    assert!(request.contains("last_per_subject"), "{request}");
+    scene.created(1, 0);
+    scene.message("a", 2, 1, 0);
+    assert_eq!(scene.revisions(), ["400", "caught up", "reset", "2", "caught up"]);
+}
+
+#[test]
 fn an_old_subscription_is_not_heard() {
     let mut scene = Scene::new(WatchOptions::default());
     scene.created(1, 0);

@@ -566,6 +566,7 @@ impl Client {
             let mut plan = self.buckets[index].plan(keys, &self.limits);
             plan.policy = policy;
             plan.is_headers_only = options.meta_only;
+            plan.is_lasting = true;
             let filters = plan.filters.clone();
             match subscribe(&mut self.consumers, &mut self.net, plan, Listener::Watch(id), self.now) {
                 Ok(consumer) => {

@@ -416,12 +416,8 @@ impl Client {
             Listener::Watch(watch_id) => {
                 let Some(watch) = self.watches.get_mut(watch_id) else { return };
                 let is_over = matches!(step, Step::Failed(_));
-                let is_opened = matches!(step, Step::Opened { .. });
                 let bucket = &self.buckets[watch.bucket];
                 let told = watch.on_step(bucket, step, message, &subscription.ordered, &mut self.net);
-                if is_opened {
-                    subscription.ordered.learn(&mut self.net);
-                }
                 self.index_sid(id, old_sid);
                 match &told {
                     Told::Overflow { consumer, position, is_caught_up } => {

@@ -22,7 +22,7 @@ use crate::{
     json::{Object, Value, object},
     mux::{Answer, Ask, Net, OnLoss, Owner},
     proto::{parser::Message, subject},
-    time::Instant,
+    time::{Instant, from_rfc3339},
     timers::Timer,
 };
 
@@ -93,6 +93,8 @@ pub(crate) struct Plan {
     pub(crate) policy: Policy,
     pub(crate) has_single_revisions: bool,
     pub(crate) is_headers_only: bool,
+    /// It goes on until it is stopped, and so has to know which stream it is on.
+    pub(crate) is_lasting: bool,
     /// `created` of the stream when the bucket was opened.
     pub(crate) stream_created: Option<String>,
     pub(crate) heartbeat: Duration,
@@ -119,6 +121,10 @@ pub(crate) struct Ordered {
     last_activity: Instant,
     /// The request of `learn`; 0 is none.
     learning: u64,
+    /// It may not ask.
+    is_learning_denied: bool,
+    /// When the consumer was made, by the server's clock.
+    made_ns: i64,
     /// When the state's patience ends; the armed timer may come earlier.
     wake_at: Instant,
     /// The nearest armed timer; those behind it are left over and ignored.
@@ -145,6 +151,8 @@ impl Ordered {
             wake_at: now,
             timer_at: None,
             learning: 0,
+            is_learning_denied: false,
+            made_ns: 0,
         };
         if net.session.is_ready() {
             ordered.create(net, now)?;
@@ -161,12 +169,11 @@ impl Ordered {
         self.sid
     }
 
-    /// Asks, beside all else, which stream it is, where the bucket was opened without asking: only so is a later one told from it.
-    pub(crate) fn learn(&mut self, net: &mut Net) {
-        if self.plan.stream_created.is_none() {
-            let subject = [&self.plan.api_prefix, ".STREAM.INFO.", &self.plan.stream];
-            self.learning = net.request(Owner::Consumer(self.id), &subject, Ask::default()).unwrap_or_default();
-        }
+    /// Asks, beside all else, which stream it is on: only so is a later one told from it.
+    fn learn(&mut self, net: &mut Net) {
+        net.forget(self.learning);
+        let subject = [&self.plan.api_prefix, ".STREAM.INFO.", &self.plan.stream];
+        self.learning = net.request(Owner::Consumer(self.id), &subject, Ask::default()).unwrap_or_default();
     }
 
     /// Whether it cannot do without this subject: its inbox, or `$JS.FC.<stream>.<name>.<token>`, without which the server stalls.
@@ -310,21 +317,44 @@ impl Ordered {
             State::Checking { request: own } if own == request => self.on_checked(answer, net, now),
             _ => {
                 if request == self.learning {
-                    self.on_learnt(answer);
+                    self.on_learnt(answer, net, now)
+                } else {
+                    Step::Nothing
                 }
-                Step::Nothing
             }
         }
     }
 
-    fn on_learnt(&mut self, answer: &Answer<'_>) {
+    fn wants_to_learn(&self) -> bool {
+        self.plan.is_lasting && self.plan.stream_created.is_none() && !self.is_learning_denied
+    }
+
+    fn on_learnt(&mut self, answer: &Answer<'_>, net: &mut Net, now: Instant) -> Step<'static> {
         self.learning = 0;
-        if let Answer::Reply { payload, .. } = answer
-            && let Ok(info) = api::answer(payload)
-            && self.plan.stream_created.is_none()
-        {
-            self.plan.stream_created = info.get("created").and_then(Value::as_str).map(ToString::to_string);
+        let info = match answer {
+            Answer::Reply { payload, .. } => api::answer(payload).ok(),
+            Answer::NoResponders => None,
+            Answer::Failed(_) => {
+                self.is_learning_denied = true;
+                None
+            }
+        };
+        let created = info.as_ref().and_then(|info| info.get("created")).and_then(Value::as_str);
+        let Some(created) = created else { return Step::Nothing };
+        if let Some(known) = &self.plan.stream_created {
+            if known != created && self.state == State::Active {
+                // It was made anew between the question before the consumer was made and that.
+                self.plan.stream_created = Some(created.into());
+                self.tracker.reset();
+                self.replace(net, now);
+                return Step::Reset;
+            }
+            return Step::Nothing;
         }
+        // A stream younger than the consumer is not the one it was made on, whose name is none that ever comes again.
+        let is_younger = from_rfc3339(created.as_bytes()).is_some_and(|created_ns| created_ns > self.made_ns);
+        self.plan.stream_created = Some(if is_younger { String::new() } else { created.into() });
+        Step::Nothing
     }
 
     pub(crate) fn on_timer(&mut self, net: &mut Net, now: Instant) -> Step<'static> {
@@ -334,6 +364,9 @@ impl Ordered {
         self.timer_at = None;
         if self.state == State::Active {
             self.wake_at = self.last_activity + self.plan.heartbeat * MISSED_HEARTBEATS;
+            if self.wants_to_learn() {
+                self.learn(net); // servers leave a question unanswered now and then
+            }
         }
         if self.wake_at > now {
             self.arm(net);
@@ -509,7 +542,12 @@ impl Ordered {
         self.failures = 0;
         self.last_activity = now;
         self.enter(State::Active, self.plan.heartbeat * MISSED_HEARTBEATS, net, now);
+        let made = fields.get("created").and_then(Value::as_str).and_then(|made| from_rfc3339(made.as_bytes()));
+        self.made_ns = made.unwrap_or(i64::MAX);
         let was_open = core::mem::replace(&mut self.is_open, true);
+        if was_open || self.wants_to_learn() {
+            self.learn(net);
+        }
         let caught_up = self.tracker.on_created(pending, delivered.unwrap_or_default());
         match (was_open, caught_up) {
             (false, caught_up) => Step::Opened { caught_up },

@@ -244,6 +244,7 @@ impl Bucket {
             policy: Policy::LastPerSubject,
             has_single_revisions: self.history == Some(1),
             is_headers_only: false,
+            is_lasting: false,
             stream_created: self.created.clone(),
             heartbeat: limits.heartbeat,
             inactive_threshold: limits.inactive_threshold,
