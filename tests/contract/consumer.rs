@@ -378,6 +378,21 @@ fn reading(
 }
 
 #[test]
+fn a_finite_read_whose_consumer_only_says_that_it_is_stalled_times_out() {
+    let (mut scene, op) = reading(|c, b, now| c.keys(b, &[], None, now));
+    scene.created(2, 0);
+    scene.message("a", 1, 1, 1);
+    for _ in 0..4 {
+        scene.rig.pass(Duration::from_secs(2));
+        scene.control(
+            "Idle Heartbeat\r\nNats-Last-Consumer: 1\r\nNats-Last-Stream: 1\r\nNats-Consumer-Stalled: $JS.FC.KV_b.c.1",
+            "",
+        );
+    }
+    assert_eq!(scene.rig.result(op).as_ref().expect_err("no message for 8 s").code, ErrorCode::Timeout);
+}
+
+#[test]
 fn a_list_resumes_after_a_cut_and_names_each_key_once() {
     let (mut scene, op) = reading(|c, b, now| c.keys(b, &[], None, now));
     scene.created(3, 0);

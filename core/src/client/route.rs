@@ -224,10 +224,23 @@ impl Client {
 
     /// Lets the operation's verb react, and does what follows from it.
     pub(super) fn drive(&mut self, id: u64, react: impl FnOnce(&mut Verb, &mut Cx<'_>) -> Progress) {
-        let Some(mut op) = self.ops.get_mut(id).and_then(Option::take) else { return };
-        if let Some(silence) = op.silence {
-            op.deadline = self.now + silence; // the timer that is armed earlier looks here
+        self.hear(id);
+        self.drive_on(id, react);
+    }
+
+    /// Something came for an operation whose timeout is the longest silence.
+    fn hear(&mut self, id: u64) {
+        let now = self.now;
+        if let Some(op) = self.op_mut(id)
+            && let Some(silence) = op.silence
+        {
+            op.deadline = now + silence; // the timer that is armed earlier looks here
         }
+    }
+
+    /// The same for what says nothing new.
+    fn drive_on(&mut self, id: u64, react: impl FnOnce(&mut Verb, &mut Cx<'_>) -> Progress) {
+        let Some(mut op) = self.ops.get_mut(id).and_then(Option::take) else { return };
         let consumer = op.slots.consumer;
         let progress = react(&mut op.verb, &mut self.cx(&mut op.slots, id));
         if op.slots.consumer != consumer {
@@ -323,7 +336,7 @@ impl Client {
         }
         if op.retry_at.is_some_and(|at| at <= now) {
             op.retry_at = None;
-            self.drive(id, Verb::on_retry);
+            self.drive_on(id, Verb::on_retry);
         }
         // The timer that was armed for a deadline that has moved may be this one.
         if let Some(deadline) = self.op_mut(id).filter(|op| op.silence.is_some()).map(|op| op.deadline) {
@@ -411,7 +424,11 @@ impl Client {
         match listener {
             Listener::Op(op) => {
                 self.index_sid(id, old_sid);
-                self.drive(op, |verb, cx| verb.on_step(cx, step, message));
+                // A consumer that only says that it is stalled, or is made again and again, does not get on.
+                if !matches!(step, Step::FlowControl(_) | Step::Resumed(_)) {
+                    self.hear(op);
+                }
+                self.drive_on(op, |verb, cx| verb.on_step(cx, step, message));
             }
             Listener::Watch(watch_id) => {
                 let Some(watch) = self.watches.get_mut(watch_id) else { return };
