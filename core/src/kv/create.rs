@@ -43,6 +43,8 @@ pub(crate) struct Create {
     step: Step,
     /// The revision that the write in hand expects.
     expected: u64,
+    /// The revision that the leader refused it for; a replica that knows only an older one lags behind.
+    refused_at: u64,
     /// An earlier write of this create was sent on a connection that broke: it may have been stored, whatever became of the others.
     is_in_doubt: bool,
     rounds: u8,
@@ -98,6 +100,7 @@ impl Create {
             id,
             step: Step::Publishing,
             expected: 0,
+            refused_at: 0,
             is_in_doubt: false,
             rounds: 0,
             tries: Tries::default(),
@@ -198,6 +201,7 @@ impl Create {
         if !refused.is_wrong_sequence() {
             return write::about(&self.shown(cx), refused.to_error()).into();
         }
+        self.refused_at = refused.actual_sequence().unwrap_or_default();
         self.read_marker(cx, true)
     }
 
@@ -211,12 +215,13 @@ impl Create {
     fn on_last(&mut self, cx: &mut Cx<'_>, last: Last) -> Progress {
         let expected = match last {
             Last::Ours(revision) => return Progress::Done(Ok(Outcome::Revision(revision))),
-            Last::Value(revision) => return self.exists(cx, Some(revision)).into(),
-            Last::Marker(revision) => revision,
+            Last::Value(revision) if revision >= self.refused_at => return self.exists(cx, Some(revision)).into(),
+            Last::Marker(revision) | Last::Value(revision) => revision,
             Last::Nothing => 0, // the marker expired meanwhile
         };
-        if expected == self.expected {
-            // Somebody's write is on its way to the replicas (10164): what it makes of the key, a value or not, is still to be seen.
+        if expected == self.expected || expected < self.refused_at {
+            // Somebody's write is on its way to the replicas (10164), or has not come to the one that was read: what it makes of the
+            // key, a value or not, is still to be seen.
             self.step = Step::Publishing;
             let text = "create: other writes of the key are in flight all the time";
             let wait = self.tries.again(|| Error::new(ErrorCode::Unavailable, text));
