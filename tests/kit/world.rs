@@ -532,14 +532,14 @@ impl World {
             return;
         }
         let (seat, conn) = (link.seat, link.conn);
+        for Segment { bytes, .. } in segments.iter().filter(|segment| !segment.is_idle) {
+            self.tell(|| format!("client {seat} <- {}", brief(&String::from_utf8_lossy(bytes), 200)));
+        }
         for chunk in self.chunks(segments) {
             if !chunk.is_idle {
                 self.seats[seat].last_news = self.now;
             }
             let now = self.instant();
-            if !chunk.is_idle {
-                self.tell(|| format!("client {seat} <- {}", brief(&String::from_utf8_lossy(&chunk.bytes), 160)));
-            }
             self.seats[seat].client.receive(conn, &chunk.bytes, now);
             self.pump(seat);
         }

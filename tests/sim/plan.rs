@@ -61,6 +61,8 @@ pub(crate) struct Plan {
     pub(crate) is_calm: bool,
 }
 
+const MOST_COMMANDS: u64 = 1500;
+
 const KEYS: [&str; 12] =
     ["a", "b", "c", "a.b", "a.c", "b.b", "a.b.c", "x.y.z", "x.y", "long-key_name/with=all", "d", "e.f"];
 
@@ -75,7 +77,7 @@ impl Plan {
         let buckets = (0..1 + dice.below(2)).map(|at| bucket(dice, at, nodes, level)).collect();
         let mut keys = KEYS.to_vec();
         keys.truncate(2 + dice.below(KEYS.len() as u64 - 1) as usize);
-        let clients = (0..1 + dice.below(4)).map(|_| client(dice, is_calm)).collect();
+        let clients: Vec<Config> = (0..1 + dice.below(4)).map(|_| client(dice, is_calm)).collect();
         let is_denied = |part: &str| settings.denied.iter().any(|denied| denied.contains(part));
         let mut rate = |most: u64| if is_calm || dice.permille(400) { 0 } else { 1 + dice.below(most) };
         let faults = Faults {
@@ -89,8 +91,10 @@ impl Plan {
             // Who may not ask which stream it is cannot know that it is another one.
             recreate: if is_denied("STREAM.INFO") || dice.permille(600) || is_calm { 0 } else { 1 + dice.below(15) },
         };
-        let duration = (2 + dice.below(25)) * SECOND;
         let pace = *dice.pick(&[5 * MS, 20 * MS, 60 * MS, 200 * MS]);
+        // So many commands that a seed takes a fraction of a second.
+        let most = (MOST_COMMANDS * pace / clients.len() as u64).max(2 * SECOND);
+        let duration = ((2 + dice.below(25)) * SECOND).min(most);
         Self { settings, weather, clients, buckets, keys, faults, duration, pace, is_calm }
     }
 }
@@ -114,7 +118,8 @@ fn settings(dice: &mut Dice, nodes: usize, level: u64, is_calm: bool) -> Setting
         window: *dice.pick(&[300, 2000, 20_000, 2 << 20]),
         multi_limit: *dice.pick(&[3, 6, 1024, 1024]),
         page: *dice.pick(&[1, 3, usize::MAX, usize::MAX]),
-        max_consumers: 1000,
+        // Who may not delete them has to leave them behind.
+        max_consumers: if denied.is_empty() { 1000 } else { usize::MAX },
         has_long_acks: level >= 4 && dice.permille(300),
         api: span(dice, 30 * MS),
         ingest: span(dice, 10 * MS),
@@ -136,7 +141,16 @@ fn weather(dice: &mut Dice, is_calm: bool) -> Weather {
         refusals: if is_calm { 0 } else { dice.below(200) },
         black_holes: if is_calm || dice.permille(700) { 0 } else { dice.below(100) },
         lateness: span(dice, 20 * MS),
-        chunks: *dice.pick(&[Chunks::Whole, Chunks::Any, Chunks::Any, Chunks::Single]),
+        chunks: *dice.pick(&[
+            Chunks::Whole,
+            Chunks::Whole,
+            Chunks::Whole,
+            Chunks::Any,
+            Chunks::Any,
+            Chunks::Any,
+            Chunks::Any,
+            Chunks::Single,
+        ]),
         mischief: if dice.permille(500) { 0 } else { dice.below(100) },
     }
 }
@@ -150,7 +164,8 @@ fn bucket(dice: &mut Dice, at: u64, nodes: usize, level: u64) -> BucketPlan {
         "subjects": [format!("$KV.{name}.>")],
         "max_msgs_per_subject": history,
         "discard": "new",
-        "allow_direct": dice.permille(900),
+        // Servers before 2.11 answer nothing where it is off, so that a bound handle cannot know.
+        "allow_direct": level < 1 || dice.permille(900),
         "allow_rollup_hdrs": true,
         "deny_delete": true,
         "num_replicas": if nodes == 3 && dice.permille(700) { 3 } else { 1 },

@@ -4,7 +4,7 @@
 //! the initial values are complete, and always where history was asked for, a revision may be left out only if it was gone from the
 //! bucket when the next one was handed out. Watches of several consumers keep that order for each key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use natskv_core::{Entry, Error, WatchItem, WatchOptions};
 use natskv_kit::fake::{Message, matches};
@@ -31,8 +31,9 @@ pub(crate) struct Watcher {
     is_original: bool,
     /// It can be none older than this.
     oldest_stream: u64,
-    /// The bucket's last sequence when the stream was known to be another.
-    reset: Option<u64>,
+    /// Where the bucket was when it was known to be another; of Resets that are still to be read, and of the last one read.
+    resets: VecDeque<Mark>,
+    reset: Mark,
     is_caught_up: bool,
     /// The last revision before CaughtUp.
     boundary: u64,
@@ -70,7 +71,8 @@ impl Watcher {
             stream: None,
             is_original: true,
             oldest_stream: start.stream.unwrap_or(start.streams),
-            reset: None,
+            resets: VecDeque::new(),
+            reset: Mark::default(),
             is_caught_up: false,
             boundary: 0,
             last: 0,
@@ -90,8 +92,8 @@ impl Watcher {
     }
 
     /// The client found that the bucket is another one.
-    pub(crate) const fn on_reset(&mut self, mark: &Mark) {
-        self.reset = Some(mark.last_seq);
+    pub(crate) fn on_reset(&mut self, mark: Mark) {
+        self.resets.push_back(mark);
     }
 
     fn is_wanted(&self, subject: &str) -> bool {
@@ -196,8 +198,8 @@ impl Watcher {
             return Ok(());
         }
         let Some(id) = self.stream.or_else(|| self.only_stream(plan, truth)) else { return Ok(()) };
-        let at_start = (self.start.stream == Some(id)).then_some(self.start.last_seq);
-        let was_there = if self.is_original { at_start } else { self.reset };
+        let since = if self.is_original { self.start } else { self.reset };
+        let was_there = (since.stream == Some(id)).then_some(since.last_seq);
         self.check_all(id, truth, "is caught up", |message| was_there.is_some_and(|last| message.seq <= last))
     }
 
@@ -211,12 +213,12 @@ impl Watcher {
     fn on_new_bucket(&mut self, plan: &BucketPlan, truth: &Truth) -> Result<(), String> {
         let of_name = |id: &u64| truth.past(*id).name == plan.stream_name();
         let known = self.stream.unwrap_or(self.oldest_stream);
-        let all = 0..truth.pasts.len() as u64;
         // A handle may be older than the bucket that its watch was started on: then it finds out late, and gives the same anew.
-        if all.clone().filter(of_name).count() < 2 {
+        if (0..truth.pasts.len() as u64).filter(of_name).count() < 2 {
             return Err("a reset, but the bucket never was another".into());
         }
-        self.oldest_stream = if all.clone().any(|id| id > known && of_name(&id)) { known + 1 } else { known };
+        self.oldest_stream = known;
+        self.reset = self.resets.pop_front().ok_or("a reset without a notice of it")?;
         self.stream = None;
         self.is_original = false;
         self.is_caught_up = false;

@@ -46,7 +46,7 @@ pub struct Settings {
     pub max_payload: usize,
     /// Bytes that a consumer sends without an answer to its flow control.
     pub window: u64,
-    /// Subjects that one direct get may match.
+    /// Subjects that the wildcards of one direct get may match.
     pub multi_limit: usize,
     /// Messages that one direct get gives at most.
     pub page: usize,
