@@ -152,7 +152,7 @@ impl Ordered {
             timer_at: None,
             learning: 0,
             is_learning_denied: false,
-            made_ns: 0,
+            made_ns: i64::MAX,
         };
         if net.session.is_ready() {
             ordered.create(net, now)?;
@@ -218,6 +218,9 @@ impl Ordered {
         self.let_go(net);
         self.leave(net);
         self.is_open = true; // what has delivered was created, whether the answer has come or not
+        if self.wants_to_learn() && self.learning == 0 {
+            self.learn(net); // the pause may outlast the bucket
+        }
         self.state = State::Paused;
     }
 
