@@ -290,6 +290,29 @@ fn a_bucket_made_anew_between_the_question_and_the_consumer_is_found_out() {
 }
 
 #[test]
+fn a_bound_watch_tells_a_stream_younger_than_its_consumer_from_its_own() {
+    let gone = "{\"error\":{\"code\":404,\"err_code\":10059,\"description\":\"stream not found\"}}";
+    // What comes of the question that follows the opening: no answer, or that there is no such stream any more.
+    for learnt in [None, Some(gone)] {
+        let mut rig = Rig::connected();
+        let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
+        let watch = rig.call(|c, now| c.watch(bucket, &[], WatchOptions::default(), now)).expect("watch");
+        let mut scene = Scene { rig, watch, sid: 0 };
+        scene.find_sid();
+        scene.rig.answer(
+            "CONSUMER.CREATE",
+            &format!("{{\"created\":\"{CREATED}\",\"num_pending\":0,\"delivered\":{{\"stream_seq\":7}}}}"),
+        );
+        if let Some(answer) = learnt {
+            scene.rig.answer("STREAM.INFO", answer);
+        }
+        scene.rig.pass(Duration::from_secs(11));
+        scene.recreated("2026-11-24T00:00:00Z", 9);
+        assert_eq!(scene.revisions(), ["caught up", "reset"], "{learnt:?}");
+    }
+}
+
+#[test]
 fn an_old_subscription_is_not_heard() {
     let mut scene = Scene::new(WatchOptions::default());
     scene.created(1, 0);

@@ -335,14 +335,19 @@ impl Ordered {
     fn on_learnt(&mut self, answer: &Answer<'_>, net: &mut Net, now: Instant) -> Step<'static> {
         self.learning = 0;
         let info = match answer {
-            Answer::Reply { payload, .. } => api::answer(payload).ok(),
-            Answer::NoResponders => None,
+            Answer::Reply { payload, .. } => api::answer(payload),
+            Answer::NoResponders => return Step::Nothing,
             Answer::Failed(_) => {
                 self.is_learning_denied = true;
-                None
+                return Step::Nothing;
             }
         };
-        let created = info.as_ref().and_then(|info| info.get("created")).and_then(Value::as_str);
+        if let Err(ApiFailure::Refused(error)) = &info
+            && error.err_code == 10059
+        {
+            self.plan.stream_created.get_or_insert_with(String::new); // whatever comes is another
+        }
+        let created = info.as_ref().ok().and_then(|info| info.get("created")).and_then(Value::as_str);
         let Some(created) = created else { return Step::Nothing };
         if let Some(known) = &self.plan.stream_created {
             if known != created && self.state == State::Active {
@@ -354,10 +359,13 @@ impl Ordered {
             }
             return Step::Nothing;
         }
-        // A stream younger than the consumer is not the one it was made on, whose name is none that ever comes again.
-        let is_younger = from_rfc3339(created.as_bytes()).is_some_and(|created_ns| created_ns > self.made_ns);
-        self.plan.stream_created = Some(if is_younger { String::new() } else { created.into() });
+        self.plan.stream_created = Some(if self.is_younger(created) { String::new() } else { created.into() });
         Step::Nothing
+    }
+
+    /// Whether a stream made at this time is younger than the consumer, and so not the one that it was made on.
+    fn is_younger(&self, created: &str) -> bool {
+        from_rfc3339(created.as_bytes()).is_some_and(|created_ns| created_ns > self.made_ns)
     }
 
     pub(crate) fn on_timer(&mut self, net: &mut Net, now: Instant) -> Step<'static> {
@@ -464,7 +472,11 @@ impl Ordered {
         let last_seq = info.get("state").and_then(|state| state.get("last_seq")).and_then(Value::as_u64);
         let known = self.plan.stream_created.take();
         self.plan.stream_created = created.map(ToString::to_string).or_else(|| known.clone());
-        let is_made_anew = matches!((&known, created), (Some(known), Some(created)) if known != created);
+        let is_made_anew = match (&known, created) {
+            (Some(known), Some(created)) => known != created,
+            (None, Some(created)) => self.is_younger(created),
+            (_, None) => false,
+        };
         is_made_anew || last_seq.is_some_and(|last| last < self.tracker.position())
     }
 
