@@ -15,6 +15,7 @@ use natskv_core::{Action, Client, Config, ConnId, Error, Event, Instant, Lost, O
 use crate::{
     dice::Dice,
     fake::{FakeServer, Output, Publish, Settings, Tap},
+    ledger::{self, AtWork},
 };
 
 /// A client that has to be woken more often at one time is going round in circles.
@@ -204,7 +205,11 @@ impl World {
     pub fn seat(&mut self, config: Config) -> Result<usize, Error> {
         let nodes = 0..self.server.settings.nodes;
         let servers = nodes.map(|node| format!("nats://n{node}:4222")).collect();
-        let client = Client::new(Config { servers, ..config }, self.dice.entropy(), self.instant())?;
+        let (config, entropy, now) = (Config { servers, ..config }, self.dice.entropy(), self.instant());
+        let client = {
+            let _at_work = AtWork::of(self.seats.len() + 1);
+            Client::new(config, entropy, now)?
+        };
         self.seats.push(Seat {
             client,
             events: VecDeque::new(),
@@ -222,6 +227,17 @@ impl World {
         Ok(seat)
     }
 
+    /// Calls into a client, whose memory is booked to it.
+    fn at_work<T>(&mut self, seat: usize, call: impl FnOnce(&mut Client) -> T) -> T {
+        let _at_work = AtWork::of(seat + 1);
+        call(&mut self.seats[seat].client)
+    }
+
+    /// Bytes that a client holds, where `Ledger` is the program's allocator.
+    pub fn bytes_of(&self, seat: usize) -> i64 {
+        ledger::bytes_of(seat + 1)
+    }
+
     pub const fn instant(&self) -> Instant {
         Instant::from_nanos(self.now)
     }
@@ -237,7 +253,7 @@ impl World {
     /// Runs a command and drains.
     pub fn call<T>(&mut self, seat: usize, call: impl FnOnce(&mut Client, Instant) -> T) -> T {
         let now = self.instant();
-        let result = call(&mut self.seats[seat].client, now);
+        let result = self.at_work(seat, |client| call(client, now));
         self.pump(seat);
         result
     }
@@ -330,7 +346,7 @@ impl World {
         }
         self.seats[seat].wake_at = None;
         let now = self.instant();
-        self.seats[seat].client.handle_timeout(now);
+        self.at_work(seat, |client| client.handle_timeout(now));
         self.pump(seat);
         let (at, count) = self.seats[seat].woken;
         self.seats[seat].woken = (self.now, if at == self.now { count + 1 } else { 0 });
@@ -349,15 +365,15 @@ impl World {
         let old = ConnId(conn.0.saturating_sub(1));
         let past = Instant::from_nanos(self.now / 2);
         let is_linked = self.seats[seat].link.is_some();
-        let client = &mut self.seats[seat].client;
-        match self.dice.below(6) {
+        let which = self.dice.below(6);
+        self.at_work(seat, |client| match which {
             0 => client.handle_timeout(past),
             1 => client.transport_closed(old, Lost::Reset, now),
             2 => client.receive(old, b"PONG\r\n-ERR 'old'\r\nMSG", now),
             3 => client.transport_open(old, past),
             4 if is_linked => client.transport_open(conn, now),
             _ => client.handle_timeout(now),
-        }
+        });
         self.pump(seat);
     }
 
@@ -367,19 +383,19 @@ impl World {
         loop {
             let mut is_idle = true;
             while !self.seats[seat].is_blocked
-                && let Some(conn) = self.seats[seat].client.poll_transmit(&mut buffer)
+                && let Some(conn) = self.at_work(seat, |client| client.poll_transmit(&mut buffer))
             {
                 is_idle = false;
                 self.write(seat, conn, &buffer);
             }
-            while let Some(action) = self.seats[seat].client.poll_action() {
+            while let Some(action) = self.at_work(seat, Client::poll_action) {
                 is_idle = false;
                 if self.seats[seat].is_over {
                     self.broken.push(format!("client {seat}: {action:?} after it was closed"));
                 }
                 self.perform(seat, action);
             }
-            while let Some(event) = self.seats[seat].client.poll_event() {
+            while let Some(event) = self.at_work(seat, Client::poll_event) {
                 is_idle = false;
                 self.tell(|| format!("client {seat} {}", told(&event)));
                 self.seats[seat].events.push_back(event);
@@ -435,7 +451,7 @@ impl World {
         let now = self.instant();
         let Some(node) = node.filter(|node| self.server.is_up(*node)) else {
             self.tell(|| format!("client {seat} is refused"));
-            self.seats[seat].client.transport_closed(conn, Lost::Refused, now);
+            self.at_work(seat, |client| client.transport_closed(conn, Lost::Refused, now));
             return self.pump(seat);
         };
         self.last_link += 1;
@@ -445,7 +461,7 @@ impl World {
         let link = Link { seat, conn, up: Pipe::default(), down: Pipe::default(), tap, is_left: false };
         self.links.insert(id, link);
         self.seats[seat].link = Some(id);
-        self.seats[seat].client.transport_open(conn, now);
+        self.at_work(seat, |client| client.transport_open(conn, now));
         self.pump(seat);
         self.server.accept(id, node, self.now);
         self.drain_server();
@@ -469,7 +485,7 @@ impl World {
         }
         let now = self.instant();
         self.tell(|| format!("client {seat} lost its connection: {why:?}"));
-        self.seats[seat].client.transport_closed(conn, why, now);
+        self.at_work(seat, |client| client.transport_closed(conn, why, now));
         self.pump(seat);
     }
 
@@ -540,7 +556,7 @@ impl World {
                 self.seats[seat].last_news = self.now;
             }
             let now = self.instant();
-            self.seats[seat].client.receive(conn, &chunk.bytes, now);
+            self.at_work(seat, |client| client.receive(conn, &chunk.bytes, now));
             self.pump(seat);
         }
     }

@@ -5,6 +5,7 @@
 
 mod judge;
 mod plan;
+mod recorder;
 mod simulation;
 mod truth;
 mod watching;
@@ -23,7 +24,11 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use natskv_kit::ledger::Ledger;
 use simulation::Told;
+
+#[global_allocator]
+static ALLOCATOR: Ledger = Ledger;
 
 /// How many seeds the fixed run takes, from 1 on, beside those that found something.
 const SEEDS: u64 = 600;

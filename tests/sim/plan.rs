@@ -24,6 +24,11 @@ pub(crate) struct BucketPlan {
 }
 
 impl BucketPlan {
+    /// Whether anything goes by itself.
+    pub(crate) fn expires(&self) -> bool {
+        self.has_ttl || self.stream.get("max_age").is_some()
+    }
+
     pub(crate) fn stream_name(&self) -> String {
         format!("KV_{}", self.name)
     }
@@ -53,6 +58,8 @@ pub(crate) struct Plan {
     pub(crate) clients: Vec<Config>,
     pub(crate) buckets: Vec<BucketPlan>,
     pub(crate) keys: Vec<&'static str>,
+    /// The length of the longest value.
+    pub(crate) largest_value: u64,
     pub(crate) faults: Faults,
     /// How long the clients work, and how long between two commands of one; nanoseconds.
     pub(crate) duration: u64,
@@ -70,6 +77,8 @@ impl Plan {
     pub(crate) fn of(seed: u64) -> Self {
         let dice = &mut Dice::new(seed ^ 0x5eed);
         let is_calm = dice.permille(120);
+        // Large values against narrow bounds.
+        let is_heavy = !is_calm && dice.permille(60);
         let nodes = if dice.permille(400) { 3 } else { 1 };
         let level = *dice.pick(&[5, 5, 5, 4, 2, 1, 0]);
         let settings = settings(dice, nodes, level, is_calm);
@@ -77,7 +86,7 @@ impl Plan {
         let buckets = (0..1 + dice.below(2)).map(|at| bucket(dice, at, nodes, level)).collect();
         let mut keys = KEYS.to_vec();
         keys.truncate(2 + dice.below(KEYS.len() as u64 - 1) as usize);
-        let clients: Vec<Config> = (0..1 + dice.below(4)).map(|_| client(dice, is_calm)).collect();
+        let clients: Vec<Config> = (0..1 + dice.below(4)).map(|_| client(dice, is_calm, is_heavy)).collect();
         let is_denied = |part: &str| settings.denied.iter().any(|denied| denied.contains(part));
         let mut rate = |most: u64| if is_calm || dice.permille(400) { 0 } else { 1 + dice.below(most) };
         let faults = Faults {
@@ -95,7 +104,8 @@ impl Plan {
         // So many commands that a seed takes a fraction of a second.
         let most = (MOST_COMMANDS * pace / clients.len() as u64).max(2 * SECOND);
         let duration = ((2 + dice.below(25)) * SECOND).min(most);
-        Self { settings, weather, clients, buckets, keys, faults, duration, pace, is_calm }
+        let largest_value = if is_heavy { 20_000 } else { 400 };
+        Self { settings, weather, clients, buckets, keys, largest_value, faults, duration, pace, is_calm }
     }
 }
 
@@ -180,9 +190,14 @@ fn bucket(dice: &mut Dice, at: u64, nodes: usize, level: u64) -> BucketPlan {
     BucketPlan { name, history, has_ttl, stream }
 }
 
-fn client(dice: &mut Dice, is_calm: bool) -> Config {
+fn client(dice: &mut Dice, is_calm: bool, is_heavy: bool) -> Config {
     let ms = |dice: &mut Dice, from: u64, to: u64| Duration::from_millis(from + dice.below(to - from));
     let is_tight = !is_calm && dice.permille(200);
+    let bound = |wide: usize| match (is_heavy, is_tight) {
+        (true, _) => 64 << 10,
+        (false, true) => 2000,
+        (false, false) => wide,
+    };
     Config {
         connect_timeout: ms(dice, 300, 3000),
         request_timeout: ms(dice, if is_calm { 3000 } else { 400 }, 5000),
@@ -193,9 +208,13 @@ fn client(dice: &mut Dice, is_calm: bool) -> Config {
         retry_writes: dice.permille(300),
         watch_heartbeat: ms(dice, 100, 5000),
         inactive_threshold: ms(dice, 2000, 30_000),
-        watch_limit: if is_calm { 32 << 20 } else { *dice.pick(&[300, 2000, 1 << 20]) },
-        pending_limit: if is_tight { 2000 } else { 8 << 20 },
-        unsent_limit: if is_tight { 2000 } else { 64 << 20 },
+        watch_limit: match (is_calm, is_heavy) {
+            (true, _) => 32 << 20,
+            (_, true) => 40 << 10,
+            (false, false) => *dice.pick(&[300, 2000, 1 << 20]),
+        },
+        pending_limit: bound(8 << 20),
+        unsent_limit: bound(64 << 20),
         max_operations: if is_tight { 16 } else { 65_536 },
         max_filters: *dice.pick(&[1, 2, 256, 256]),
         drain_timeout: ms(dice, 500, 10_000),

@@ -8,12 +8,14 @@ use std::{
 use natskv_core::{Error, ErrorCode, Event, Notice, OpId, Outcome, State, WatchId};
 use natskv_kit::{
     dice::Dice,
+    ledger,
     world::{Cut, Weather, World, op_name},
 };
 
 use crate::{
     judge::{self, Name, Record},
     plan::{MS, Plan, SECOND},
+    recorder::{Recorded, Recorder},
     truth::{Mark, Truth},
     watching::Watcher,
     work::{Call, Handle, Muse},
@@ -28,6 +30,15 @@ const FORGOTTEN: u64 = 60 * SECOND;
 /// No seed has so many events, unless something never comes to rest.
 const MOST_STEPS: u64 = 400_000;
 
+/// What a client may hold beside what its configuration bounds and what was asked for: its tables and buffers.
+const OWN: i64 = 1 << 20;
+
+/// And what it may still hold when everything has come to rest; for each handle, of what it saw of keys; for each operation of the
+/// many that were in flight at once, in tables that do not shrink.
+const AT_REST: i64 = 512 << 10;
+const PER_HANDLE: i64 = 70 << 10;
+const PER_OPERATION: i64 = 2 << 10;
+
 /// A command that has not ended.
 #[derive(Debug)]
 struct Pending {
@@ -38,6 +49,8 @@ struct Pending {
     known: BTreeMap<String, u64>,
     timeout: u64,
     started: u64,
+    /// The same on the clock of `Recorder`.
+    began: u64,
     is_blocked: bool,
 }
 
@@ -68,6 +81,8 @@ struct Actor {
     watches: BTreeMap<WatchId, Watcher>,
     /// Revisions that it wrote or read, by handle and stream.
     known: BTreeMap<(u32, u64), BTreeMap<String, u64>>,
+    /// So many operations were in flight at once.
+    most_ops: usize,
     /// It was told to end.
     is_ending: bool,
     closed: u32,
@@ -94,6 +109,7 @@ pub(crate) struct Simulation {
     /// Frames that were handed to a transport.
     handed: BTreeMap<Target, u64>,
     cleared: Vec<Cleared>,
+    recorder: Recorder,
     told: Told,
     is_working: bool,
 }
@@ -132,18 +148,20 @@ impl Cue {
 /// Runs one seed. The story is told only if somebody wants it.
 pub(crate) fn run(seed: u64, has_story: bool) -> (Result<Told, String>, Vec<String>) {
     let plan = Plan::of(seed);
+    ledger::forget();
     let mut world = World::new(seed, plan.settings.clone(), plan.weather.clone());
     if has_story {
         world.story = Some(vec![format!("seed {seed}: {plan:#?}")]);
     }
     let mut simulation = Simulation {
-        muse: Muse::new(Dice::new(seed ^ 0xca11)),
+        muse: Muse::new(Dice::new(seed ^ 0xca11), plan.largest_value),
         world,
         truth: Truth::default(),
         actors: Vec::new(),
         fates: BTreeMap::new(),
         handed: BTreeMap::new(),
         cleared: Vec::new(),
+        recorder: Recorder::default(),
         told: Told::default(),
         is_working: true,
         plan,
@@ -306,6 +324,11 @@ impl Simulation {
         let to = self.mark(handle.bucket);
         let record = Record { call, bucket, reads_leader: handle.reads_leader, from: *from, to, known: &pending.known };
         record.judge(&self.truth, &self.plan, &result).map_err(|why| format!("{call:?}: {why}"))?;
+        let is_one_stream = from.stream == to.stream;
+        if let Some(stream) = to.stream.filter(|_| is_one_stream && !bucket.expires()) {
+            let reader = Recorded { stream, bucket, keys: &self.plan.keys, reads_leader: handle.reads_leader };
+            self.recorder.record(&reader, call, pending.began, &result);
+        }
         self.remember(seat, &pending, to, &result)
     }
 
@@ -511,15 +534,17 @@ impl Simulation {
                 let is_blocked = self.world.is_blocked(seat);
                 let stream = from.stream.unwrap_or(u64::MAX);
                 let known = self.actors[seat].known.get(&(handle.id.0, stream)).cloned().unwrap_or_default();
-                let pending = Pending { call, handle, from, known, timeout, started, is_blocked };
+                let began = self.recorder.tick();
+                let pending = Pending { call, handle, from, known, timeout, started, began, is_blocked };
                 if self.actors[seat].ops.insert(op, pending).is_some() {
                     return Err(format!("{op:?} was used before"));
                 }
+                self.actors[seat].most_ops = self.actors[seat].most_ops.max(self.actors[seat].ops.len());
                 Ok(())
             }
             Err(error) => {
                 let config = &self.plan.clients[seat];
-                let is_tight = config.pending_limit < 1 << 20;
+                let is_tight = config.pending_limit < 1 << 20; // or heavy
                 let is_right = match error.code {
                     ErrorCode::BufferFull => is_tight,
                     ErrorCode::Closed => self.actors[seat].is_ending,
@@ -585,7 +610,7 @@ impl Simulation {
         Ok(())
     }
 
-    /// Nothing hangs.
+    /// Nothing hangs, and nothing grows beyond its bounds.
     fn audit(&self) -> Result<(), String> {
         for (seat, actor) in self.actors.iter().enumerate() {
             for pending in actor.ops.values() {
@@ -596,8 +621,32 @@ impl Simulation {
                     return Err(format!("client {seat}: {watch:?} is neither established nor failed in its time"));
                 }
             }
+            let held = self.world.bytes_of(seat);
+            let most = self.most_bytes(seat);
+            if held > most {
+                return Err(format!("client {seat}: holds {held} bytes, at most {most} by its configuration"));
+            }
         }
         Ok(())
+    }
+
+    /// What a client's configuration, and what it was asked for, let it hold.
+    fn most_bytes(&self, seat: usize) -> i64 {
+        let (config, actor) = (&self.plan.clients[seat], &self.actors[seat]);
+        // Buffers double when they grow; an entry has its key and headers too; one value may be larger than the limit.
+        let largest = self.plan.largest_value as i64 + 1000;
+        let watches = actor.watches.len() as i64 * (4 * config.watch_limit.min(1 << 20) as i64 + 4 * largest);
+        let keys = self.plan.keys.len() as i64;
+        let of_op = |pending: &Pending| match &pending.call {
+            Call::History { .. } | Call::Execute { .. } => 4 * 64 * largest,
+            Call::Entries { .. } | Call::GetMany { .. } => 8 * keys * largest,
+            Call::PutMany { items } => 4 * items.len() as i64 * largest,
+            _ => 4 * largest,
+        };
+        let ops: i64 = actor.ops.values().map(of_op).sum();
+        let unsent = 4 * (config.pending_limit.min(1 << 20) + config.unsent_limit.min(1 << 20)) as i64;
+        let tables = PER_HANDLE * actor.handles.len() as i64 + PER_OPERATION * actor.most_ops as i64;
+        OWN + tables + watches + ops + unsent + 8 * largest
     }
 
     // ── what goes wrong
@@ -710,6 +759,12 @@ impl Simulation {
                     .check_converged(stream, plan, &self.truth)
                     .map_err(|why| format!("client {seat}: {watch:?}: {why}"))?;
             }
+            let handles: BTreeSet<u32> = actor.handles.iter().map(|handle| handle.id.0).collect();
+            let tables = PER_HANDLE * handles.len() as i64 + PER_OPERATION * actor.most_ops as i64;
+            let (held, most) = (self.world.bytes_of(seat), AT_REST + tables + 20 * self.plan.largest_value as i64);
+            if held > most {
+                return Err(format!("client {seat}: holds {held} bytes when all is quiet, at most {most} are its own"));
+            }
         }
         Ok(())
     }
@@ -743,6 +798,10 @@ impl Simulation {
         if left > 0 {
             return Err(format!("{left} consumers were left behind"));
         }
+        // Of a bucket that was made anew, nobody can say for each operation which one it met.
+        let names: Vec<&str> = self.truth.pasts.iter().map(|past| past.name.as_str()).collect();
+        let is_only = |id: u64| names.iter().filter(|name| **name == names[id as usize]).count() == 1;
+        self.recorder.check(is_only)?;
         self.check_fates()
     }
 

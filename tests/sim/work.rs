@@ -160,11 +160,12 @@ impl Call {
 pub(crate) struct Muse {
     pub(crate) dice: Dice,
     last: u64,
+    largest_value: u64,
 }
 
 impl Muse {
-    pub(crate) const fn new(dice: Dice) -> Self {
-        Self { dice, last: 0 }
+    pub(crate) const fn new(dice: Dice, largest_value: u64) -> Self {
+        Self { dice, last: 0, largest_value }
     }
 
     const fn number(&mut self) -> u64 {
@@ -175,7 +176,7 @@ impl Muse {
     /// A value that no other write has.
     fn value(&mut self) -> Vec<u8> {
         let mut value = format!("{}.", self.number()).into_bytes();
-        let most = *self.dice.pick(&[1, 20, 20, 400]);
+        let most = *self.dice.pick(&[1, 20, 20, self.largest_value]);
         value.resize(value.len() + self.dice.below(most) as usize, b'x');
         value
     }
