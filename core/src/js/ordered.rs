@@ -1,7 +1,8 @@
 //! One ordered push consumer: its subscription, its creation, its watchdog, and its replacement whenever something is amiss.
 //!
-//! States: Creating (SUB written, request sent; messages count already) → Active ⇄ Probing (is it still there after a reconnect?)
-//! → Checking (is the bucket still the same?) → Creating … or Waiting before another try. Servers say nothing when a consumer
+//! States: Creating (request sent; the first one's SUB is written before it, and messages count already) → Active ⇄ Probing (is it still
+//! there after a reconnect?). One that replaces another is subscribed to only when Checking has shown that its stream is still the
+//! same: asked before it is made, the answer could be void by then. Or Waiting before another try. Servers say nothing when a consumer
 //! dies with its node or its stream: missed heartbeats are the only sign.
 
 use alloc::{
@@ -75,8 +76,11 @@ enum State {
     Probing {
         request: u64,
     },
+    /// `pending` and `stream_seq` are what its create response said.
     Checking {
         request: u64,
+        pending: u64,
+        stream_seq: u64,
     },
     Waiting,
     /// Until its owner resumes it.
@@ -268,10 +272,10 @@ impl Ordered {
         if self.state == State::Paused {
             return;
         }
-        if let State::Creating { request } | State::Probing { request } | State::Checking { request } = self.state {
+        if let State::Creating { request } | State::Probing { request } | State::Checking { request, .. } = self.state {
             net.forget(request);
         }
-        self.is_in_doubt |= matches!(self.state, State::Creating { .. });
+        self.is_in_doubt |= matches!(self.state, State::Creating { .. } | State::Checking { .. });
         self.state = State::Offline;
     }
 
@@ -317,13 +321,14 @@ impl Ordered {
         match self.state {
             State::Creating { request: own } if own == request => self.on_created(answer, net, now),
             State::Probing { request: own } if own == request => self.on_probed(answer, net, now),
-            State::Checking { request: own } if own == request => self.on_checked(answer, net, now),
+            State::Checking { request: own, pending, stream_seq } if own == request => {
+                self.on_checked(answer, pending, stream_seq, net, now)
+            }
             _ => {
                 if request == self.learning {
-                    self.on_learnt(answer, net, now)
-                } else {
-                    Step::Nothing
+                    self.on_learnt(answer);
                 }
+                Step::Nothing
             }
         }
     }
@@ -332,35 +337,27 @@ impl Ordered {
         self.plan.is_lasting && self.plan.stream_created.is_none() && !self.is_learning_denied
     }
 
-    fn on_learnt(&mut self, answer: &Answer<'_>, net: &mut Net, now: Instant) -> Step<'static> {
+    fn on_learnt(&mut self, answer: &Answer<'_>) {
         self.learning = 0;
         let info = match answer {
             Answer::Reply { payload, .. } => api::answer(payload),
-            Answer::NoResponders => return Step::Nothing,
+            Answer::NoResponders => return,
             Answer::Failed(_) => {
                 self.is_learning_denied = true;
-                return Step::Nothing;
+                return;
             }
         };
-        if let Err(ApiFailure::Refused(error)) = &info
-            && error.err_code == 10059
+        let created = match &info {
+            Ok(info) => info.get("created").and_then(Value::as_str).map(|created| (created, self.is_younger(created))),
+            Err(ApiFailure::Refused(error)) if error.err_code == 10059 => Some(("", true)),
+            Err(_) => None,
+        };
+        if let Some((created, is_another)) = created
+            && self.plan.stream_created.is_none()
         {
-            self.plan.stream_created.get_or_insert_with(String::new); // whatever comes is another
+            // The stream that the consumer was made on is gone: whatever comes has another name than none.
+            self.plan.stream_created = Some(if is_another { String::new() } else { created.into() });
         }
-        let created = info.as_ref().ok().and_then(|info| info.get("created")).and_then(Value::as_str);
-        let Some(created) = created else { return Step::Nothing };
-        if let Some(known) = &self.plan.stream_created {
-            if known != created && self.state == State::Active {
-                // It was made anew between the question before the consumer was made and that.
-                self.plan.stream_created = Some(created.into());
-                self.tracker.reset();
-                self.replace(net, now);
-                return Step::Reset;
-            }
-            return Step::Nothing;
-        }
-        self.plan.stream_created = Some(if self.is_younger(created) { String::new() } else { created.into() });
-        Step::Nothing
     }
 
     /// Whether a stream made at this time is younger than the consumer, and so not the one that it was made on.
@@ -396,7 +393,6 @@ impl Ordered {
 
     // ── inside
 
-    /// First of a replacement: is it still the same bucket? A start sequence beyond the end is accepted and would wait for ever.
     fn recreate(&mut self, why: &'static str, net: &mut Net, now: Instant) -> Step<'static> {
         self.replace(net, now);
         Step::Resumed(why)
@@ -416,7 +412,7 @@ impl Ordered {
             State::Creating { request } => {
                 net.disown(request, delete_subject(&self.plan.api_prefix, &self.plan.stream, &self.name).concat());
             }
-            State::Probing { request } | State::Checking { request } => net.forget(request),
+            State::Probing { request } | State::Checking { request, .. } => net.forget(request),
             State::Offline | State::Active | State::Waiting | State::Paused => {}
         }
     }
@@ -432,18 +428,25 @@ impl Ordered {
     }
 
     fn attempt(&mut self, net: &mut Net, now: Instant) -> Step<'static> {
-        let result = if self.is_open { self.check(net, now) } else { self.create(net, now) };
-        result.map_or_else(Step::Failed, |()| Step::Nothing)
+        self.create(net, now).map_or_else(Step::Failed, |()| Step::Nothing)
     }
 
-    fn check(&mut self, net: &mut Net, now: Instant) -> Result<(), Error> {
+    /// Is it still the same bucket? A start sequence beyond the end is accepted and would wait for ever.
+    fn check(&mut self, pending: u64, stream_seq: u64, net: &mut Net, now: Instant) -> Result<(), Error> {
         let subject = [&self.plan.api_prefix, ".STREAM.INFO.", &self.plan.stream];
         let request = net.request(Owner::Consumer(self.id), &subject, Ask::default())?;
-        self.enter(State::Checking { request }, self.plan.request_timeout, net, now);
+        self.enter(State::Checking { request, pending, stream_seq }, self.plan.request_timeout, net, now);
         Ok(())
     }
 
-    fn on_checked(&mut self, answer: &Answer<'_>, net: &mut Net, now: Instant) -> Step<'static> {
+    fn on_checked(
+        &mut self,
+        answer: &Answer<'_>,
+        pending: u64,
+        stream_seq: u64,
+        net: &mut Net,
+        now: Instant,
+    ) -> Step<'static> {
         let info = match answer {
             Answer::Reply { payload, .. } => api::answer(payload),
             Answer::NoResponders => return self.retry(net, now),
@@ -456,14 +459,15 @@ impl Ordered {
             Err(ApiFailure::Refused(error)) if error.err_code == 10059 => return Step::Failed(error.to_error()),
             Err(_) => Object::default(),
         };
-        let is_reset = self.is_another_stream(&info);
-        if is_reset {
+        if self.is_another_stream(&info) {
             self.tracker.reset();
+            self.replace(net, now);
+            return Step::Reset;
         }
-        if let Err(error) = self.create(net, now) {
-            return Step::Failed(error);
-        }
-        if is_reset { Step::Reset } else { Step::Nothing }
+        net.subscribe(&self.inbox, self.sid);
+        self.last_activity = now;
+        self.enter(State::Active, self.plan.heartbeat * MISSED_HEARTBEATS, net, now);
+        if self.tracker.on_created(pending, stream_seq) { Step::CaughtUp } else { Step::Nothing }
     }
 
     /// Whether the stream was made after the one we knew, or has lost what we have seen. Remembers which one it is.
@@ -487,7 +491,9 @@ impl Ordered {
         if self.widened.is_none() && net.api_level() < COUNTS_RIGHTLY && is_miscounted(&self.plan.filters) {
             self.widened = Some(covering(&self.plan.filters));
         }
-        net.subscribe(&self.inbox, self.sid);
+        if !self.is_open {
+            net.subscribe(&self.inbox, self.sid);
+        }
         let body = self.create_request().to_string();
         let ask = Ask { payload: body.as_bytes(), on_loss: OnLoss::Fail, ..Ask::default() };
         let subject = create_subject(&self.plan.api_prefix, &self.plan.stream, &self.name, self.filters());
@@ -554,21 +560,19 @@ impl Ordered {
         let pending = fields.get("num_pending").and_then(Value::as_u64).unwrap_or_default();
         let delivered =
             fields.get("delivered").and_then(|delivered| delivered.get("stream_seq")).and_then(Value::as_u64);
+        let (delivered, made) = (delivered.unwrap_or_default(), fields.get("created").and_then(Value::as_str));
         self.failures = 0;
+        if self.is_open {
+            return self.check(pending, delivered, net, now).map_or_else(Step::Failed, |()| Step::Nothing);
+        }
+        self.is_open = true;
+        self.made_ns = made.and_then(|made| from_rfc3339(made.as_bytes())).unwrap_or(i64::MAX);
         self.last_activity = now;
         self.enter(State::Active, self.plan.heartbeat * MISSED_HEARTBEATS, net, now);
-        let made = fields.get("created").and_then(Value::as_str).and_then(|made| from_rfc3339(made.as_bytes()));
-        self.made_ns = made.unwrap_or(i64::MAX);
-        let was_open = core::mem::replace(&mut self.is_open, true);
-        if was_open || self.wants_to_learn() {
+        if self.wants_to_learn() {
             self.learn(net);
         }
-        let caught_up = self.tracker.on_created(pending, delivered.unwrap_or_default());
-        match (was_open, caught_up) {
-            (false, caught_up) => Step::Opened { caught_up },
-            (true, true) => Step::CaughtUp,
-            (true, false) => Step::Nothing,
-        }
+        Step::Opened { caught_up: self.tracker.on_created(pending, delivered) }
     }
 
     /// Whether a refusal that is final for a new consumer may be over by the next try.
