@@ -389,3 +389,31 @@ fn requests(rig: &Rig, part: &str) -> Vec<(String, String)> {
         })
         .collect()
 }
+
+fn history(rig: &mut Rig, bucket: BucketId) -> OpId {
+    rig.call(|c, now| c.history(bucket, "k", None, now)).expect("history")
+}
+
+#[test]
+fn a_history_that_does_not_fit_one_answer_is_read_by_a_consumer() {
+    let (mut rig, b) = bound();
+    history(&mut rig, b);
+    part(&mut rig, "k", 3, 0);
+    end(&mut rig, 1, 3, 0);
+    assert_eq!(rig.written.matches("DIRECT.GET").count(), 1, "the rest could be of another bucket: {}", rig.written);
+    assert!(rig.written.contains("CONSUMER.CREATE.KV_b"), "{}", rig.written);
+}
+
+#[test]
+fn a_history_that_is_empty_after_a_lost_connection_is_empty() {
+    let (mut rig, b) = bound();
+    let op = history(&mut rig, b);
+    part(&mut rig, "k", 3, 0);
+    rig.sent();
+    rig.pass(Duration::from_secs(2));
+    rig.lose();
+    rig.pass(Duration::from_millis(1));
+    rig.establish();
+    rig.answer_status("DIRECT.GET", "404 Message Not Found");
+    assert_eq!(rig.result(op).as_ref().expect_err("gone").code, ErrorCode::KeyNotFound);
+}
