@@ -64,7 +64,7 @@ pub struct Config {
     /// Bytes that wait for the transport while connected, because it takes them more slowly than they come; beyond it a call fails
     /// with BUFFER_FULL. Default: 64 MiB.
     pub unsent_limit: usize,
-    /// Unread bytes one watch keeps before it drops them and asks the server again. Default: 32 MiB.
+    /// Unread bytes one watch keeps; what does not fit is asked for again when they were read. Default: 32 MiB.
     pub watch_limit: usize,
     /// Operations in flight; beyond it a call fails with BUFFER_FULL. Default: 65,536.
     pub max_operations: usize,

@@ -155,7 +155,7 @@ pub enum Notice {
     LameDuck,
     /// A watch asked for its consumer anew; why.
     WatchResumed(WatchId, &'static str),
-    /// A watch's reader was too slow for `Config::watch_limit`; what was unread is asked for again.
+    /// A watch's reader was too slow for `Config::watch_limit`; what did not fit is asked for again when it has read the rest.
     WatchOverflow(WatchId),
     /// The bucket under a watch was deleted and created again; the picture starts anew.
     WatchReset(WatchId),
@@ -173,7 +173,7 @@ pub enum Outcome {
     /// history, entries.
     Entries(Vec<Entry>),
     /// get_many: the live entries that were found, sorted by key. `as_of`: the revision of the bucket at which they all are the newest;
-    /// None where several requests saw several moments.
+    /// None where it took several requests, or a consumer.
     Many {
         /// The entries.
         entries: Vec<Entry>,
@@ -218,7 +218,8 @@ pub enum WatchItem {
     Entry(Entry),
     /// All initial values were handed out.
     CaughtUp,
-    /// The bucket was deleted and created again: forget all keys; a new initial picture follows, then CaughtUp again.
+    /// The bucket was deleted and created again: forget all keys; a new initial picture follows, then CaughtUp again. It holds the
+    /// newest of each key, or all revisions where the watch was asked for history, for updates only, or to resume.
     Reset,
     /// The watch is over, for this reason. Nothing follows.
     Ended(Error),

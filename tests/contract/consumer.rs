@@ -12,6 +12,8 @@ struct Scene {
     rig: Rig,
     watch: WatchId,
     sid: u64,
+    /// What STREAM.INFO says behind the next create response.
+    check: Option<String>,
 }
 
 const CREATED: &str = "2026-11-23T03:00:00Z";
@@ -36,7 +38,7 @@ impl Scene {
         let bucket = opened.bucket;
         rig.sent();
         let watch = rig.call(|c, now| c.watch(bucket, &[], options, now)).expect("watch");
-        let mut scene = Self { rig, watch, sid: 0 };
+        let mut scene = Self { rig, watch, sid: 0, check: None };
         scene.find_sid();
         scene
     }
@@ -50,6 +52,10 @@ impl Scene {
     fn created(&mut self, pending: u64, stream_seq: u64) {
         let answer = format!("{{\"num_pending\":{pending},\"delivered\":{{\"stream_seq\":{stream_seq}}}}}");
         self.rig.answer("CONSUMER.CREATE", &answer);
+        if let Some(info) = self.check.take() {
+            self.rig.answer("STREAM.INFO", &info);
+            self.find_sid();
+        }
     }
 
     fn message(&mut self, key: &str, stream_seq: u64, consumer_seq: u64, pending: u64) {
@@ -78,12 +84,22 @@ impl Scene {
         items.iter().map(text).collect()
     }
 
-    /// The create request that follows the check of the stream.
+    /// The create request of a consumer that replaces another. It is subscribed to when it was created and its stream is the same.
     fn recreated(&mut self, created: &str, last_seq: u64) -> String {
-        self.rig.answer("STREAM.INFO", &info(created, last_seq));
-        self.find_sid();
+        self.check = Some(info(created, last_seq));
         let sent = self.rig.written.clone();
         sent[sent.rfind("CONSUMER.CREATE").expect("a new consumer")..].to_string()
+    }
+}
+
+impl Scene {
+    /// The same, where its stream turns out to be another: the create request of the consumer that begins anew.
+    fn made_anew(&mut self, created: &str, last_seq: u64) -> String {
+        self.recreated(created, last_seq);
+        self.rig.answer("CONSUMER.CREATE", "{\"num_pending\":0,\"delivered\":{\"stream_seq\":0}}");
+        let info = self.check.take().expect("the check");
+        self.rig.answer("STREAM.INFO", &info);
+        self.recreated(created, last_seq)
     }
 }
 
@@ -177,7 +193,7 @@ fn a_bucket_made_anew_resets_the_watch() {
     scene.message("a", 9, 1, 0);
     assert_eq!(scene.revisions(), ["9", "caught up"]);
     scene.rig.pass(Duration::from_secs(11));
-    let request = scene.recreated("2026-11-23T04:00:00Z", 20);
+    let request = scene.made_anew("2026-11-23T04:00:00Z", 20);
     assert!(request.contains("last_per_subject"), "{request}");
     scene.created(1, 0);
     scene.message("a", 2, 1, 0);
@@ -189,9 +205,8 @@ fn a_deleted_bucket_ends_the_watch() {
     let mut scene = Scene::new(WatchOptions::default());
     scene.created(0, 0);
     scene.rig.pass(Duration::from_secs(11));
-    scene
-        .rig
-        .answer("STREAM.INFO", "{\"error\":{\"code\":404,\"err_code\":10059,\"description\":\"stream not found\"}}");
+    let gone = "{\"error\":{\"code\":404,\"err_code\":10059,\"description\":\"stream not found\"}}";
+    scene.rig.answer("CONSUMER.CREATE", gone);
     assert_eq!(scene.revisions(), ["caught up", "BUCKET_NOT_FOUND"]);
 }
 
@@ -236,6 +251,85 @@ fn after_a_reconnect_the_consumer_is_asked_for_once() {
 }
 
 #[test]
+fn a_key_that_moves_while_it_is_read_is_waited_for() {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.created(2, 0);
+    scene.message("b", 2, 1, 2);
+    scene.message("c", 4, 2, 1); // the second message, but not the second of the two that there were
+    assert_eq!(scene.revisions(), ["2", "4"]);
+    scene.message("a", 5, 3, 0);
+    assert_eq!(scene.revisions(), ["5", "caught up"]);
+}
+
+#[test]
+fn a_watch_of_nothing_so_far_misses_no_revision_that_comes_while_its_consumer_is_lost() {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.created(0, 3);
+    assert_eq!(scene.revisions(), ["caught up"]);
+    scene.rig.pass(Duration::from_secs(11));
+    let request = scene.recreated(CREATED, 6);
+    assert!(request.contains("\"opt_start_seq\":4"), "the newest of each key would be less: {request}");
+}
+
+#[test]
+fn all_that_a_bucket_made_anew_holds_is_news_to_every_watch_but_that_of_the_newest() {
+    let updates_only = WatchOptions { updates_only: true, ..WatchOptions::default() };
+    let resumed = WatchOptions { resume_from_revision: Some(500), ..WatchOptions::default() };
+    for (options, policy) in [(updates_only, "all"), (resumed, "all"), (WatchOptions::default(), "last_per_subject")] {
+        let mut scene = Scene::new(options);
+        scene.created(0, 499);
+        scene.rig.pass(Duration::from_secs(11));
+        let request = scene.made_anew("2026-11-24T00:00:00Z", 2);
+        assert!(request.contains(&format!("\"deliver_policy\":\"{policy}\"")), "{request}");
+        scene.created(2, 0);
+        scene.message("a", 1, 1, 1);
+        scene.message("b", 2, 2, 0);
+        assert_eq!(scene.revisions(), ["caught up", "reset", "1", "2", "caught up"]);
+    }
+}
+
+#[test]
+fn a_consumer_that_replaces_another_is_heard_when_its_stream_is_known_to_be_the_same() {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.created(1, 0);
+    scene.message("a", 400, 1, 0);
+    scene.rig.pass(Duration::from_secs(11));
+    let has_subscribed = |scene: &Scene| scene.rig.written.lines().filter(|line| line.starts_with("SUB ")).count();
+    let before = has_subscribed(&scene);
+    scene.recreated(CREATED, 400);
+    scene.rig.answer("CONSUMER.CREATE", "{\"num_pending\":0,\"delivered\":{\"stream_seq\":400}}");
+    assert_eq!(has_subscribed(&scene), before, "what it delivers could be of another bucket");
+    scene.rig.answer("STREAM.INFO", &info(CREATED, 400));
+    assert_eq!(has_subscribed(&scene), before + 1);
+    scene.find_sid();
+    scene.message("a", 401, 1, 0);
+    assert_eq!(scene.revisions(), ["400", "caught up", "401"]);
+}
+
+#[test]
+fn a_bound_watch_tells_a_stream_younger_than_its_consumer_from_its_own() {
+    let gone = "{\"error\":{\"code\":404,\"err_code\":10059,\"description\":\"stream not found\"}}";
+    // What comes of the question that follows the opening: no answer, or that there is no such stream any more.
+    for learnt in [None, Some(gone)] {
+        let mut rig = Rig::connected();
+        let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
+        let watch = rig.call(|c, now| c.watch(bucket, &[], WatchOptions::default(), now)).expect("watch");
+        let mut scene = Scene { rig, watch, sid: 0, check: None };
+        scene.find_sid();
+        scene.rig.answer(
+            "CONSUMER.CREATE",
+            &format!("{{\"created\":\"{CREATED}\",\"num_pending\":0,\"delivered\":{{\"stream_seq\":7}}}}"),
+        );
+        if let Some(answer) = learnt {
+            scene.rig.answer("STREAM.INFO", answer);
+        }
+        scene.rig.pass(Duration::from_secs(11));
+        scene.made_anew("2026-11-24T00:00:00Z", 9);
+        assert_eq!(scene.revisions(), ["caught up", "reset"], "{learnt:?}");
+    }
+}
+
+#[test]
 fn an_old_subscription_is_not_heard() {
     let mut scene = Scene::new(WatchOptions::default());
     scene.created(1, 0);
@@ -250,22 +344,47 @@ fn an_old_subscription_is_not_heard() {
 }
 
 #[test]
-fn a_reader_too_slow_gets_the_newest_of_all_later() {
+fn a_reader_too_slow_gets_what_fits_then_the_rest() {
     let config = Config { watch_limit: 2000, ..Config::default() };
     let mut scene = Scene::with(config, WatchOptions::default());
     scene.created(50, 0);
     scene.message("a", 1, 1, 49);
     assert_eq!(scene.revisions(), ["1"]);
+    scene.rig.sent();
     for n in 2..40 {
         scene.message("k", n, n, 50 - n);
     }
-    assert!(scene.rig.events.iter().any(|event| matches!(event, Event::Notice(Notice::WatchOverflow(_)))));
+    let overflows = scene.rig.events.iter().filter(|event| matches!(event, Event::Notice(Notice::WatchOverflow(_))));
+    assert_eq!(overflows.count(), 1);
+    assert!(scene.rig.written.contains("CONSUMER.DELETE") && !scene.rig.written.contains("STREAM.INFO"), "not yet");
+    scene.rig.pass(Duration::from_secs(60));
+    let last: u64 = {
+        let queued = scene.revisions();
+        assert_eq!(queued.first().map(String::as_str), Some("2"), "what fitted is still there");
+        queued.last().and_then(|last| last.parse().ok()).expect("a revision")
+    };
     let request = scene.recreated(CREATED, 50);
-    assert!(request.contains("\"opt_start_seq\":2"), "behind what was read: {request}");
-    scene.created(2, 1);
+    assert!(request.contains(&format!("\"opt_start_seq\":{}", last + 1)), "behind what was queued: {request}");
+    scene.created(2, last);
     scene.message("k", 49, 1, 1);
     scene.message("l", 50, 2, 0);
     assert_eq!(scene.revisions(), ["49", "50", "caught up"]);
+}
+
+#[test]
+fn a_watch_that_overflows_before_its_create_response_is_open() {
+    let config = Config { watch_limit: 100, ..Config::default() };
+    let mut scene = Scene::with(config, WatchOptions::default());
+    for n in 1..4 {
+        scene.message("k", n, n, 50 - n);
+    }
+    let is_open = |event: &Event| matches!(event, Event::WatchOpen { result: Ok(()), .. });
+    assert!(scene.rig.events.iter().any(is_open));
+    scene.rig.lose();
+    scene.rig.pass(Duration::from_secs(20));
+    scene.rig.establish();
+    assert!(!scene.revisions().is_empty());
+    assert!(scene.rig.written.contains("CONSUMER.CREATE"), "{}", scene.rig.written);
 }
 
 #[test]
@@ -276,7 +395,7 @@ fn crossing_filters_that_a_server_refuses_become_one_wide_filter() {
     rig.answer("CONSUMER.CREATE", "{\"error\":{\"code\":400,\"err_code\":10138,\"description\":\"overlap\"}}");
     let sent = rig.written.clone();
     assert!(sent[sent.rfind("CONSUMER.CREATE").expect("again")..].contains("$KV.b.u.> "), "{sent}");
-    let mut scene = Scene { rig, watch, sid: 0 };
+    let mut scene = Scene { rig, watch, sid: 0, check: None };
     scene.find_sid();
     scene.created(3, 0);
     for (at, key) in ["u.a.x", "u.c.c", "u.c.b"].iter().enumerate() {
@@ -293,9 +412,24 @@ fn reading(
     let mut rig = Rig::connected();
     let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
     let op = rig.call(|c, now| start(c, bucket, now)).expect("read");
-    let mut scene = Scene { rig, watch: WatchId(0), sid: 0 };
+    let mut scene = Scene { rig, watch: WatchId(0), sid: 0, check: None };
     scene.find_sid();
     (scene, op)
+}
+
+#[test]
+fn a_finite_read_whose_consumer_only_says_that_it_is_stalled_times_out() {
+    let (mut scene, op) = reading(|c, b, now| c.keys(b, &[], None, now));
+    scene.created(2, 0);
+    scene.message("a", 1, 1, 1);
+    for _ in 0..4 {
+        scene.rig.pass(Duration::from_secs(2));
+        scene.control(
+            "Idle Heartbeat\r\nNats-Last-Consumer: 1\r\nNats-Last-Stream: 1\r\nNats-Consumer-Stalled: $JS.FC.KV_b.c.1",
+            "",
+        );
+    }
+    assert_eq!(scene.rig.result(op).as_ref().expect_err("no message for 8 s").code, ErrorCode::Timeout);
 }
 
 #[test]
@@ -354,7 +488,7 @@ fn purge_deletes_never_reaches_beyond_the_marker() {
     let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
     let op = rig.call(|c, now| c.purge_deletes(bucket, Duration::from_secs(60), None, now)).expect("purge_deletes");
     rig.answer("STREAM.INFO", "{\"config\":{\"max_msgs_per_subject\":5},\"ts\":\"2026-11-23T03:37:33Z\"}");
-    let mut scene = Scene { rig, watch: WatchId(0), sid: 0 };
+    let mut scene = Scene { rig, watch: WatchId(0), sid: 0, check: None };
     scene.find_sid();
     scene.created(3, 0);
     let mut marker = |key: &str, seq: u64, consumer_seq: u64, stamp: u64, operation: &str| {
@@ -392,7 +526,7 @@ fn nothing_follows_the_end_of_a_watch() {
     scene.created(0, 0);
     scene.rig.pass(Duration::from_secs(11));
     let gone = "{\"error\":{\"code\":404,\"err_code\":10059,\"description\":\"stream not found\"}}";
-    scene.rig.answer("STREAM.INFO", gone);
+    scene.rig.answer("CONSUMER.CREATE", gone);
     assert_eq!(scene.revisions(), ["caught up", "BUCKET_NOT_FOUND"]);
     scene.rig.sent();
     scene.rig.pass(Duration::from_secs(30));
@@ -417,7 +551,7 @@ fn purge_deletes_leaves_a_key_alone_that_reads_as_a_wildcard() {
     let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
     let op = rig.call(|c, now| c.purge_deletes(bucket, Duration::ZERO, None, now)).expect("purge_deletes");
     rig.answer("STREAM.INFO", "{\"config\":{\"max_msgs_per_subject\":5},\"ts\":\"2026-11-23T03:37:33Z\"}");
-    let mut scene = Scene { rig, watch: WatchId(0), sid: 0 };
+    let mut scene = Scene { rig, watch: WatchId(0), sid: 0, check: None };
     scene.find_sid();
     scene.created(2, 0);
     let block = "NATS/1.0\r\nKV-Operation: DEL\r\n\r\n";
@@ -552,7 +686,7 @@ fn a_watch_of_a_bucket_bound_without_asking_notices_that_it_was_made_anew() {
     let mut rig = Rig::connected();
     let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
     let watch = rig.call(|c, now| c.watch(bucket, &[], WatchOptions::default(), now)).expect("watch");
-    let mut scene = Scene { rig, watch, sid: 0 };
+    let mut scene = Scene { rig, watch, sid: 0, check: None };
     scene.find_sid();
     scene.created(1, 0);
     scene.rig.answer("STREAM.INFO", &info(CREATED, 9));
@@ -560,7 +694,7 @@ fn a_watch_of_a_bucket_bound_without_asking_notices_that_it_was_made_anew() {
     assert_eq!(scene.revisions(), ["9", "caught up"]);
     scene.rig.sent();
     scene.rig.pass(Duration::from_secs(11));
-    let request = scene.recreated("2026-11-23T04:00:00Z", 20);
+    let request = scene.made_anew("2026-11-23T04:00:00Z", 20);
     assert!(request.contains("last_per_subject"), "{request}");
     assert_eq!(scene.revisions(), ["reset"]);
 }
@@ -574,7 +708,7 @@ fn purge_deletes_waits_for_an_election() {
     rig.sent();
     rig.pass(Duration::from_millis(300));
     rig.answer("STREAM.INFO", "{\"config\":{\"max_msgs_per_subject\":5},\"ts\":\"2026-11-23T03:37:33Z\"}");
-    let mut scene = Scene { rig, watch: WatchId(0), sid: 0 };
+    let mut scene = Scene { rig, watch: WatchId(0), sid: 0, check: None };
     scene.find_sid();
     scene.created(20, 0);
     let (sid, block) = (scene.sid, "NATS/1.0\r\nKV-Operation: DEL\r\n\r\n");
@@ -610,7 +744,7 @@ fn a_purge_that_is_not_answered_times_out_whatever_its_consumer_says() {
     let timeout = Some(Duration::from_secs(10));
     let op = rig.call(|c, now| c.purge_deletes(bucket, Duration::ZERO, timeout, now)).expect("purge_deletes");
     rig.answer("STREAM.INFO", "{\"config\":{\"max_msgs_per_subject\":5},\"ts\":\"2026-11-23T03:37:33Z\"}");
-    let mut scene = Scene { rig, watch: WatchId(0), sid: 0 };
+    let mut scene = Scene { rig, watch: WatchId(0), sid: 0, check: None };
     scene.find_sid();
     scene.created(1, 0);
     let (sid, block) = (scene.sid, "NATS/1.0\r\nKV-Operation: DEL\r\n\r\n");

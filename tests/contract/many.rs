@@ -167,6 +167,74 @@ fn a_replica_that_lags_behind_our_own_write_is_not_believed() {
     assert!(rig.is_done(get));
 }
 
+/// A put that was acknowledged with this revision.
+fn written(rig: &mut Rig, bucket: BucketId, key: &str, revision: u64) {
+    let put = rig.call(|c, now| c.put(bucket, key, b"v", None, None, now)).expect("put");
+    rig.answer(&format!("$KV.b.{key} "), &format!("{{\"stream\":\"KV_b\",\"seq\":{revision}}}"));
+    assert_eq!(rig.result(put), &Ok(Outcome::Revision(revision)));
+    rig.sent();
+}
+
+#[test]
+fn a_key_that_was_stale_before_another_was_read_again_is_not_believed_either() {
+    let (mut rig, b) = bound();
+    written(&mut rig, b, "x", 9);
+    let op = get_many(&mut rig, b, &["x", "y"]);
+    part(&mut rig, "x", 5, 0);
+    end(&mut rig, 1, 5, 7);
+    rig.answer_status("DIRECT.GET", "404 No Results");
+    part(&mut rig, "y", 8, 0); // what was missing, read again
+    end(&mut rig, 0, 8, 8);
+    assert!(rig.written.contains("STREAM.MSG.GET"), "x is older than what was written: {}", rig.written);
+    assert!(!rig.is_done(op));
+}
+
+#[test]
+fn wildcards_are_not_answered_by_a_replica_that_lags_behind() {
+    let (mut rig, b) = bound();
+    written(&mut rig, b, "x", 9);
+    for answer in ["204 EOB\r\nNats-Num-Pending: 0\r\nNats-Last-Sequence: 3\r\nNats-UpTo-Sequence: 8", "404 No Results"]
+    {
+        let op = get_many(&mut rig, b, &["*"]);
+        if answer.starts_with("204") {
+            part(&mut rig, "y", 3, 0);
+        }
+        rig.answer_status("DIRECT.GET", answer);
+        assert!(rig.sent().contains("CONSUMER.CREATE"), "{answer}");
+        rig.call(|c, now| c.cancel(op, now));
+    }
+    let op = get_many(&mut rig, b, &["*"]);
+    part(&mut rig, "x", 9, 0);
+    end(&mut rig, 0, 9, 9);
+    assert_eq!(found(&rig, op), (vec!["x@9".into()], Some(9)));
+}
+
+#[test]
+fn what_is_stored_of_many_makes_the_end_of_all_a_maybe() {
+    let (mut rig, b) = bound();
+    let op = rig.call(|c, now| c.put_many(b, &[("x", b"1"), ("y", b"2")], None, now)).expect("put_many");
+    rig.answer("$KV.b.x ", "{\"stream\":\"KV_b\",\"seq\":1}");
+    rig.answer_status("$KV.b.y ", "503");
+    rig.call(|c, now| c.cancel(op, now));
+    assert!(rig.result(op).as_ref().expect_err("cancelled").maybe_applied, "x is stored");
+}
+
+#[test]
+fn an_answer_of_the_leader_that_is_older_than_a_write_takes_nothing_back() {
+    let (mut rig, b) = bound();
+    written(&mut rig, b, "x", 7);
+    let get = rig.call(|c, now| c.get(b, "x", None, None, now)).expect("get");
+    rig.answer_status("DIRECT.GET", "404 Message Not Found");
+    let reply = rig.reply_of("STREAM.MSG.GET"); // asked before the next write, answered after it
+    written(&mut rig, b, "x", 9);
+    let old = "{\"message\":{\"subject\":\"$KV.b.x\",\"seq\":7,\"data\":\"djI=\",\"time\":\"2026-11-23T03:36:14Z\"}}";
+    rig.receive(format!("MSG {reply} 1 {}\r\n{old}\r\n", old.len()));
+    assert!(matches!(rig.result(get), Ok(Outcome::Entry(entry)) if entry.revision == 7));
+    rig.call(|c, now| c.get(b, "x", None, None, now)).expect("get");
+    rig.answer_status("DIRECT.GET", "404 Message Not Found");
+    assert!(rig.written.contains("STREAM.MSG.GET"), "9 is known: {}", rig.written);
+}
+
 #[test]
 fn put_many_has_a_result_for_each_key_whatever_happens_to_the_connection() {
     let (mut rig, b) = bound();
@@ -320,4 +388,32 @@ fn requests(rig: &Rig, part: &str) -> Vec<(String, String)> {
             (fields.next().expect("subject"), fields.next().expect("reply"))
         })
         .collect()
+}
+
+fn history(rig: &mut Rig, bucket: BucketId) -> OpId {
+    rig.call(|c, now| c.history(bucket, "k", None, now)).expect("history")
+}
+
+#[test]
+fn a_history_that_does_not_fit_one_answer_is_read_by_a_consumer() {
+    let (mut rig, b) = bound();
+    history(&mut rig, b);
+    part(&mut rig, "k", 3, 0);
+    end(&mut rig, 1, 3, 0);
+    assert_eq!(rig.written.matches("DIRECT.GET").count(), 1, "the rest could be of another bucket: {}", rig.written);
+    assert!(rig.written.contains("CONSUMER.CREATE.KV_b"), "{}", rig.written);
+}
+
+#[test]
+fn a_history_that_is_empty_after_a_lost_connection_is_empty() {
+    let (mut rig, b) = bound();
+    let op = history(&mut rig, b);
+    part(&mut rig, "k", 3, 0);
+    rig.sent();
+    rig.pass(Duration::from_secs(2));
+    rig.lose();
+    rig.pass(Duration::from_millis(1));
+    rig.establish();
+    rig.answer_status("DIRECT.GET", "404 Message Not Found");
+    assert_eq!(rig.result(op).as_ref().expect_err("gone").code, ErrorCode::KeyNotFound);
 }

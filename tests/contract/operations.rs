@@ -227,6 +227,37 @@ fn an_acknowledgement_of_another_stream_is_none() {
 }
 
 #[test]
+fn a_write_that_was_sent_twice_stays_in_doubt_whatever_the_second_is_refused_for() {
+    let (mut rig, b) = with_bucket(Rig::new(Config { retry_writes: true, ..Config::default() }));
+    rig.establish();
+    let put = rig.call(|c, now| c.put(b, "p", b"v", None, None, now)).expect("put");
+    let update = rig.call(|c, now| c.update(b, "u", b"v", 4, None, None, now)).expect("update");
+    let beaten = rig.call(|c, now| c.update(b, "l", b"v", 4, None, None, now)).expect("update");
+    rig.pass(Duration::from_secs(2));
+    rig.lose();
+    rig.pass(Duration::from_millis(1));
+    rig.establish();
+    rig.answer_status("$KV.b.p", "503");
+    rig.answer("STREAM.INFO", "{\"error\":{\"code\":404,\"err_code\":10059,\"description\":\"stream not found\"}}");
+    let error = rig.result(put).as_ref().expect_err("gone");
+    assert_eq!((error.code, error.maybe_applied), (ErrorCode::BucketNotFound, true), "it may have been stored before");
+
+    let refused = "{\"error\":{\"code\":400,\"err_code\":10071,\"description\":\"wrong last sequence: 9\"},\"stream\":\"KV_b\",\"seq\":0}";
+    for (op, key, expected, is_in_doubt) in [(update, "u", "", true), (beaten, "l", EXPECTED_4, false)] {
+        rig.answer(&format!("$KV.b.{key}"), refused);
+        let headers = base64(format!("NATS/1.0\r\n{expected}Nats-Msg-Id: another\r\n\r\n").as_bytes());
+        rig.answer("STREAM.MSG.GET", &format!(
+            "{{\"message\":{{\"subject\":\"$KV.b.{key}\",\"seq\":9,\"hdrs\":\"{headers}\",\"time\":\"2026-11-23T03:36:14Z\"}}}}"
+        ));
+        let error = rig.result(op).as_ref().expect_err("refused");
+        assert_eq!((error.code, error.maybe_applied), (ErrorCode::WrongRevision, is_in_doubt), "{key}");
+    }
+}
+
+/// Who expects the same and is stored was there first.
+const EXPECTED_4: &str = "Nats-Expected-Last-Subject-Sequence: 4\r\n";
+
+#[test]
 fn create_takes_the_place_of_a_marker_and_counts_its_rounds() {
     let (mut rig, b) = with_bucket(Rig::connected());
     let refused = "{\"error\":{\"code\":400,\"err_code\":10071,\"description\":\"wrong last sequence: 5\"},\"stream\":\"KV_b\",\"seq\":0}";
@@ -241,16 +272,30 @@ fn create_takes_the_place_of_a_marker_and_counts_its_rounds() {
     assert_eq!(rig.result(op), &Ok(Outcome::Revision(6)));
 
     let op = rig.call(|c, now| c.create(b, "k", b"value", None, None, now)).expect("create");
-    for _ in 0..10 {
+    for round in 5..15 {
         if rig.is_done(op) {
             break;
         }
         rig.answer("PUB $KV.b.k", refused);
-        if !rig.is_done(op) {
-            rig.answer("STREAM.MSG.GET.KV_b", marker);
-        }
+        rig.answer("STREAM.MSG.GET.KV_b", &marker.replace("\"seq\":5", &format!("\"seq\":{round}")));
     }
     assert_eq!(rig.result(op).as_ref().expect_err("lost each round").code, ErrorCode::KeyExists);
+}
+
+#[test]
+fn create_waits_for_what_is_on_its_way_to_the_replicas() {
+    let (mut rig, b) = with_bucket(Rig::connected());
+    let in_flight = "{\"error\":{\"code\":400,\"err_code\":10164,\"description\":\"wrong last sequence\"},\"stream\":\"KV_b\",\"seq\":0}";
+    let nothing = "{\"error\":{\"code\":404,\"err_code\":10037,\"description\":\"no message found\"}}";
+    let op = rig.call(|c, now| c.create(b, "k", b"value", None, None, now)).expect("create");
+    for _ in 0..5 {
+        rig.answer("PUB $KV.b.k", in_flight);
+        rig.answer("STREAM.MSG.GET.KV_b", nothing);
+        rig.sent();
+        rig.pass(Duration::from_millis(60));
+    }
+    rig.answer("PUB $KV.b.k", "{\"stream\":\"KV_b\",\"seq\":6}");
+    assert_eq!(rig.result(op), &Ok(Outcome::Revision(6)), "what was in flight was no value");
 }
 
 #[test]

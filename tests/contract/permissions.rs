@@ -115,3 +115,23 @@ fn one_subscription_too_many_fails_what_it_was_for() {
     rig.receive(TOO_MANY);
     assert!(matches!(rig.events.last(), Some(Event::Notice(Notice::ServerError(_)))), "{:?}", rig.events.last());
 }
+
+#[test]
+fn a_create_that_may_only_ask_replicas_does_not_believe_one_that_lags_behind() {
+    let mut rig = Rig::connected();
+    let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
+    let op = rig.call(|c, now| c.create(bucket, "k", b"value", None, None, now)).expect("create");
+    rig.answer(
+        "PUB $KV.b.k",
+        "{\"error\":{\"code\":400,\"err_code\":10071,\"description\":\"wrong last sequence: 9\"}}",
+    );
+    rig.receive(denied(&subject(&rig, "STREAM.MSG.GET")));
+    let reply = rig.reply_of("DIRECT.GET");
+    let old = "NATS/1.0\r\nNats-Stream: KV_b\r\nNats-Subject: $KV.b.k\r\nNats-Sequence: 4\r\n\r\n";
+    rig.receive(format!("HMSG {reply} 1 {} {}\r\n{old}\r\n", old.len(), old.len()));
+    assert!(!rig.is_done(op), "4 is not what it was refused for");
+    rig.sent();
+    rig.pass(Duration::from_millis(60));
+    rig.answer("PUB $KV.b.k", "{\"stream\":\"KV_b\",\"seq\":10}"); // 9 was a marker that expired
+    assert_eq!(rig.result(op), &Ok(natskv_core::Outcome::Revision(10)));
+}

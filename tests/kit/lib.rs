@@ -7,6 +7,8 @@ pub mod dice;
 pub mod fake;
 #[cfg(not(target_family = "wasm"))]
 pub mod jwt;
+pub mod ledger;
+pub mod linear;
 pub mod live;
 #[cfg(not(target_family = "wasm"))]
 pub mod proof;

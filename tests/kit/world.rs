@@ -15,7 +15,11 @@ use natskv_core::{Action, Client, Config, ConnId, Error, Event, Instant, Lost, O
 use crate::{
     dice::Dice,
     fake::{FakeServer, Output, Publish, Settings, Tap},
+    ledger::{self, AtWork},
 };
+
+/// A client that has to be woken more often at one time is going round in circles.
+const MOST_WAKES: u32 = 1000;
 
 /// How bytes are cut on their way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +113,8 @@ pub struct Seat {
     pub written: Vec<Publish>,
     link: Option<u64>,
     wake_at: Option<u64>,
+    /// When it was woken last, and how often at that time.
+    woken: (u64, u32),
     /// The transport takes no bytes now.
     is_blocked: bool,
     /// When something came that was more than a sign of life.
@@ -199,13 +205,18 @@ impl World {
     pub fn seat(&mut self, config: Config) -> Result<usize, Error> {
         let nodes = 0..self.server.settings.nodes;
         let servers = nodes.map(|node| format!("nats://n{node}:4222")).collect();
-        let client = Client::new(Config { servers, ..config }, self.dice.entropy(), self.instant())?;
+        let (config, entropy, now) = (Config { servers, ..config }, self.dice.entropy(), self.instant());
+        let client = {
+            let _at_work = AtWork::of(self.seats.len() + 1);
+            Client::new(config, entropy, now)?
+        };
         self.seats.push(Seat {
             client,
             events: VecDeque::new(),
             written: Vec::new(),
             link: None,
             wake_at: None,
+            woken: (0, 0),
             is_blocked: false,
             last_news: self.now,
             is_over: false,
@@ -214,6 +225,17 @@ impl World {
         let seat = self.seats.len() - 1;
         self.pump(seat);
         Ok(seat)
+    }
+
+    /// Calls into a client, whose memory is booked to it.
+    fn at_work<T>(&mut self, seat: usize, call: impl FnOnce(&mut Client) -> T) -> T {
+        let _at_work = AtWork::of(seat + 1);
+        call(&mut self.seats[seat].client)
+    }
+
+    /// Bytes that a client holds, where `Ledger` is the program's allocator.
+    pub fn bytes_of(&self, seat: usize) -> i64 {
+        ledger::bytes_of(seat + 1)
     }
 
     pub const fn instant(&self) -> Instant {
@@ -231,7 +253,7 @@ impl World {
     /// Runs a command and drains.
     pub fn call<T>(&mut self, seat: usize, call: impl FnOnce(&mut Client, Instant) -> T) -> T {
         let now = self.instant();
-        let result = call(&mut self.seats[seat].client, now);
+        let result = self.at_work(seat, |client| call(client, now));
         self.pump(seat);
         result
     }
@@ -324,11 +346,13 @@ impl World {
         }
         self.seats[seat].wake_at = None;
         let now = self.instant();
-        let due = self.seats[seat].client.deadline().is_some_and(|deadline| deadline <= now);
-        self.seats[seat].client.handle_timeout(now);
+        self.at_work(seat, |client| client.handle_timeout(now));
         self.pump(seat);
-        if due && self.seats[seat].client.deadline().is_some_and(|deadline| deadline <= now) {
-            self.broken.push(format!("client {seat}: handle_timeout leaves a deadline that has passed"));
+        let (at, count) = self.seats[seat].woken;
+        self.seats[seat].woken = (self.now, if at == self.now { count + 1 } else { 0 });
+        if count > MOST_WAKES {
+            self.broken
+                .push(format!("client {seat}: handle_timeout leaves a deadline that has passed, again and again"));
         }
         if self.weather.mischief > 0 && self.dice.permille(self.weather.mischief) {
             self.mischief(seat);
@@ -341,15 +365,15 @@ impl World {
         let old = ConnId(conn.0.saturating_sub(1));
         let past = Instant::from_nanos(self.now / 2);
         let is_linked = self.seats[seat].link.is_some();
-        let client = &mut self.seats[seat].client;
-        match self.dice.below(6) {
+        let which = self.dice.below(6);
+        self.at_work(seat, |client| match which {
             0 => client.handle_timeout(past),
             1 => client.transport_closed(old, Lost::Reset, now),
             2 => client.receive(old, b"PONG\r\n-ERR 'old'\r\nMSG", now),
             3 => client.transport_open(old, past),
             4 if is_linked => client.transport_open(conn, now),
             _ => client.handle_timeout(now),
-        }
+        });
         self.pump(seat);
     }
 
@@ -359,19 +383,19 @@ impl World {
         loop {
             let mut is_idle = true;
             while !self.seats[seat].is_blocked
-                && let Some(conn) = self.seats[seat].client.poll_transmit(&mut buffer)
+                && let Some(conn) = self.at_work(seat, |client| client.poll_transmit(&mut buffer))
             {
                 is_idle = false;
                 self.write(seat, conn, &buffer);
             }
-            while let Some(action) = self.seats[seat].client.poll_action() {
+            while let Some(action) = self.at_work(seat, Client::poll_action) {
                 is_idle = false;
                 if self.seats[seat].is_over {
                     self.broken.push(format!("client {seat}: {action:?} after it was closed"));
                 }
                 self.perform(seat, action);
             }
-            while let Some(event) = self.seats[seat].client.poll_event() {
+            while let Some(event) = self.at_work(seat, Client::poll_event) {
                 is_idle = false;
                 self.tell(|| format!("client {seat} {}", told(&event)));
                 self.seats[seat].events.push_back(event);
@@ -427,7 +451,7 @@ impl World {
         let now = self.instant();
         let Some(node) = node.filter(|node| self.server.is_up(*node)) else {
             self.tell(|| format!("client {seat} is refused"));
-            self.seats[seat].client.transport_closed(conn, Lost::Refused, now);
+            self.at_work(seat, |client| client.transport_closed(conn, Lost::Refused, now));
             return self.pump(seat);
         };
         self.last_link += 1;
@@ -437,7 +461,7 @@ impl World {
         let link = Link { seat, conn, up: Pipe::default(), down: Pipe::default(), tap, is_left: false };
         self.links.insert(id, link);
         self.seats[seat].link = Some(id);
-        self.seats[seat].client.transport_open(conn, now);
+        self.at_work(seat, |client| client.transport_open(conn, now));
         self.pump(seat);
         self.server.accept(id, node, self.now);
         self.drain_server();
@@ -461,7 +485,7 @@ impl World {
         }
         let now = self.instant();
         self.tell(|| format!("client {seat} lost its connection: {why:?}"));
-        self.seats[seat].client.transport_closed(conn, why, now);
+        self.at_work(seat, |client| client.transport_closed(conn, why, now));
         self.pump(seat);
     }
 
@@ -476,6 +500,11 @@ impl World {
         let Some(id) = self.seats[seat].link else { return };
         let Some(link) = self.links.get_mut(&id).filter(|link| link.conn == conn) else { return };
         self.seats[seat].written.extend(link.tap.feed(bytes));
+        let is_lossy = if link.up.is_lossy { " (into the void)" } else { "" };
+        if let Some(story) = &mut self.story {
+            let text = brief(&String::from_utf8_lossy(bytes), 300);
+            story.push(format!("{:>12.6}  client {seat} ->{is_lossy} {text}", now as f64 / 1e9));
+        }
         if let Some(at) = link.up.push(bytes.to_vec(), false, now + latency) {
             self.at(at, Happening::Up { link: id });
         }
@@ -519,13 +548,15 @@ impl World {
             return;
         }
         let (seat, conn) = (link.seat, link.conn);
+        for Segment { bytes, .. } in segments.iter().filter(|segment| !segment.is_idle) {
+            self.tell(|| format!("client {seat} <- {}", brief(&String::from_utf8_lossy(bytes), 200)));
+        }
         for chunk in self.chunks(segments) {
             if !chunk.is_idle {
                 self.seats[seat].last_news = self.now;
             }
             let now = self.instant();
-            self.tell(|| format!("client {seat} <- {}", String::from_utf8_lossy(&chunk.bytes).escape_debug()));
-            self.seats[seat].client.receive(conn, &chunk.bytes, now);
+            self.at_work(seat, |client| client.receive(conn, &chunk.bytes, now));
             self.pump(seat);
         }
     }
@@ -550,6 +581,11 @@ impl World {
     /// Whether a client has a link now.
     pub fn is_linked(&self, seat: usize) -> bool {
         self.seats[seat].link.is_some()
+    }
+
+    /// Whether a client's transport takes no bytes now.
+    pub fn is_blocked(&self, seat: usize) -> bool {
+        self.seats[seat].is_blocked
     }
 
     /// Breaks a client's connection.
@@ -593,8 +629,16 @@ impl World {
         self.at(self.now + time, Happening::Unblock { seat });
     }
 
-    pub fn drain(&mut self) {
+    /// Lets something happen to the server, and what follows from it.
+    pub fn serve<T>(&mut self, call: impl FnOnce(&mut FakeServer, u64) -> T) -> T {
+        let result = call(&mut self.server, self.now);
         self.drain_server();
+        result
+    }
+
+    /// Whose connection it is, or was.
+    pub fn seat_of(&self, conn: u64) -> Option<usize> {
+        self.links.get(&conn).map(|link| link.seat)
     }
 }
 
@@ -617,13 +661,25 @@ impl Pipe {
     }
 }
 
+/// An operation's number as people can tell it from others.
+pub fn op_name(op: OpId) -> String {
+    format!("op {}.{}", op.0 & 0xff_ffff, op.0 >> 24)
+}
+
+/// As much of a text as one wants to read.
+fn brief(text: &str, most: usize) -> String {
+    let is_longer = text.chars().nth(most).is_some();
+    let end = if is_longer { "…" } else { "" };
+    format!("{}{end}", text.chars().take(most).collect::<String>().escape_debug())
+}
+
 /// An event in few words.
 fn told(event: &Event) -> String {
     match event {
-        Event::Done { op, result: Ok(outcome) } => format!("op {}: {outcome:?}", op.0 >> 24),
+        Event::Done { op, result: Ok(outcome) } => format!("{}: {}", op_name(*op), brief(&format!("{outcome:?}"), 400)),
         Event::Done { op, result: Err(error) } => {
             let maybe = if error.maybe_applied { ", maybe applied" } else { "" };
-            format!("op {}: {} ({}{maybe})", op.0 >> 24, error.code.name(), error.message)
+            format!("{}: {} ({}{maybe})", op_name(*op), error.code.name(), error.message)
         }
         other => format!("{other:?}"),
     }

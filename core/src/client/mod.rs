@@ -569,6 +569,7 @@ impl Client {
             let mut plan = self.buckets[index].plan(keys, &self.limits);
             plan.policy = policy;
             plan.is_headers_only = options.meta_only;
+            plan.is_lasting = true;
             let filters = plan.filters.clone();
             match subscribe(&mut self.consumers, &mut self.net, plan, Listener::Watch(id), self.now) {
                 Ok(consumer) => {
@@ -591,7 +592,9 @@ impl Client {
     /// The next item, if one is there. Taking items is what lets the server send more.
     pub fn watch_next(&mut self, watch: WatchId, now: Instant) -> Option<WatchItem> {
         self.advance(now);
-        self.watches.get_mut(watch.0)?.next(&mut self.net)
+        let item = self.watches.get_mut(watch.0)?.next(&mut self.net);
+        self.resume_paused(watch.0);
+        item
     }
 
     /// Ends the watch and its consumer on the server. Unknown ids are ignored.

@@ -224,10 +224,23 @@ impl Client {
 
     /// Lets the operation's verb react, and does what follows from it.
     pub(super) fn drive(&mut self, id: u64, react: impl FnOnce(&mut Verb, &mut Cx<'_>) -> Progress) {
-        let Some(mut op) = self.ops.get_mut(id).and_then(Option::take) else { return };
-        if let Some(silence) = op.silence {
-            op.deadline = self.now + silence; // the timer that is armed earlier looks here
+        self.hear(id);
+        self.drive_on(id, react);
+    }
+
+    /// Something came for an operation whose timeout is the longest silence.
+    fn hear(&mut self, id: u64) {
+        let now = self.now;
+        if let Some(op) = self.op_mut(id)
+            && let Some(silence) = op.silence
+        {
+            op.deadline = now + silence; // the timer that is armed earlier looks here
         }
+    }
+
+    /// The same for what says nothing new.
+    fn drive_on(&mut self, id: u64, react: impl FnOnce(&mut Verb, &mut Cx<'_>) -> Progress) {
+        let Some(mut op) = self.ops.get_mut(id).and_then(Option::take) else { return };
         let consumer = op.slots.consumer;
         let progress = react(&mut op.verb, &mut self.cx(&mut op.slots, id));
         if op.slots.consumer != consumer {
@@ -301,7 +314,7 @@ impl Client {
         let Some(Some(op)) = self.ops.get(id) else { return false };
         let mut children = self.ops.iter().filter_map(|(_, child)| child.as_ref());
         let is_exposed_child = |child: &Op| child.parent.is_some_and(|(of, _)| of == id) && is_exposed(child);
-        is_exposed(op) || (op.children > 0 && children.any(is_exposed_child))
+        is_exposed(op) || op.verb.has_applied() || (op.children > 0 && children.any(is_exposed_child))
     }
 
     pub(super) fn on_op_timer(&mut self, id: u64) {
@@ -323,7 +336,7 @@ impl Client {
         }
         if op.retry_at.is_some_and(|at| at <= now) {
             op.retry_at = None;
-            self.drive(id, Verb::on_retry);
+            self.drive_on(id, Verb::on_retry);
         }
         // The timer that was armed for a deadline that has moved may be this one.
         if let Some(deadline) = self.op_mut(id).filter(|op| op.silence.is_some()).map(|op| op.deadline) {
@@ -411,20 +424,23 @@ impl Client {
         match listener {
             Listener::Op(op) => {
                 self.index_sid(id, old_sid);
-                self.drive(op, |verb, cx| verb.on_step(cx, step, message));
+                // A consumer that only says that it is stalled, or is made again and again, does not get on.
+                if !matches!(step, Step::FlowControl(_) | Step::Resumed(_)) {
+                    self.hear(op);
+                }
+                self.drive_on(op, |verb, cx| verb.on_step(cx, step, message));
             }
             Listener::Watch(watch_id) => {
                 let Some(watch) = self.watches.get_mut(watch_id) else { return };
                 let is_over = matches!(step, Step::Failed(_));
-                let is_opened = matches!(step, Step::Opened { .. });
                 let bucket = &self.buckets[watch.bucket];
                 let told = watch.on_step(bucket, step, message, &subscription.ordered, &mut self.net);
-                if is_opened {
-                    subscription.ordered.learn(&mut self.net);
-                }
                 self.index_sid(id, old_sid);
                 match &told {
-                    Told::Overflow => self.rewind(watch_id),
+                    Told::Overflow { consumer, position, is_caught_up } => {
+                        let (position, is_caught_up) = (*position, *is_caught_up);
+                        self.change_consumer(*consumer, |ordered, net, _| ordered.pause(position, is_caught_up, net));
+                    }
                     Told::Reset => self.reset_others(watch_id, id),
                     _ => {}
                 }
@@ -436,11 +452,10 @@ impl Client {
         }
     }
 
-    /// A watch drops what is unread: each consumer of it goes on where the application is.
-    fn rewind(&mut self, watch: u64) {
-        let Some(resume) = self.watches.get_mut(watch).map(Watch::overflow) else { return };
-        for (consumer, revision, is_caught_up) in resume {
-            self.change_consumer(consumer, |ordered, net, now| ordered.rewind(revision, is_caught_up, net, now));
+    /// What a watch had queued was read: consumers that waited for that go on.
+    pub(super) fn resume_paused(&mut self, watch: u64) {
+        for consumer in self.watches.get_mut(watch).map(Watch::take_paused).unwrap_or_default() {
+            self.change_consumer(consumer, |ordered, net, now| ordered.resume(net, now));
         }
     }
 
@@ -488,7 +503,12 @@ impl Client {
                 self.watches.remove(id);
             }
             Told::Resumed(why) => self.notice(id, Notice::WatchResumed(watch, why)),
-            Told::Overflow => self.notice(id, Notice::WatchOverflow(watch)),
+            Told::Overflow { .. } => {
+                if self.watches.get_mut(id).is_some_and(Watch::opens) {
+                    self.tell(id, Told::Opened);
+                }
+                self.notice(id, Notice::WatchOverflow(watch));
+            }
             Told::Reset => self.notice(id, Notice::WatchReset(watch)),
         }
     }

@@ -1,7 +1,8 @@
 //! One ordered push consumer: its subscription, its creation, its watchdog, and its replacement whenever something is amiss.
 //!
-//! States: Creating (SUB written, request sent; messages count already) → Active ⇄ Probing (is it still there after a reconnect?)
-//! → Checking (is the bucket still the same?) → Creating … or Waiting before another try. Servers say nothing when a consumer
+//! States: Creating (request sent; the first one's SUB is written before it, and messages count already) → Active ⇄ Probing (is it still
+//! there after a reconnect?). One that replaces another is subscribed to only when Checking has shown that its stream is still the
+//! same: asked before it is made, the answer could be void by then. Or Waiting before another try. Servers say nothing when a consumer
 //! dies with its node or its stream: missed heartbeats are the only sign.
 
 use alloc::{
@@ -22,7 +23,7 @@ use crate::{
     json::{Object, Value, object},
     mux::{Answer, Ask, Net, OnLoss, Owner},
     proto::{parser::Message, subject},
-    time::Instant,
+    time::{Instant, from_rfc3339},
     timers::Timer,
 };
 
@@ -68,11 +69,22 @@ pub(crate) enum Step<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Offline,
-    Creating { request: u64 },
+    Creating {
+        request: u64,
+    },
     Active,
-    Probing { request: u64 },
-    Checking { request: u64 },
+    Probing {
+        request: u64,
+    },
+    /// `pending` and `stream_seq` are what its create response said.
+    Checking {
+        request: u64,
+        pending: u64,
+        stream_seq: u64,
+    },
     Waiting,
+    /// Until its owner resumes it.
+    Paused,
 }
 
 /// What it is to deliver.
@@ -85,6 +97,8 @@ pub(crate) struct Plan {
     pub(crate) policy: Policy,
     pub(crate) has_single_revisions: bool,
     pub(crate) is_headers_only: bool,
+    /// It goes on until it is stopped, and so has to know which stream it is on.
+    pub(crate) is_lasting: bool,
     /// `created` of the stream when the bucket was opened.
     pub(crate) stream_created: Option<String>,
     pub(crate) heartbeat: Duration,
@@ -111,6 +125,10 @@ pub(crate) struct Ordered {
     last_activity: Instant,
     /// The request of `learn`; 0 is none.
     learning: u64,
+    /// It may not ask.
+    is_learning_denied: bool,
+    /// When the consumer was made, by the server's clock.
+    made_ns: i64,
     /// When the state's patience ends; the armed timer may come earlier.
     wake_at: Instant,
     /// The nearest armed timer; those behind it are left over and ignored.
@@ -137,6 +155,8 @@ impl Ordered {
             wake_at: now,
             timer_at: None,
             learning: 0,
+            is_learning_denied: false,
+            made_ns: i64::MAX,
         };
         if net.session.is_ready() {
             ordered.create(net, now)?;
@@ -153,12 +173,11 @@ impl Ordered {
         self.sid
     }
 
-    /// Asks, beside all else, which stream it is, where the bucket was opened without asking: only so is a later one told from it.
-    pub(crate) fn learn(&mut self, net: &mut Net) {
-        if self.plan.stream_created.is_none() {
-            let subject = [&self.plan.api_prefix, ".STREAM.INFO.", &self.plan.stream];
-            self.learning = net.request(Owner::Consumer(self.id), &subject, Ask::default()).unwrap_or_default();
-        }
+    /// Asks, beside all else, which stream it is on: only so is a later one told from it.
+    fn learn(&mut self, net: &mut Net) {
+        net.forget(self.learning);
+        let subject = [&self.plan.api_prefix, ".STREAM.INFO.", &self.plan.stream];
+        self.learning = net.request(Owner::Consumer(self.id), &subject, Ask::default()).unwrap_or_default();
     }
 
     /// Whether it cannot do without this subject: its inbox, or `$JS.FC.<stream>.<name>.<token>`, without which the server stalls.
@@ -197,10 +216,27 @@ impl Ordered {
         self.plan.filters.iter().any(|filter| subject::covers(filter, subject))
     }
 
-    /// Unread messages were dropped by the owner: go on behind `position`, the last one handed out.
-    pub(crate) fn rewind(&mut self, position: u64, is_caught_up: bool, net: &mut Net, now: Instant) {
+    /// The owner has no room for the message that just came: it goes on behind `position` when `resume` says so.
+    pub(crate) fn pause(&mut self, position: u64, is_caught_up: bool, net: &mut Net) {
         self.tracker.rewind(position, is_caught_up);
-        self.replace(net, now);
+        self.let_go(net);
+        self.leave(net);
+        self.is_open = true; // what has delivered was created, whether the answer has come or not
+        if self.wants_to_learn() && self.learning == 0 {
+            self.learn(net); // the pause may outlast the bucket
+        }
+        self.state = State::Paused;
+    }
+
+    /// There is room again.
+    pub(crate) fn resume(&mut self, net: &mut Net, now: Instant) {
+        if self.state != State::Paused {
+            return;
+        }
+        self.state = State::Offline;
+        if net.session.is_ready() {
+            self.replace(net, now);
+        }
     }
 
     /// Answers a flow-control request: the server sends on.
@@ -233,10 +269,13 @@ impl Ordered {
     }
 
     pub(crate) fn on_lost(&mut self, net: &mut Net) {
-        if let State::Creating { request } | State::Probing { request } | State::Checking { request } = self.state {
+        if self.state == State::Paused {
+            return;
+        }
+        if let State::Creating { request } | State::Probing { request } | State::Checking { request, .. } = self.state {
             net.forget(request);
         }
-        self.is_in_doubt |= matches!(self.state, State::Creating { .. });
+        self.is_in_doubt |= matches!(self.state, State::Creating { .. } | State::Checking { .. });
         self.state = State::Offline;
     }
 
@@ -282,7 +321,9 @@ impl Ordered {
         match self.state {
             State::Creating { request: own } if own == request => self.on_created(answer, net, now),
             State::Probing { request: own } if own == request => self.on_probed(answer, net, now),
-            State::Checking { request: own } if own == request => self.on_checked(answer, net, now),
+            State::Checking { request: own, pending, stream_seq } if own == request => {
+                self.on_checked(answer, pending, stream_seq, net, now)
+            }
             _ => {
                 if request == self.learning {
                     self.on_learnt(answer);
@@ -292,14 +333,36 @@ impl Ordered {
         }
     }
 
+    fn wants_to_learn(&self) -> bool {
+        self.plan.is_lasting && self.plan.stream_created.is_none() && !self.is_learning_denied
+    }
+
     fn on_learnt(&mut self, answer: &Answer<'_>) {
         self.learning = 0;
-        if let Answer::Reply { payload, .. } = answer
-            && let Ok(info) = api::answer(payload)
+        let info = match answer {
+            Answer::Reply { payload, .. } => api::answer(payload),
+            Answer::NoResponders => return,
+            Answer::Failed(_) => {
+                self.is_learning_denied = true;
+                return;
+            }
+        };
+        let created = match &info {
+            Ok(info) => info.get("created").and_then(Value::as_str).map(|created| (created, self.is_younger(created))),
+            Err(ApiFailure::Refused(error)) if error.err_code == 10059 => Some(("", true)),
+            Err(_) => None,
+        };
+        if let Some((created, is_another)) = created
             && self.plan.stream_created.is_none()
         {
-            self.plan.stream_created = info.get("created").and_then(Value::as_str).map(ToString::to_string);
+            // The stream that the consumer was made on is gone: whatever comes has another name than none.
+            self.plan.stream_created = Some(if is_another { String::new() } else { created.into() });
         }
+    }
+
+    /// Whether a stream made at this time is younger than the consumer, and so not the one that it was made on.
+    fn is_younger(&self, created: &str) -> bool {
+        from_rfc3339(created.as_bytes()).is_some_and(|created_ns| created_ns > self.made_ns)
     }
 
     pub(crate) fn on_timer(&mut self, net: &mut Net, now: Instant) -> Step<'static> {
@@ -309,13 +372,16 @@ impl Ordered {
         self.timer_at = None;
         if self.state == State::Active {
             self.wake_at = self.last_activity + self.plan.heartbeat * MISSED_HEARTBEATS;
+            if self.wants_to_learn() {
+                self.learn(net); // servers leave a question unanswered now and then
+            }
         }
         if self.wake_at > now {
             self.arm(net);
             return Step::Nothing;
         }
         match self.state {
-            State::Offline => Step::Nothing,
+            State::Offline | State::Paused => Step::Nothing,
             State::Active => self.recreate("heartbeats are missing", net, now),
             State::Waiting => self.attempt(net, now),
             State::Creating { .. } | State::Probing { .. } | State::Checking { .. } => {
@@ -327,7 +393,6 @@ impl Ordered {
 
     // ── inside
 
-    /// First of a replacement: is it still the same bucket? A start sequence beyond the end is accepted and would wait for ever.
     fn recreate(&mut self, why: &'static str, net: &mut Net, now: Instant) -> Step<'static> {
         self.replace(net, now);
         Step::Resumed(why)
@@ -347,8 +412,8 @@ impl Ordered {
             State::Creating { request } => {
                 net.disown(request, delete_subject(&self.plan.api_prefix, &self.plan.stream, &self.name).concat());
             }
-            State::Probing { request } | State::Checking { request } => net.forget(request),
-            State::Offline | State::Active | State::Waiting => {}
+            State::Probing { request } | State::Checking { request, .. } => net.forget(request),
+            State::Offline | State::Active | State::Waiting | State::Paused => {}
         }
     }
 
@@ -363,18 +428,25 @@ impl Ordered {
     }
 
     fn attempt(&mut self, net: &mut Net, now: Instant) -> Step<'static> {
-        let result = if self.is_open { self.check(net, now) } else { self.create(net, now) };
-        result.map_or_else(Step::Failed, |()| Step::Nothing)
+        self.create(net, now).map_or_else(Step::Failed, |()| Step::Nothing)
     }
 
-    fn check(&mut self, net: &mut Net, now: Instant) -> Result<(), Error> {
+    /// Is it still the same bucket? A start sequence beyond the end is accepted and would wait for ever.
+    fn check(&mut self, pending: u64, stream_seq: u64, net: &mut Net, now: Instant) -> Result<(), Error> {
         let subject = [&self.plan.api_prefix, ".STREAM.INFO.", &self.plan.stream];
         let request = net.request(Owner::Consumer(self.id), &subject, Ask::default())?;
-        self.enter(State::Checking { request }, self.plan.request_timeout, net, now);
+        self.enter(State::Checking { request, pending, stream_seq }, self.plan.request_timeout, net, now);
         Ok(())
     }
 
-    fn on_checked(&mut self, answer: &Answer<'_>, net: &mut Net, now: Instant) -> Step<'static> {
+    fn on_checked(
+        &mut self,
+        answer: &Answer<'_>,
+        pending: u64,
+        stream_seq: u64,
+        net: &mut Net,
+        now: Instant,
+    ) -> Step<'static> {
         let info = match answer {
             Answer::Reply { payload, .. } => api::answer(payload),
             Answer::NoResponders => return self.retry(net, now),
@@ -387,14 +459,15 @@ impl Ordered {
             Err(ApiFailure::Refused(error)) if error.err_code == 10059 => return Step::Failed(error.to_error()),
             Err(_) => Object::default(),
         };
-        let is_reset = self.is_another_stream(&info);
-        if is_reset {
+        if self.is_another_stream(&info) {
             self.tracker.reset();
+            self.replace(net, now);
+            return Step::Reset;
         }
-        if let Err(error) = self.create(net, now) {
-            return Step::Failed(error);
-        }
-        if is_reset { Step::Reset } else { Step::Nothing }
+        net.subscribe(&self.inbox, self.sid);
+        self.last_activity = now;
+        self.enter(State::Active, self.plan.heartbeat * MISSED_HEARTBEATS, net, now);
+        if self.tracker.on_created(pending, stream_seq) { Step::CaughtUp } else { Step::Nothing }
     }
 
     /// Whether the stream was made after the one we knew, or has lost what we have seen. Remembers which one it is.
@@ -403,7 +476,11 @@ impl Ordered {
         let last_seq = info.get("state").and_then(|state| state.get("last_seq")).and_then(Value::as_u64);
         let known = self.plan.stream_created.take();
         self.plan.stream_created = created.map(ToString::to_string).or_else(|| known.clone());
-        let is_made_anew = matches!((&known, created), (Some(known), Some(created)) if known != created);
+        let is_made_anew = match (&known, created) {
+            (Some(known), Some(created)) => known != created,
+            (None, Some(created)) => self.is_younger(created),
+            (_, None) => false,
+        };
         is_made_anew || last_seq.is_some_and(|last| last < self.tracker.position())
     }
 
@@ -414,7 +491,9 @@ impl Ordered {
         if self.widened.is_none() && net.api_level() < COUNTS_RIGHTLY && is_miscounted(&self.plan.filters) {
             self.widened = Some(covering(&self.plan.filters));
         }
-        net.subscribe(&self.inbox, self.sid);
+        if !self.is_open {
+            net.subscribe(&self.inbox, self.sid);
+        }
         let body = self.create_request().to_string();
         let ask = Ask { payload: body.as_bytes(), on_loss: OnLoss::Fail, ..Ask::default() };
         let subject = create_subject(&self.plan.api_prefix, &self.plan.stream, &self.name, self.filters());
@@ -481,16 +560,19 @@ impl Ordered {
         let pending = fields.get("num_pending").and_then(Value::as_u64).unwrap_or_default();
         let delivered =
             fields.get("delivered").and_then(|delivered| delivered.get("stream_seq")).and_then(Value::as_u64);
+        let (delivered, made) = (delivered.unwrap_or_default(), fields.get("created").and_then(Value::as_str));
         self.failures = 0;
+        if self.is_open {
+            return self.check(pending, delivered, net, now).map_or_else(Step::Failed, |()| Step::Nothing);
+        }
+        self.is_open = true;
+        self.made_ns = made.and_then(|made| from_rfc3339(made.as_bytes())).unwrap_or(i64::MAX);
         self.last_activity = now;
         self.enter(State::Active, self.plan.heartbeat * MISSED_HEARTBEATS, net, now);
-        let was_open = core::mem::replace(&mut self.is_open, true);
-        let caught_up = self.tracker.on_created(pending, delivered.unwrap_or_default());
-        match (was_open, caught_up) {
-            (false, caught_up) => Step::Opened { caught_up },
-            (true, true) => Step::CaughtUp,
-            (true, false) => Step::Nothing,
+        if self.wants_to_learn() {
+            self.learn(net);
         }
+        Step::Opened { caught_up: self.tracker.on_created(pending, delivered) }
     }
 
     /// Whether a refusal that is final for a new consumer may be over by the next try.

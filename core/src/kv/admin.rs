@@ -224,6 +224,7 @@ impl Admin {
         let index = cx.buckets.iter().position(is_same).unwrap_or(cx.buckets.len());
         match cx.buckets.get_mut(index) {
             // The handles of earlier opens see the same bucket.
+            Some(known) if known.is_another(&bucket) => *known = bucket,
             Some(known) => *known = Bucket { seen: core::mem::take(&mut known.seen), ..bucket },
             None => cx.buckets.push(bucket),
         }

@@ -138,7 +138,13 @@ impl Bucket {
     pub(crate) fn refreshed(&self, info: &Object) -> Result<Self, Error> {
         let options = HandleOptions { keys: Some(self.keys), ..self.options };
         let fresh = Self::opened(&self.name, &self.api_prefix, options, info)?;
-        Ok(Self { options: self.options, seen: self.seen.clone(), ..fresh })
+        let seen = if self.is_another(&fresh) { Seen::default() } else { self.seen.clone() };
+        Ok(Self { options: self.options, seen, ..fresh })
+    }
+
+    /// Whether the bucket was deleted and made anew in between.
+    pub(crate) fn is_another(&self, fresh: &Self) -> bool {
+        matches!((&self.created, &fresh.created), (Some(known), Some(fresh)) if known != fresh)
     }
 
     /// A mirror's messages keep the origin's subjects, and writes go to the origin (PROTOCOL 4.4).
@@ -238,6 +244,7 @@ impl Bucket {
             policy: Policy::LastPerSubject,
             has_single_revisions: self.history == Some(1),
             is_headers_only: false,
+            is_lasting: false,
             stream_created: self.created.clone(),
             heartbeat: limits.heartbeat,
             inactive_threshold: limits.inactive_threshold,

@@ -23,6 +23,8 @@ pub(crate) struct Clear {
     next: usize,
     in_flight: usize,
     cleared: u64,
+    /// A purge that failed may have been stored.
+    is_in_doubt: bool,
     /// Ends it, once what is in flight is answered.
     error: Option<Error>,
 }
@@ -36,7 +38,7 @@ impl Clear {
     pub(crate) fn start(cx: &mut Cx<'_>, bucket: usize, keys: &[String]) -> Result<Self, Error> {
         let list = List::start(cx, bucket, What::Live, keys)?;
         let list = Some(Box::new(list));
-        Ok(Self { bucket, list, names: Vec::new(), next: 0, in_flight: 0, cleared: 0, error: None })
+        Ok(Self { bucket, list, names: Vec::new(), next: 0, in_flight: 0, cleared: 0, is_in_doubt: false, error: None })
     }
 
     pub(crate) fn on_step(
@@ -74,6 +76,7 @@ impl Clear {
 
     pub(crate) fn on_child(&mut self, result: Result<Outcome, Error>) -> Progress {
         self.in_flight -= 1;
+        self.is_in_doubt |= result.as_ref().is_err_and(|error| error.maybe_applied);
         match result {
             Ok(_) => self.cleared += 1,
             Err(error) if error.code == ErrorCode::WrongRevision => {} // written meanwhile
@@ -91,10 +94,15 @@ impl Clear {
             return Progress::Pending;
         }
         match self.error.take() {
-            Some(error) => error.into(),
+            Some(error) => error.maybe_applied(self.has_applied()).into(),
             None if self.next == self.names.len() => Progress::Done(Ok(Outcome::Purged(self.cleared))),
             None => Progress::Pending,
         }
+    }
+
+    /// Whether any key is purged, or may be.
+    pub(crate) fn has_applied(&self) -> bool {
+        self.cleared > 0 || self.is_in_doubt
     }
 
     /// Keys that are dealt with, of how many.

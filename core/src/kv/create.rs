@@ -30,6 +30,9 @@ use crate::{
 /// Writes that may lose against others before it is given up.
 const MAX_ROUNDS: u8 = 4;
 
+/// How long a write that is on its way to the replicas is given before the next look.
+const IN_FLIGHT_WAIT: Duration = Duration::from_millis(50);
+
 #[derive(Debug)]
 pub(crate) struct Create {
     bucket: usize,
@@ -38,6 +41,12 @@ pub(crate) struct Create {
     /// The message id that all rounds carry.
     id: Option<String>,
     step: Step,
+    /// The revision that the write in hand expects.
+    expected: u64,
+    /// The revision that the leader refused it for; a replica that knows only an older one lags behind.
+    refused_at: u64,
+    /// An earlier write of this create was sent on a connection that broke: it may have been stored, whatever became of the others.
+    is_in_doubt: bool,
     rounds: u8,
     tries: Tries,
 }
@@ -70,6 +79,11 @@ impl Create {
         self.bucket
     }
 
+    /// Whether an earlier write of it may have been stored.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.is_in_doubt
+    }
+
     pub(crate) fn start(
         cx: &mut Cx<'_>,
         bucket: usize,
@@ -85,6 +99,9 @@ impl Create {
             ttl,
             id,
             step: Step::Publishing,
+            expected: 0,
+            refused_at: 0,
+            is_in_doubt: false,
             rounds: 0,
             tries: Tries::default(),
         };
@@ -99,7 +116,7 @@ impl Create {
 
     fn prepare(&self, cx: &mut Cx<'_>, key: &str, value: &[u8], expected: u64) -> Result<(), Error> {
         let mut digits = itoa::Buffer::new();
-        let mut headers = Vec::from([("Nats-Expected-Last-Subject-Sequence", digits.format(expected))]);
+        let mut headers = Vec::from([(write::EXPECTED, digits.format(expected))]);
         headers.extend(self.ttl.as_deref().map(|ttl| ("Nats-TTL", ttl)));
         headers.extend(self.id.as_deref().map(|id| (write::MESSAGE_ID, id)));
         let bucket = &cx.buckets[self.bucket];
@@ -111,6 +128,11 @@ impl Create {
     }
 
     pub(crate) fn on_answer(&mut self, cx: &mut Cx<'_>, request: u64, answer: &Answer<'_>) -> Progress {
+        let progress = self.react(cx, request, answer);
+        write::doubting(cx, self.is_in_doubt, progress)
+    }
+
+    fn react(&mut self, cx: &mut Cx<'_>, request: u64, answer: &Answer<'_>) -> Progress {
         match (self.step, answer) {
             (Step::ReadingMarker { by_leader: true }, Answer::Failed(error)) if error.code == ErrorCode::Permission => {
                 self.read_marker(cx, false)
@@ -162,10 +184,7 @@ impl Create {
 
     fn later(&mut self, cx: &Cx<'_>, error: Option<Error>) -> Progress {
         let held = cx.slots.held;
-        let error = || {
-            let error = error.unwrap_or_else(|| missing::no_responders(cx.net.subject(held), false));
-            error.maybe_applied(cx.net.is_resent(held))
-        };
+        let error = || error.unwrap_or_else(|| missing::no_responders(cx.net.subject(held), false));
         self.tries.again(error).map_or_else(Progress::from, Progress::Later)
     }
 
@@ -182,10 +201,7 @@ impl Create {
         if !refused.is_wrong_sequence() {
             return write::about(&self.shown(cx), refused.to_error()).into();
         }
-        self.rounds += 1;
-        if self.rounds == MAX_ROUNDS {
-            return self.exists(cx, refused.actual_sequence()).into();
-        }
+        self.refused_at = refused.actual_sequence().unwrap_or_default();
         self.read_marker(cx, true)
     }
 
@@ -199,12 +215,26 @@ impl Create {
     fn on_last(&mut self, cx: &mut Cx<'_>, last: Last) -> Progress {
         let expected = match last {
             Last::Ours(revision) => return Progress::Done(Ok(Outcome::Revision(revision))),
-            Last::Value(revision) => return self.exists(cx, Some(revision)).into(),
-            Last::Marker(revision) => revision,
+            Last::Value(revision) if revision >= self.refused_at => return self.exists(cx, Some(revision)).into(),
+            Last::Marker(revision) | Last::Value(revision) => revision,
             Last::Nothing => 0, // the marker expired meanwhile
         };
+        if expected == self.expected || expected < self.refused_at {
+            // Somebody's write is on its way to the replicas (10164), or has not come to the one that was read: what it makes of the
+            // key, a value or not, is still to be seen.
+            self.step = Step::Publishing;
+            let text = "create: other writes of the key are in flight all the time";
+            let wait = self.tries.again(|| Error::new(ErrorCode::Unavailable, text));
+            return wait.map_or_else(Progress::from, |_| Progress::Later(IN_FLIGHT_WAIT));
+        }
+        self.rounds += 1;
+        if self.rounds == MAX_ROUNDS {
+            return self.exists(cx, None).into();
+        }
         let key = String::from(self.key(cx));
         let held = cx.slots.held;
+        self.is_in_doubt |= cx.net.is_resent(held);
+        self.expected = expected;
         let frame = cx.net.take_frame(held);
         cx.net.forget(held);
         let value_end = frame.len() - 2; // CRLF
@@ -221,9 +251,7 @@ impl Create {
             }
             None => format!("key exists: {:?} (wrong last sequence)", self.shown(cx)),
         };
-        // Sent twice: the first may have been stored, and overwritten since.
-        let is_in_doubt = cx.net.is_resent(cx.slots.held);
-        Error::new(ErrorCode::KeyExists, text).at(revision).maybe_applied(is_in_doubt)
+        Error::new(ErrorCode::KeyExists, text).at(revision)
     }
 
     fn shown<'a>(&self, cx: &'a Cx<'_>) -> Cow<'a, str> {

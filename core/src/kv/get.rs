@@ -37,6 +37,8 @@ pub(crate) struct Get {
     wants: Wants,
     /// The leader is asked since a replica knew less than this client does.
     is_guarding: bool,
+    /// What this client knew when the leader was asked: what it learned since is newer than the answer may be.
+    known: u64,
     step: Step,
     tries: Tries,
 }
@@ -65,8 +67,15 @@ impl Get {
 
     /// `key` as it is stored.
     pub(crate) fn start(cx: &mut Cx<'_>, bucket: usize, key: &str, wants: Wants) -> Result<Self, Error> {
-        let mut get =
-            Self { bucket, key: None, wants, is_guarding: false, step: Step::Direct, tries: Tries::default() };
+        let mut get = Self {
+            bucket,
+            key: None,
+            wants,
+            is_guarding: false,
+            known: 0,
+            step: Step::Direct,
+            tries: Tries::default(),
+        };
         let opened = &cx.buckets[bucket];
         if opened.allows_direct && wants.revision.is_none() && !wants.leader && key.len() <= MAX_KEY_IN_SUBJECT {
             let ask = Ask::default();
@@ -87,6 +96,7 @@ impl Get {
         };
         let is_direct = bucket.allows_direct && !self.wants.leader && !self.is_guarding;
         self.step = if is_direct { Step::Direct } else { Step::Leader };
+        self.known = bucket.seen.least(self.key.as_deref().unwrap_or_default().as_bytes());
         let endpoint = if is_direct { ".DIRECT.GET." } else { ".STREAM.MSG.GET." };
         cx.ask_stream(self.bucket, endpoint, body.to_string().as_bytes())
     }
@@ -187,7 +197,10 @@ impl Get {
                 None => bucket.asked_key(net.subject(request)),
             };
             match self.step {
-                Step::Leader => bucket.seen.correct(key.as_bytes(), revision),
+                Step::Leader if bucket.seen.least(key.as_bytes()) == self.known => {
+                    bucket.seen.correct(key.as_bytes(), revision);
+                }
+                Step::Leader => {}
                 _ if revision < bucket.seen.least(key.as_bytes()) => {
                     self.key = Some(key.into());
                     self.is_guarding = true;

@@ -1,8 +1,8 @@
 //! get_many: the newest values of many keys, in as few requests as the server allows.
 //!
 //! One direct get takes up to 1024 subjects and answers with one picture of all of them; further requests ask for the same moment
-//! (`up_to_seq`). A key that was written since, in a bucket that keeps no older revision, is missing there and read once more: then
-//! there is no single moment to name. Wildcards that match more than 1024 keys go over a consumer. Servers before 2.11, and buckets
+//! (`up_to_seq`). A key that was written since, in a bucket that keeps no older revision, is missing there and read once more. Only a
+//! single request has a moment to name: the next may be answered by a replica that has not got that far, and does not tell. Wildcards that match more than 1024 keys go over a consumer. Servers before 2.11, and buckets
 //! that allow no direct get, are asked key by key, many at a time.
 
 use alloc::{boxed::Box, format, string::String, vec::Vec};
@@ -40,7 +40,9 @@ pub(crate) struct GetMany {
     step: Step,
     /// Filters that are still to be asked for, before the keys.
     wildcards: Vec<String>,
-    /// Stored keys, each once; those before `next` are read, and the request in flight asks for those up to `asked`.
+    /// All stored keys that were asked for by name, each once.
+    all: Vec<String>,
+    /// Those of this round; before `next` they are read, and the request in flight asks for those up to `asked`.
     keys: Vec<String>,
     next: usize,
     asked: usize,
@@ -91,6 +93,7 @@ impl GetMany {
             bucket,
             step: Step::Together,
             wildcards,
+            all: keys.clone(),
             keys,
             next: 0,
             asked: 0,
@@ -193,8 +196,10 @@ impl GetMany {
                 if self.requests == 1 {
                     self.as_of = up_to;
                 }
-                if pending > 0 && !self.wildcards.is_empty() {
-                    // A key that is written meanwhile would be missing in the next page, and nobody could know.
+                let is_behind = up_to < Some(cx.buckets[self.bucket].seen.newest());
+                if !self.wildcards.is_empty() && (pending > 0 || is_behind) {
+                    // A key that is written meanwhile would be missing in the next page, or in a replica that lags behind, and nobody
+                    // could know.
                     self.entries.truncate(self.page_start);
                     return self.list(cx);
                 }
@@ -206,6 +211,10 @@ impl GetMany {
             }
             (Part::Empty, _) => {
                 cx.net.forget(request);
+                self.entries.truncate(self.page_start); // of an attempt that was cut off
+                if !self.wildcards.is_empty() && cx.buckets[self.bucket].seen.newest() > 0 {
+                    return self.list(cx); // a replica may know nothing yet
+                }
                 self.end_request();
             }
             (Part::TooMany, _) if !self.wildcards.is_empty() => {
@@ -267,7 +276,7 @@ impl GetMany {
             Progress::Done(Ok(Outcome::Entries(entries))) => {
                 self.entries.extend(entries);
                 self.requests += 2; // a consumer reads over a span of time
-                self.as_of = None;
+                self.as_of = None; // of what was dropped
                 cx.slots.consumer = 0;
                 self.step = Step::Together;
                 self.go_on(cx)
@@ -313,35 +322,31 @@ impl GetMany {
     /// All that was asked for in this step is read.
     fn end_round(&mut self, cx: &mut Cx<'_>) -> Progress {
         keep_newest(&mut self.entries);
-        match self.step {
-            Step::Together if self.requests > 1 => {
-                let missing = self.keys_where(|_, found| found == 0);
-                if !missing.is_empty() {
-                    return self.another_round(cx, Step::Rereading, missing);
-                }
+        if matches!(self.step, Step::Together) && self.requests > 1 {
+            let missing = self.keys_where(&self.keys, |_, found| found == 0);
+            if !missing.is_empty() {
+                return self.another_round(cx, Step::Rereading, missing);
             }
-            Step::Rereading if self.entries.iter().any(|entry| Some(entry.revision) > self.as_of) => self.as_of = None,
-            _ => {}
         }
         if !matches!(self.step, Step::FromLeader) {
             let seen = &cx.buckets[self.bucket].seen;
-            let stale = self.keys_where(|key, found| found < seen.least(key.as_bytes()));
+            let stale = self.keys_where(&self.all, |key, found| found < seen.least(key.as_bytes()));
             if !stale.is_empty() {
-                self.as_of = None;
+                self.requests += 1;
                 return self.another_round(cx, Step::FromLeader, stale);
             }
         }
         let mut entries = core::mem::take(&mut self.entries);
         entries.retain(|entry| !entry.is_marker());
         sort(&mut entries, |a, b| a.key().cmp(b.key()));
-        Progress::Done(Ok(Outcome::Many { entries, as_of: self.as_of }))
+        Progress::Done(Ok(Outcome::Many { entries, as_of: self.as_of.filter(|_| self.requests == 1) }))
     }
 
-    /// The keys of this round that the test picks by the revision that was found, 0 for none.
-    fn keys_where(&self, is_picked: impl Fn(&str, u64) -> bool) -> Vec<String> {
+    /// The keys that the test picks by the revision that was found, 0 for none.
+    fn keys_where(&self, keys: &[String], is_picked: impl Fn(&str, u64) -> bool) -> Vec<String> {
         let found = |key: &str| self.entries.binary_search_by(|entry| entry.raw_key().cmp(key));
         let revision = |key: &str| found(key).map_or(0, |at| self.entries[at].revision);
-        self.keys.iter().filter(|key| is_picked(key, revision(key))).cloned().collect()
+        keys.iter().filter(|key| is_picked(key, revision(key))).cloned().collect()
     }
 
     fn another_round(&mut self, cx: &mut Cx<'_>, step: Step, keys: Vec<String>) -> Progress {

@@ -1,7 +1,8 @@
 //! history: all revisions that a key keeps, oldest first.
 //!
-//! One direct get of a run of messages, where server (2.11+) and bucket allow it: no consumer is made. Else a consumer, which also
-//! finds out what is wrong with a bucket that does not answer.
+//! One direct get of a run of messages, where server (2.11+) and bucket allow it: no consumer is made. Else, and where one answer does
+//! not hold all, a consumer: two answers could be of two buckets, or of two replicas. It also finds out what is wrong with a bucket
+//! that does not answer.
 
 use alloc::{format, string::String, vec::Vec};
 
@@ -34,7 +35,6 @@ pub(crate) struct History {
     /// As stored.
     key: String,
     series: Series,
-    page_start: usize,
     entries: Vec<Entry>,
     list: Option<List>,
 }
@@ -46,18 +46,15 @@ impl History {
     }
 
     pub(crate) fn start(cx: &mut Cx<'_>, bucket: usize, key: &str) -> Result<Self, Error> {
-        let mut history =
-            Self { bucket, key: key.into(), series: Series::default(), page_start: 0, entries: Vec::new(), list: None };
+        let mut history = Self { bucket, key: key.into(), series: Series::default(), entries: Vec::new(), list: None };
         let Bucket { allows_direct, allows_batches, .. } = &cx.buckets[bucket];
-        if *allows_direct && *allows_batches != Some(false) { history.ask(cx, 1) } else { history.consume(cx) }?;
+        if *allows_direct && *allows_batches != Some(false) { history.ask(cx) } else { history.consume(cx) }?;
         Ok(history)
     }
 
-    fn ask(&mut self, cx: &mut Cx<'_>, first: u64) -> Result<(), Error> {
+    fn ask(&self, cx: &mut Cx<'_>) -> Result<(), Error> {
         let subject = cx.buckets[self.bucket].subject(&self.key);
-        let body = format!("{}", object! { "batch" => PAGE, "next_by_subj" => subject, "seq" => first });
-        self.series = Series::default();
-        self.page_start = self.entries.len();
+        let body = format!("{}", object! { "batch" => PAGE, "next_by_subj" => subject, "seq" => 1_u64 });
         cx.ask(self.bucket, ".DIRECT.GET.", Ask { payload: body.as_bytes(), is_many: true, ..Ask::default() })
     }
 
@@ -74,10 +71,13 @@ impl History {
             Answer::Failed(_) | Answer::NoResponders => Part::Broken,
             Answer::Reply { headers, .. } => self.series.on_reply(headers, Context::DirectBatch),
         };
+        if matches!(part, Part::Empty) {
+            self.entries.clear(); // of an attempt that was cut off
+        }
         match (part, answer) {
             (Part::Message { meta, is_first }, Answer::Reply { payload, .. }) => {
                 if is_first {
-                    self.entries.truncate(self.page_start);
+                    self.entries.clear();
                 }
                 self.entries.push(cx.buckets[self.bucket].gotten(&meta, payload));
                 return Progress::Pending;
@@ -87,10 +87,6 @@ impl History {
                 if self.entries.last().map_or(0, |entry| entry.revision) >= least {
                     return self.finish(cx);
                 }
-            }
-            (Part::End { last, .. }, _) => {
-                cx.net.forget(request);
-                return self.ask(cx, last.saturating_add(1)).into();
             }
             (Part::Unsupported, _) => cx.buckets[self.bucket].allows_batches = Some(false),
             _ => {}

@@ -319,6 +319,16 @@ impl Verb {
         }
     }
 
+    /// Whether parts of it that are over were stored, or may have been: so that is true of the whole, however it ends.
+    pub(crate) fn has_applied(&self) -> bool {
+        match self {
+            Self::Create(create) => create.is_in_doubt(),
+            Self::PutMany(many) => many.has_applied(),
+            Self::Clear(clear) => clear.has_applied(),
+            _ => false,
+        }
+    }
+
     /// How much of how much is done, for those that tell.
     pub(crate) fn done_of(&self) -> Option<(u64, u64)> {
         match self {

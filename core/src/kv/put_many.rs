@@ -79,6 +79,11 @@ impl PutMany {
         self.progress()
     }
 
+    /// Whether any of them is stored, or may be.
+    pub(crate) fn has_applied(&self) -> bool {
+        self.results.iter().any(|result| result.as_ref().map_or_else(|error| error.maybe_applied, |_| true))
+    }
+
     pub(crate) fn progress(&mut self) -> Progress {
         if self.left > 0 {
             Progress::Pending

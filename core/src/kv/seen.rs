@@ -8,6 +8,8 @@ use alloc::vec::Vec;
 pub(crate) struct Seen {
     /// Hash and revision.
     slots: Vec<(u64, u64)>,
+    /// The newest revision of any key.
+    newest: u64,
 }
 
 impl Seen {
@@ -16,6 +18,7 @@ impl Seen {
         if self.slots.is_empty() {
             self.slots.resize(size, (0, 0));
         }
+        self.newest = self.newest.max(revision);
         let hash = hash(key);
         if let Some(slot) = self.slot(hash)
             && (slot.0 != hash || slot.1 < revision)
@@ -39,6 +42,11 @@ impl Seen {
         slot.filter(|slot| slot.0 == hash).map_or(0, |slot| slot.1)
     }
 
+    /// The newest revision of any key: a copy of the bucket that has it has all.
+    pub(crate) fn newest(&self) -> u64 {
+        self.newest
+    }
+
     fn slot(&mut self, hash: u64) -> Option<&mut (u64, u64)> {
         let at = (hash as usize).checked_rem(self.slots.len())?;
         self.slots.get_mut(at)
@@ -54,7 +62,10 @@ fn hash(key: &[u8]) -> u64 {
         hash = (hash ^ u64::from_le_bytes(word)).wrapping_mul(0x0000_0100_0000_01b3);
         hash ^= hash >> 29;
     }
-    (hash ^ key.len() as u64) | 1 // 0 is no key
+    // The upper bits of a product depend on all bits; the lower ones, which choose the slot, are often the
+    // same for keys that differ little, such as `k1` and `k2`.
+    let mixed = (hash ^ key.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    mixed.max(1) // 0 is no key
 }
 
 #[cfg(test)]
@@ -70,6 +81,11 @@ mod tests {
         assert_eq!((seen.least(b"a"), seen.least(b"b")), (7, 0));
         seen.correct(b"a", 2);
         assert_eq!(seen.least(b"a"), 2);
+        let keys: Vec<_> = (0..400).map(|n| alloc::format!("k{n}")).collect();
+        let mut many = Seen::default();
+        keys.iter().for_each(|key| many.record(key.as_bytes(), 9, 4096));
+        let kept = keys.iter().filter(|key| many.least(key.as_bytes()) == 9).count();
+        assert!(kept > 370, "keys that differ little take each other's places: {kept}");
         let mut none = Seen::default();
         none.record(b"a", 7, 0);
         assert_eq!(none.least(b"a"), 0);

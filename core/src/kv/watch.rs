@@ -34,7 +34,6 @@ pub(crate) struct Watch {
     is_told: bool,
     /// Until then the first create has to succeed; None once it did, or failed.
     pub(crate) open_deadline: Option<Instant>,
-    taken_caught_up: bool,
     /// CaughtUp is queued or taken.
     is_caught_up: bool,
     is_ended: bool,
@@ -47,14 +46,13 @@ pub(crate) struct Member {
     filters: Vec<String>,
     is_open: bool,
     is_caught_up: bool,
-    /// The last revision from it that the application was given: where it goes on when the watch overflowed.
-    taken: u64,
+    /// It has no consumer until the reader has taken what is queued.
+    is_paused: bool,
 }
 
 #[derive(Debug)]
 enum Queued {
-    /// And which member it is from.
-    Item(WatchItem, usize),
+    Item(WatchItem),
     FlowControl(String),
 }
 
@@ -67,8 +65,13 @@ pub(crate) enum Told {
     OpenFailed(Error),
     /// A new consumer replaces the old one, for this reason.
     Resumed(&'static str),
-    /// The unread is dropped and has to be asked for again.
-    Overflow,
+    /// There was no room for a message of this consumer: it goes on behind this revision once the queue is read, having been caught up
+    /// or not.
+    Overflow {
+        consumer: u64,
+        position: u64,
+        is_caught_up: bool,
+    },
     /// The bucket is another one now, as this consumer found out.
     Reset,
 }
@@ -99,7 +102,6 @@ impl Watch {
             limit,
             is_told: false,
             open_deadline: Some(open_deadline),
-            taken_caught_up: false,
             is_caught_up: false,
             is_ended: false,
         }
@@ -113,7 +115,7 @@ impl Watch {
             let has_wildcards = member.filters.iter().chain(&filters).any(|filter| subject::is_filter(filter));
             has_wildcards && member.filters.iter().any(is_common)
         });
-        self.members.push(Member { consumer, filters, is_open: false, is_caught_up: false, taken: 0 });
+        self.members.push(Member { consumer, filters, is_open: false, is_caught_up: false, is_paused: false });
     }
 
     /// The next item; answers the flow-control requests that stand before it.
@@ -121,18 +123,9 @@ impl Watch {
         loop {
             match self.queue.pop_front() {
                 Some(Queued::FlowControl(reply)) => Ordered::flow_control(net, &reply),
-                Some(Queued::Item(item, member)) => {
-                    match &item {
-                        WatchItem::Entry(entry) => {
-                            self.bytes -= entry.size();
-                            self.members[member].taken = entry.revision;
-                        }
-                        WatchItem::CaughtUp => self.taken_caught_up = true,
-                        WatchItem::Reset => {
-                            self.taken_caught_up = false;
-                            self.members.iter_mut().for_each(|member| member.taken = 0);
-                        }
-                        WatchItem::Ended(_) => {}
+                Some(Queued::Item(item)) => {
+                    if let WatchItem::Entry(entry) = &item {
+                        self.bytes -= entry.size();
                     }
                     return Some(item);
                 }
@@ -159,7 +152,6 @@ impl Watch {
         match step {
             Step::Nothing => return Told::Nothing,
             Step::Deliver { meta, caught_up } => {
-                let unread = self.bytes;
                 if self.updates_only {
                     self.catch_up(at); // what comes before the create response is an update too
                 }
@@ -169,15 +161,15 @@ impl Watch {
                     && !(self.ignore_deletes && Operation::of(&message.headers) != Operation::Put)
                 {
                     let entry = bucket.delivered(message, &meta);
+                    // A value that is larger than the limit by itself would never come through.
+                    if self.bytes > 0 && self.bytes + entry.size() > self.limit {
+                        return self.overflow(at, meta.stream_seq.saturating_sub(1));
+                    }
                     self.bytes += entry.size();
-                    self.push(WatchItem::Entry(entry), at);
+                    self.push(WatchItem::Entry(entry));
                 }
                 if caught_up {
                     self.catch_up(at);
-                }
-                // A value that is larger than the limit by itself would never come through.
-                if unread > 0 && self.bytes > self.limit {
-                    return Told::Overflow;
                 }
             }
             Step::CaughtUp => self.catch_up(at),
@@ -187,8 +179,9 @@ impl Watch {
             }
             Step::FlowControl(reply) => self.queue_flow_control(reply),
             Step::Reset => {
-                self.push(WatchItem::Reset, at);
-                self.lose_caught_up();
+                self.push(WatchItem::Reset);
+                self.start_anew();
+                self.updates_only = false; // all that the new bucket holds is an update
                 return Told::Reset;
             }
             Step::Resumed(why) => return Told::Resumed(why),
@@ -197,7 +190,7 @@ impl Watch {
                 if caught_up {
                     self.catch_up(at);
                 }
-                if self.members.iter().all(|member| member.is_open) && self.open_deadline.take().is_some() {
+                if self.opens() {
                     return Told::Opened;
                 }
             }
@@ -214,7 +207,7 @@ impl Watch {
         if core::mem::replace(&mut self.is_ended, true) {
             return Told::Nothing;
         }
-        self.push(WatchItem::Ended(error), 0);
+        self.push(WatchItem::Ended(error));
         self.tell()
     }
 
@@ -223,8 +216,8 @@ impl Watch {
         if self.queue.is_empty() || core::mem::replace(&mut self.is_told, true) { Told::Nothing } else { Told::Ready }
     }
 
-    fn push(&mut self, item: WatchItem, member: usize) {
-        self.queue.push_back(Queued::Item(item, member));
+    fn push(&mut self, item: WatchItem) {
+        self.queue.push_back(Queued::Item(item));
     }
 
     /// Says once, and again after a Reset, that the initial values are all there.
@@ -232,13 +225,16 @@ impl Watch {
         self.members[at].is_caught_up = true;
         if !self.is_caught_up && self.members.iter().all(|member| member.is_caught_up) {
             self.is_caught_up = true;
-            self.push(WatchItem::CaughtUp, at);
+            self.push(WatchItem::CaughtUp);
         }
     }
 
-    fn lose_caught_up(&mut self) {
+    /// All members begin again, as if nothing had been seen.
+    fn start_anew(&mut self) {
         self.is_caught_up = false;
-        self.members.iter_mut().for_each(|member| member.is_caught_up = false);
+        for member in &mut self.members {
+            (member.is_caught_up, member.is_paused) = (false, false);
+        }
     }
 
     /// Whether an earlier member delivers this subject too.
@@ -264,23 +260,26 @@ impl Watch {
         }
     }
 
-    /// The reader is too slow for the bound: what is unread is dropped, to be asked for again from where each member is told to go on.
-    /// What was promised holds: order, the newest state of every key, and superseded revisions as far as history keeps them.
-    pub(crate) fn overflow(&mut self) -> Vec<(u64, u64, bool)> {
-        let is_reset_unread = self.queue.iter().any(|queued| matches!(queued, Queued::Item(WatchItem::Reset, _)));
-        self.queue.clear();
-        self.bytes = 0;
-        if is_reset_unread {
-            self.push(WatchItem::Reset, 0);
-            self.lose_caught_up();
-            return self.members.iter().map(|member| (member.consumer, 0, false)).collect();
+    /// The reader is too slow for the bound. What is queued stays, what comes now is asked for again when it was read: so a reader gets
+    /// on however slow it is, and nothing goes round in circles. What was promised holds: order, the newest state of every key, and
+    /// superseded revisions as far as history keeps them.
+    fn overflow(&mut self, at: usize, position: u64) -> Told {
+        let member = &mut self.members[at];
+        (member.is_open, member.is_paused) = (true, true); // it has delivered: so there is a consumer
+        Told::Overflow { consumer: member.consumer, position, is_caught_up: member.is_caught_up }
+    }
+
+    /// Whether the watch is established now, which is told once.
+    pub(crate) fn opens(&mut self) -> bool {
+        self.members.iter().all(|member| member.is_open) && self.open_deadline.take().is_some()
+    }
+
+    /// The consumers that were waiting for what is queued to be read, if it is.
+    pub(crate) fn take_paused(&mut self) -> Vec<u64> {
+        if !self.queue.is_empty() {
+            return Vec::new();
         }
-        let is_caught_up = self.taken_caught_up;
-        self.is_caught_up = is_caught_up;
-        let resume = |member: &mut Member| {
-            member.is_caught_up = is_caught_up;
-            (member.consumer, member.taken, is_caught_up)
-        };
-        self.members.iter_mut().map(resume).collect()
+        let resume = |member: &mut Member| core::mem::take(&mut member.is_paused).then_some(member.consumer);
+        self.members.iter_mut().filter_map(resume).collect()
     }
 }

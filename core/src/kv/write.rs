@@ -87,7 +87,7 @@ impl Write {
             }
         }
         if let Some(expected) = what.expected {
-            push("Nats-Expected-Last-Subject-Sequence", digits.format(expected));
+            push(EXPECTED, digits.format(expected));
         }
         if let Some(ttl) = &ttl_text {
             push("Nats-TTL", ttl);
@@ -114,6 +114,12 @@ impl Write {
     }
 
     pub(crate) fn on_answer(&mut self, cx: &mut Cx<'_>, request: u64, answer: &Answer<'_>) -> Progress {
+        let is_tracing = matches!(self.step, Step::Tracing { .. });
+        let progress = self.react(cx, request, answer);
+        if is_tracing { progress } else { doubting(cx, false, progress) }
+    }
+
+    fn react(&mut self, cx: &mut Cx<'_>, request: u64, answer: &Answer<'_>) -> Progress {
         match (&self.step, answer) {
             (Step::Tracing { refusal }, answer) => self.on_trace(cx, refusal, answer),
             (Step::Gating | Step::Publishing, Answer::Failed(error)) => error.clone().into(),
@@ -138,9 +144,8 @@ impl Write {
                 Err(error) => error.into(),
                 Ok(is_there) => {
                     self.step = Step::Publishing;
-                    let held = cx.slots.held;
-                    let subject = cx.net.subject(held);
-                    let error = || missing::no_responders(subject, is_there).maybe_applied(cx.net.is_resent(held));
+                    let subject = cx.net.subject(cx.slots.held);
+                    let error = || missing::no_responders(subject, is_there);
                     self.tries.again(error).map_or_else(Progress::from, Progress::Later)
                 }
             },
@@ -157,9 +162,8 @@ impl Write {
         match puback::parse(payload, ack_stream) {
             Ok(Ok(seq)) => stored(cx, self.bucket, request, seq),
             Ok(Err(error)) if error.is_retryable() => {
-                let refusal = error.to_error().maybe_applied(cx.net.is_resent(request));
                 cx.hold(request);
-                self.tries.again(|| refusal).map_or_else(Progress::from, Progress::Later)
+                self.tries.again(|| error.to_error()).map_or_else(Progress::from, Progress::Later)
             }
             Ok(Err(error)) => {
                 let key = cx.net.subject(request).get(write_prefix.len()..).unwrap_or_default();
@@ -194,9 +198,26 @@ impl Write {
         {
             return Progress::Done(Ok(Outcome::Revision(stored.sequence)));
         }
-        // With more than one revision kept, ours would still be there. With one, somebody may have overwritten it.
-        let is_certain = stored.is_some() && cx.buckets[self.bucket].history.is_some_and(|history| history > 1);
+        // Whoever expected the same and was stored came first. Any other may have come behind ours, which is gone from the history since.
+        let expected = |stored: &StoredMessage| Headers::parse(&stored.headers).last_u64(EXPECTED);
+        let is_certain = stored.is_some_and(|stored| expected(&stored).is_some_and(|seq| self.expected == Some(seq)));
         refusal.clone().maybe_applied(!is_certain).into()
+    }
+}
+
+/// Carries the revision that the key must be at.
+pub(crate) const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
+
+/// The failure of a write that was sent on a connection that broke, and again: the first one may have been stored, whatever this one
+/// was refused for.
+pub(crate) fn doubting(cx: &Cx<'_>, is_in_doubt: bool, progress: Progress) -> Progress {
+    match progress {
+        Progress::Done(Err(error)) => {
+            let is_resent = [cx.slots.current, cx.slots.held].iter().any(|request| cx.net.is_exposed_write(*request));
+            let is_maybe = error.maybe_applied || is_in_doubt || is_resent;
+            error.maybe_applied(is_maybe).into()
+        }
+        other => other,
     }
 }
 

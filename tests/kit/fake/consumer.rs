@@ -138,7 +138,7 @@ impl Consumer {
 
     /// Whether it waits for an answer to go on.
     pub(super) fn is_stalled(&self, window: u64) -> bool {
-        self.has_flow_control && self.unanswered >= window
+        self.has_flow_control && self.asked.is_some() && self.unanswered >= window
     }
 
     fn pending_count(&self) -> u64 {

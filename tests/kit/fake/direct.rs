@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Settings,
-    connection::matches,
+    connection::{is_filter, matches},
     store::{Message, Store},
 };
 
@@ -54,7 +54,9 @@ fn multi(
 ) -> Vec<Answer> {
     let up_to = up_to.filter(|seq| *seq > 0).unwrap_or(store.last_seq);
     let all = store.last_seqs(filters, up_to);
-    if all.len() > settings.multi_limit {
+    // Smaller limits are for wildcards: clients count the subjects that they name.
+    let limit = if filters.iter().any(|filter| is_filter(filter)) { settings.multi_limit } else { 1024 };
+    if all.len() > limit {
         return vec![status("413 Too Many Results", "")];
     }
     let seqs: Vec<u64> = all.into_iter().filter(|seq| *seq >= from.unwrap_or_default()).collect();

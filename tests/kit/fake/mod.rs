@@ -30,7 +30,7 @@ use stream::{Proposal, Verdict};
 const EPOCH_S: i64 = 1_800_000_000;
 
 /// How often a server asks its clients whether they live, and how many questions may stay open.
-const PING_EVERY: u64 = 20_000_000_000;
+const PING_EVERY: u64 = 5_000_000_000;
 const MAX_PINGS_OUT: u32 = 2;
 
 pub(crate) fn unix_ns(now: u64) -> i64 {
@@ -46,7 +46,7 @@ pub struct Settings {
     pub max_payload: usize,
     /// Bytes that a consumer sends without an answer to its flow control.
     pub window: u64,
-    /// Subjects that one direct get may match.
+    /// Subjects that the wildcards of one direct get may match.
     pub multi_limit: usize,
     /// Messages that one direct get gives at most.
     pub page: usize,
@@ -441,10 +441,6 @@ impl FakeServer {
         self.streams.iter().rev().find(|stream| stream.deleted.is_none() && stream.name == name)
     }
 
-    fn stream_id(&self, name: &str) -> Option<u64> {
-        self.stream(name).map(|stream| stream.id)
-    }
-
     fn ingest(&mut self, publish: Publish) {
         let owner = self.streams.iter().find(|stream| stream.owns(&publish.subject) && stream.leader.is_some());
         let Some(id) = owner.map(|stream| stream.id) else { return }; // taken by a leader that is none any more
@@ -663,6 +659,12 @@ impl FakeServer {
         if consumers.get(&name).is_some_and(|c| c.idle_since.is_some_and(|idle| is_over(idle, c.threshold))) {
             consumers.remove(&name);
         }
+    }
+
+    /// All consumers, to be read by people.
+    pub fn consumers(&self) -> String {
+        let all: Vec<_> = self.streams.iter().flat_map(|stream| stream.consumers.values()).collect();
+        format!("{all:#?}")
     }
 
     /// How many consumers there are.

@@ -2,13 +2,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     rc::Rc,
 };
 
 use super::connection::{is_filter, matches};
 
 /// A stored message.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Message {
     pub seq: u64,
     pub subject: Rc<str>,
@@ -21,6 +22,13 @@ pub struct Message {
     pub expires: Option<u64>,
     /// Whose publish it was; 0: the server's own.
     pub conn: u64,
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = if self.is_marker() { "marker" } else { "value" };
+        write!(f, "{what} of {} @{} {} bytes", self.subject, self.seq, self.payload.len())
+    }
 }
 
 impl Message {
@@ -82,7 +90,7 @@ pub struct Store {
 }
 
 impl Store {
-    pub(super) fn apply(&mut self, change: &Change) {
+    pub fn learn(&mut self, change: &Change) {
         match change {
             Change::Stored(message) => {
                 self.last_seq = message.seq;

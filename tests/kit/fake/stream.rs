@@ -221,7 +221,7 @@ impl Stream {
 
     /// The one way in which anything changes.
     fn change(&mut self, change: Change, now: u64) {
-        self.store.apply(&change);
+        self.store.learn(&change);
         for consumer in self.consumers.values_mut() {
             consumer.learn(&change);
         }
@@ -327,7 +327,7 @@ impl Stream {
         let Self { replicas, log, .. } = self;
         let Some(replica) = replicas.iter_mut().find(|replica| replica.node == node) else { return };
         for (_, change) in log.get(replica.applied..count).unwrap_or_default() {
-            replica.store.apply(change);
+            replica.store.learn(change);
         }
         replica.applied = replica.applied.max(count);
     }
