@@ -263,6 +263,7 @@ class Driver:
     def _clear_up(self) -> None:
         if self._leader.acquire(timeout=_GRACE):
             try:
+                self._linger()
                 self._hang_up()
                 self._selector.close()
                 self._wake_read.close()
@@ -484,6 +485,20 @@ class Driver:
                 self._selector.unregister(sock)
             sock.close()
 
+    def _linger(self) -> None:
+        """Waits until the server has hung up too: then it has dealt with all that we sent.
+
+        A socket that is closed with something unread in it resets the connection, and the server may drop the rest.
+        """
+        until = time.monotonic() + self._grace
+        with contextlib.suppress(OSError):
+            if self._socket is not None:
+                self._socket.shutdown(socket.SHUT_WR)
+            while self._socket is not None and (left := until - time.monotonic()) > 0:
+                self._socket.settimeout(left)
+                if not self._socket.recv_into(self._buffer):
+                    break
+
     def _disconnect(self, conn: int) -> None:
         if conn != self._conn:
             return
@@ -491,8 +506,9 @@ class Driver:
             self._socket.settimeout(self._grace)
             with contextlib.suppress(OSError):
                 self._socket.sendall(self._unsent)
-        self._hang_up()
         self._conn = 0
+        if not self.is_closing:
+            self._hang_up()
 
     # ── what takes long: on a thread of its own, which hands what came of it to the leader
 

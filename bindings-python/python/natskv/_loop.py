@@ -343,8 +343,14 @@ class _Protocol(asyncio.BufferedProtocol):
         self._driver.on_open(self)
 
     def close(self, grace: float) -> None:
-        """Writes what the transport has, for a while at most, and closes it."""
-        self.transport.close()
+        """Writes what the transport has, and waits until the server hangs up too, for a while at most.
+
+        A socket that is closed with something unread in it resets the connection, and the server may drop the rest.
+        """
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:  # TLS, which says goodbye by itself
+            self.transport.close()
         self._deadline = asyncio.get_running_loop().call_later(grace, self.transport.abort)
 
     def get_buffer(self, sizehint: int) -> bytearray:

@@ -130,7 +130,7 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("text", [FORK_ASYNCIO, FORK_BLOCKING], ids=["asyncio", "blocking"])
 def test_a_fork_refuses_and_its_parent_goes_on(server: Server, text: str) -> None:
-    assert program(server, text) == (0, "", "")
+    assert program(server, text, "-W", "ignore::DeprecationWarning") == (0, "", "")  # it says so of every fork
 
 
 FORK_OUTLIVES = {
@@ -288,7 +288,10 @@ def write():
 
 def connect():
     while True:
-        natskv.sync.connect(sys.argv[1]).close()
+        try:
+            natskv.sync.connect(sys.argv[1]).close()
+        except RuntimeError:
+            return  # Python 3.12 and newer: there are no new threads at the end
 
 started = threading.Barrier(7)
 for work in [watch, watch, write, write, write, connect]:

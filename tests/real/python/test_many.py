@@ -177,9 +177,11 @@ def test_a_cancelled_call_of_many(server: Server, bucket: str) -> None:
         async with natskv.connect(server.url) as client:
             kv = await client.create_key_value(bucket, storage="memory")
             values = {f"k.{number}": b"v" for number in range(20_000)}
-            for call in (kv.put_many(values), kv.get_many(values), kv.clear(">"), kv.entries().list()):
+            await kv.put_many(values)
+            for call in (kv.put_many(values), kv.get_many(values), kv.entries().list(), kv.clear(">")):
                 task = asyncio.create_task(call)
-                await asyncio.sleep(0.005)
+                for _ in range(3):  # it has begun, and cannot be at its end
+                    await asyncio.sleep(0)
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task

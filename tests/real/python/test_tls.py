@@ -158,7 +158,9 @@ def test_client_certificates(api: Api, site: Site, certificates: Certificates) -
             assert client.state == "connected"
         with pytest.raises(natskv.TlsError, match="asks for a client certificate"):
             await api.connect(server.url, tls=certificates.context(), **options)
-        with pytest.raises(natskv.TlsError, match="does not trust the CA of the client certificate"):
+        # With asyncio, a write that finds the connection gone may come before what the server said last is read.
+        says = "does not trust the CA of the client certificate|broken connection"
+        with pytest.raises(natskv.NatsConnectionError, match=says):
             await api.connect(server.url, tls=certificates.context("foreign"), **options)
 
     run(test)
