@@ -56,6 +56,8 @@ pub(crate) struct GetMany {
     as_of: Option<u64>,
     /// How many requests made the picture.
     requests: usize,
+    /// What was read again came in several pages: a key that was written in between may be in none of them.
+    is_torn: bool,
     /// Reads one by one that are on their way.
     singles: usize,
     tries: Tries,
@@ -71,7 +73,7 @@ enum Step {
     Listing(Box<List>),
     /// Key by key.
     Singly,
-    /// Keys that were answered by a replica that lags behind, from the leader.
+    /// Keys that were answered by a replica that lags behind, or torn between pages, from the leader.
     FromLeader,
     /// Nobody answered: is there a bucket, and may it be read directly?
     Checking,
@@ -104,6 +106,7 @@ impl GetMany {
             entries: Vec::new(),
             as_of: None,
             requests: 0,
+            is_torn: false,
             singles: 0,
             tries: Tries::default(),
         };
@@ -204,6 +207,7 @@ impl GetMany {
                     return self.list(cx);
                 }
                 if pending > 0 {
+                    self.is_torn |= matches!(self.step, Step::Rereading);
                     self.page_seq = last.saturating_add(1);
                     return self.go_on(cx);
                 }
@@ -330,7 +334,8 @@ impl GetMany {
         }
         if !matches!(self.step, Step::FromLeader) {
             let seen = &cx.buckets[self.bucket].seen;
-            let stale = self.keys_where(&self.all, |key, found| found < seen.least(key.as_bytes()));
+            let is_stale = |key: &str, found| found < seen.least(key.as_bytes()) || (self.is_torn && found == 0);
+            let stale = self.keys_where(&self.all, is_stale);
             if !stale.is_empty() {
                 self.requests += 1;
                 return self.another_round(cx, Step::FromLeader, stale);
