@@ -16,7 +16,7 @@ pub(crate) fn sim(dev: &Dev, arguments: &[String]) -> Command {
 
 /// Explores for so long, or plays one seed; whether nothing failed.
 pub(crate) fn explore(dev: &Dev, minutes: Option<u64>, seed: Option<u64>) -> Result<bool> {
-    let minutes = minutes.or(if seed.is_none() { Some(5) } else { None });
+    let minutes = if seed.is_none() { minutes.or(Some(5)) } else { minutes };
     let options = [("--minutes", minutes), ("--seed", seed)];
     let given = options.into_iter().filter_map(|(name, value)| Some((name, value?)));
     let arguments: Vec<String> = given.flat_map(|(name, value)| [name.to_owned(), value.to_string()]).collect();
