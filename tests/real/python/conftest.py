@@ -30,6 +30,8 @@ ROOT = Path(__file__).resolve().parents[3]
 READY_WITHIN = 10.0
 LAUNCHER = ThreadPoolExecutor(1, "launcher")
 """Its thread lives as long as the tests do: Linux takes the end of the launching thread for the end of its process."""
+# A shell may have started us with Ctrl-C ignored, and the programs of the tests would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 GONE_WITHIN = 2.0  # what a client sent when it closed may still be on its way
 
 
@@ -153,6 +155,17 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
 def bucket(request: pytest.FixtureRequest) -> str:
     """A bucket name of the test's own."""
     return "".join(c if c.isalnum() else "_" for c in request.node.name)
+
+
+@contextlib.contextmanager
+def running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """A program with all its streams in our hands, for the length of the block: who waits for one that hangs, fails."""
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **streams) as process:  # type: ignore[call-overload]
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 class Api:
