@@ -1,5 +1,6 @@
 //! `cargo xtask`: the tool that sets up, builds, tests and shows natskv.
 
+mod access;
 mod build;
 mod c_execute;
 mod c_suite;
@@ -17,6 +18,7 @@ mod run;
 mod server;
 mod setup;
 mod suites;
+mod talker;
 mod wasm;
 
 use std::process::ExitCode;

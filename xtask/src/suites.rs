@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use crate::dev::{Dev, OLDER_SERVERS, Release};
 use crate::lane::{Lane, Row, report};
 use crate::setup::{Missing, Need, setup};
-use crate::{build, c_suite, imports, lint};
+use crate::{access, build, c_suite, imports, lint};
 
 struct Suite {
     name: &'static str,
@@ -81,6 +81,12 @@ const SUITES: &[Suite] = &[
         about: "both Python APIs against real servers",
         needs: &[Need::Server, Need::Python],
         run: python,
+    },
+    Suite {
+        name: "access",
+        about: "every kind of login, TLS and WebSocket in every runtime, right and wrong ones, as a table",
+        needs: access::NEEDS,
+        run: doors,
     },
     Suite {
         name: "lint",
@@ -227,6 +233,12 @@ fn python(lane: &mut Lane<'_>) {
         let mut pytest = lane.dev.command(lane.dev.venv("python"));
         pytest.args(PYTEST).args(["tests/real/python", "--ignore=tests/real/python/test_scenarios.py"]);
         lane.tests("pytest", pytest);
+    }
+}
+
+fn doors(lane: &mut Lane<'_>) {
+    if has_python(lane) && has_web(lane) && has_proof_server(lane) {
+        access::access(lane);
     }
 }
 
