@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import natskv.sync
-from conftest import Server
+from nats_server import Server
 
 
 def test_every_form(server: Server, bucket: str) -> None:

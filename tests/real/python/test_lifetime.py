@@ -15,7 +15,8 @@ from collections.abc import Iterator
 import pytest
 
 import natskv.sync
-from conftest import Api, Server, run
+from conftest import Api, run
+from nats_server import Server
 
 QUIET = ("-X", "dev", "-W", "error")
 """asyncio's debug mode, and every warning an error."""
