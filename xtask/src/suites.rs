@@ -83,6 +83,12 @@ const SUITES: &[Suite] = &[
         run: python,
     },
     Suite {
+        name: "interop",
+        about: "what nats-py, @nats-io/kv and nats-key-value write and natskv reads, and back",
+        needs: &[Need::Server, Need::Python, Need::NatsKeyValue, Need::Node, Need::Wasm],
+        run: interop,
+    },
+    Suite {
         name: "lint",
         about: "clippy, rustfmt, rustdoc, ruff, mypy, stubtest, tsc",
         needs: &[Need::Python, Need::Node, Need::Wasm],
@@ -226,6 +232,14 @@ fn python(lane: &mut Lane<'_>) {
     if has_python(lane) && has_proof_server(lane) {
         let mut pytest = lane.dev.command(lane.dev.venv("python"));
         pytest.args(PYTEST).args(["tests/real/python", "--ignore=tests/real/python/test_scenarios.py"]);
+        lane.tests("pytest", pytest);
+    }
+}
+
+fn interop(lane: &mut Lane<'_>) {
+    if has_python(lane) && has_web(lane) {
+        let mut pytest = lane.dev.command(lane.dev.venv("python"));
+        pytest.args(PYTEST).arg("tests/interop");
         lane.tests("pytest", pytest);
     }
 }
