@@ -132,6 +132,26 @@ fn wildcards_that_match_too_much_go_over_a_consumer() {
 }
 
 #[test]
+fn wildcards_and_some_keys_are_one_picture() {
+    let (mut rig, b) = bound();
+    let op = get_many(&mut rig, b, &["y", "k.>", "x"]);
+    assert!(rig.written.contains("{\"multi_last\":[\"$KV.b.k.>\",\"$KV.b.x\",\"$KV.b.y\"]}"), "{}", rig.written);
+    part(&mut rig, "y", 3, 0);
+    part(&mut rig, "k.a", 5, 3);
+    end(&mut rig, 0, 5, 9);
+    assert_eq!(found(&rig, op), (vec!["k.a@5".into(), "y@3".into()], Some(9)));
+
+    // Too much together: the wildcard goes over a consumer, and the keys are still asked for.
+    let op = get_many(&mut rig, b, &["y", "k.>"]);
+    rig.answer_status("DIRECT.GET", "413 Too Many Results");
+    rig.answer("CONSUMER.CREATE", "{\"num_pending\":0,\"delivered\":{\"stream_seq\":0}}");
+    assert!(rig.written.contains("{\"multi_last\":[\"$KV.b.y\"]}"), "{}", rig.written);
+    part(&mut rig, "y", 3, 0);
+    end(&mut rig, 0, 3, 9);
+    assert_eq!(found(&rig, op), (vec!["y@3".into()], None));
+}
+
+#[test]
 fn a_replica_that_lags_behind_our_own_write_is_not_believed() {
     let (mut rig, b) = bound();
     let put = rig.call(|c, now| c.put(b, "x", b"v", None, None, now)).expect("put");

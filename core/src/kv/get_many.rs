@@ -2,8 +2,9 @@
 //!
 //! One direct get takes up to 1024 subjects and answers with one picture of all of them; further requests ask for the same moment
 //! (`up_to_seq`). A key that was written since, in a bucket that keeps no older revision, is missing there and read once more. Only a
-//! single request has a moment to name: the next may be answered by a replica that has not got that far, and does not tell. Wildcards that match more than 1024 keys go over a consumer. Servers before 2.11, and buckets
-//! that allow no direct get, are asked key by key, many at a time.
+//! single request has a moment to name: the next may be answered by a replica that has not got that far, and does not tell. So wildcards
+//! and some keys go together; wildcards that match more than 1024 keys go over a consumer. Servers before 2.11, and buckets that allow
+//! no direct get, are asked key by key, many at a time.
 
 use alloc::{boxed::Box, format, string::String, vec::Vec};
 
@@ -31,6 +32,9 @@ use crate::{
 /// Subjects that one request may match.
 const MAX_SUBJECTS: usize = 1024;
 
+/// Keys that may go along with wildcards, and leave them room for what they match.
+const MAX_BESIDE_WILDCARDS: usize = MAX_SUBJECTS / 2;
+
 /// Bytes of subjects in one request, below every `max_payload` in use.
 const MAX_BYTES: usize = 256 << 10;
 
@@ -38,7 +42,7 @@ const MAX_BYTES: usize = 256 << 10;
 pub(crate) struct GetMany {
     bucket: usize,
     step: Step,
-    /// Filters that are still to be asked for, before the keys.
+    /// Filters that are still to be asked for, before the keys or with them.
     wildcards: Vec<String>,
     /// All stored keys that were asked for by name, each once.
     all: Vec<String>,
@@ -120,26 +124,30 @@ impl GetMany {
             let Bucket { allows_direct, allows_batches, .. } = &cx.buckets[self.bucket];
             self.has_batches &= *allows_direct && *allows_batches != Some(false);
         }
-        let asked = if !self.wildcards.is_empty() {
-            if !self.has_batches {
-                return self.list(cx);
-            }
-            &self.wildcards
-        } else if self.next == self.keys.len() {
+        if !self.wildcards.is_empty() && !self.has_batches {
+            return self.list(cx);
+        }
+        let keys = &self.keys[self.next..];
+        if keys.is_empty() && self.wildcards.is_empty() {
             return self.end_round(cx);
-        } else if !self.has_batches {
+        }
+        if !self.has_batches {
             self.step = Step::Singly;
             return Progress::Pending; // they are taken by `next_child`
-        } else {
-            let mut room = MAX_BYTES;
-            let fits = |key: &&String| {
-                let size = key.len() + cx.buckets[self.bucket].read_prefix.len() + 3;
-                room.checked_sub(size).map(|left| room = left).is_some()
-            };
-            let count = self.keys[self.next..].iter().take(MAX_SUBJECTS).take_while(fits).count().max(1);
-            self.asked = self.next + count;
-            &self.keys[self.next..self.asked]
+        }
+        let mut room = MAX_BYTES;
+        let fits = |key: &&String| {
+            let size = key.len() + cx.buckets[self.bucket].read_prefix.len() + 3;
+            room.checked_sub(size).map(|left| room = left).is_some()
         };
+        let mut count = keys.iter().take(MAX_SUBJECTS).take_while(fits).count();
+        if self.wildcards.is_empty() {
+            count = count.max(1);
+        } else if count < keys.len() || count > MAX_BESIDE_WILDCARDS {
+            count = 0; // there will be several requests anyhow
+        }
+        self.asked = self.next + count;
+        let asked = self.wildcards.iter().chain(&keys[..count]);
         let mut body = object! { "multi_last" => cx.buckets[self.bucket].filters(asked) };
         if self.page_seq > 0 {
             body.insert("seq", self.page_seq);
@@ -239,11 +247,8 @@ impl GetMany {
     /// The request in flight is answered in full.
     fn end_request(&mut self) {
         self.page_seq = 0;
-        if self.wildcards.is_empty() {
-            self.next = self.asked;
-        } else {
-            self.wildcards.clear();
-        }
+        self.wildcards.clear();
+        self.next = self.asked;
     }
 
     /// The request in flight ends without its answer.
