@@ -788,7 +788,7 @@ impl Simulation {
         }
     }
 
-    fn check_end(&mut self) -> Result<(), String> {
+    fn check_end(&self) -> Result<(), String> {
         for (seat, actor) in self.actors.iter().enumerate() {
             if actor.closed != 1 {
                 return Err(format!("client {seat}: closed {} times", actor.closed));
