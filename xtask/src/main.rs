@@ -1,5 +1,6 @@
 //! `cargo xtask`: the tool that sets up, builds, tests and shows natskv.
 
+mod bench;
 mod build;
 mod c_execute;
 mod c_suite;
@@ -36,6 +37,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Measure natskv beside its peers and beside what the wire allows: tables and a plot in target/bench
+    Bench(bench::Options),
     /// Install what the tests need into target/dev: Python and npm packages, nats-server, the wasm target, a browser
     Setup,
     /// Python, C and a page in a browser on one bucket of a real server, live
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
 fn run(verb: Verb) -> Result<bool> {
     let dev = Dev::new();
     match verb {
+        Verb::Bench(options) => bench::bench(&dev, &options),
         Verb::Setup => Ok(setup::setup(&dev, &Need::ALL).is_empty()),
         Verb::Demo { stay } => demo::demo(&dev, stay),
         Verb::Dist => dist::dist(&dev).map(|()| true),

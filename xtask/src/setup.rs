@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 use std::thread;
@@ -35,10 +35,12 @@ pub(crate) enum Need {
     Browser,
     /// valgrind. May be missing: its tests are skipped then.
     Valgrind,
+    /// nats.c, for the bench alone. May be missing: the bench goes without it.
+    Libnats,
 }
 
 impl Need {
-    /// All of them.
+    /// All that the tests need.
     pub(crate) const ALL: [Self; 8] = [
         Self::Server,
         Self::OlderServers,
@@ -92,6 +94,9 @@ pub(crate) fn setup(dev: &Dev, needs: &[Need]) -> Missing {
             }
             if needs.contains(&Need::Valgrind) && on_path("valgrind").is_none() {
                 note(&[Need::Valgrind], apt(dev, "valgrind", "the memory checks of the C tests"));
+            }
+            if needs.contains(&Need::Libnats) && !Path::new("/usr/include/nats/nats.h").exists() {
+                note(&[Need::Libnats], apt(dev, "libnats-dev", "measures of nats.c"));
             }
         });
     });

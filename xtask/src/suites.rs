@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use crate::dev::{Dev, OLDER_SERVERS, Release};
 use crate::lane::{Lane, Row, report};
 use crate::setup::{Missing, Need, setup};
-use crate::{build, c_suite, imports, lint};
+use crate::{bench, build, c_suite, imports, lint};
 
 struct Suite {
     name: &'static str,
@@ -87,6 +87,12 @@ const SUITES: &[Suite] = &[
         about: "what nats-py, @nats-io/kv and nats-key-value write and natskv reads, and back",
         needs: &[Need::Server, Need::Python, Need::NatsKeyValue, Need::Node, Need::Wasm],
         run: interop,
+    },
+    Suite {
+        name: "instructions",
+        about: "how many instructions core takes for an operation, against tests/bench/instructions.json",
+        needs: &[Need::Valgrind],
+        run: instructions,
     },
     Suite {
         name: "lint",
@@ -270,6 +276,16 @@ fn web(lane: &mut Lane<'_>) {
     for (what, file) in WEB {
         lane.tests(what, node_test(lane, file, "promises"));
     }
+}
+
+fn instructions(lane: &mut Lane<'_>) {
+    let what = "core's hot paths";
+    let missing = lane.missing.get(&Need::Valgrind).cloned();
+    if let Some(why) = bench::hindrance().map(str::to_owned).or(missing) {
+        return lane.skip(what, &why);
+    }
+    let dev = lane.dev;
+    lane.test(what, || bench::have_not_grown(dev));
 }
 
 fn node_test(lane: &Lane<'_>, file: &str, only: &str) -> Command {
