@@ -81,6 +81,25 @@ fn pages_are_one_picture_when_nothing_in_them_is_newer_than_the_oldest() {
 }
 
 #[test]
+fn a_key_that_two_replicas_put_into_neither_page_is_asked_of_the_leader() {
+    let (mut rig, b) = bound();
+    for is_empty in [false, true] {
+        let op = get_many(&mut rig, b, &["x", "y", "z"]);
+        part(&mut rig, "x", 3, 0);
+        end(&mut rig, 2, 3, 9); // y is at 5 here
+        if is_empty {
+            rig.answer_status("DIRECT.GET", "404 No Results");
+        } else {
+            part(&mut rig, "z", 4, 0);
+            end(&mut rig, 0, 4, 4); // and at 2 here
+        }
+        assert!(rig.written.contains("{\"last_by_subj\":\"$KV.b.y\"}"), "{}", rig.written);
+        assert!(!rig.is_done(op));
+        rig.sent();
+    }
+}
+
+#[test]
 fn more_keys_than_one_request_takes_are_one_picture_too() {
     let (mut rig, b) = bound();
     let keys: Vec<String> = (0..1025).map(|number| format!("k{number:04}")).collect();

@@ -8,6 +8,7 @@ mod c_table;
 mod demo;
 mod dev;
 mod dist;
+mod force;
 mod header;
 mod imports;
 mod lane;
@@ -57,6 +58,15 @@ enum Verb {
     },
     /// clippy, rustfmt, rustdoc, ruff, mypy, stubtest, tsc: the suite `lint` of `test`
     Lint,
+    /// Explore the simulation on all cores, or play one seed again and tell its story
+    Sim {
+        /// How long to explore; 5 when nothing is said
+        #[arg(long)]
+        minutes: Option<u64>,
+        /// Only this seed, with its whole story when it fails; with --minutes given, the one to begin with
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Run the fast lane, or the suites that are named
     Test {
         /// Suites to run; the fast lane when none is named
@@ -91,6 +101,7 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Header { check: true } => build::header_is_fresh(&dev).map(|()| true),
         Verb::Header { check: false } => build::header(&dev).map(|()| true),
         Verb::Lint => suites::test(&dev, &["lint".to_owned()], false),
+        Verb::Sim { minutes, seed } => force::explore(&dev, minutes, seed),
         Verb::Test { list: true, .. } => {
             suites::list();
             Ok(true)

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use crate::dev::{Dev, OLDER_SERVERS, Release};
 use crate::lane::{Lane, Row, report};
 use crate::setup::{Missing, Need, setup};
-use crate::{bench, build, c_suite, imports, lint};
+use crate::{bench, build, c_suite, force, imports, lint};
 
 struct Suite {
     name: &'static str,
@@ -51,6 +51,12 @@ const SUITES: &[Suite] = &[
     },
     Suite { name: "vectors", about: "protocol facts as data, through natskv_core::wire", needs: &[], run: vectors },
     Suite { name: "contract", about: "the rules between core and its bindings", needs: &[], run: contract },
+    Suite {
+        name: "sim",
+        about: "a simulated world from fixed seeds: everything that can go wrong, and what must hold all the time",
+        needs: &[],
+        run: sim,
+    },
     Suite {
         name: "real",
         about: "core against a real nats-server, without a binding",
@@ -176,11 +182,15 @@ fn vectors(lane: &mut Lane<'_>) {
 fn contract(lane: &mut Lane<'_>) {
     let mut tests = lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--lib"]);
     for target in build::test_targets(lane) {
-        if !matches!(target.as_str(), "vectors" | "scenarios" | "core_real") {
+        if !matches!(target.as_str(), "vectors" | "scenarios" | "core_real" | "sim") {
             tests.args(["--test", &target]);
         }
     }
     lane.tests("cargo test", tests);
+}
+
+fn sim(lane: &mut Lane<'_>) {
+    lane.tests("fixed seeds", force::sim(lane.dev, &[]));
 }
 
 fn real(lane: &mut Lane<'_>) {

@@ -59,6 +59,10 @@ pub(crate) struct GetMany {
     entries: Vec<Entry>,
     /// The least revision that an answer was of; none when something was read that does not say.
     moment: Option<u64>,
+    /// What the page before this one was of.
+    page_of: Option<u64>,
+    /// A page came from a replica that is behind that of the page before: a key that was written in between may be in neither.
+    is_torn: bool,
     /// Reads one by one that are on their way.
     singles: usize,
     tries: Tries,
@@ -72,7 +76,7 @@ enum Step {
     Listing(Box<List>),
     /// Key by key.
     Singly,
-    /// Keys that were answered by a replica that lags behind, from the leader.
+    /// Keys that were answered by a replica that lags behind, or torn between pages, from the leader.
     FromLeader,
     /// Nobody answered: is there a bucket, and may it be read directly?
     Checking,
@@ -104,6 +108,8 @@ impl GetMany {
             page_seq: 0,
             entries: Vec::new(),
             moment: Some(u64::MAX),
+            page_of: None,
+            is_torn: false,
             singles: 0,
             tries: Tries::default(),
         };
@@ -202,7 +208,9 @@ impl GetMany {
                     return self.list(cx);
                 }
                 self.moment = self.moment.min(up_to); // none is the least
+                self.is_torn |= self.page_seq > 0 && up_to < self.page_of;
                 if pending > 0 {
+                    self.page_of = up_to;
                     self.page_seq = last.saturating_add(1);
                     return self.go_on(cx);
                 }
@@ -215,6 +223,7 @@ impl GetMany {
                     return self.list(cx); // a replica may know nothing yet
                 }
                 self.moment = None;
+                self.is_torn |= self.page_seq > 0;
                 self.end_request();
             }
             (Part::TooMany, _) if !self.wildcards.is_empty() => {
@@ -316,7 +325,7 @@ impl GetMany {
         keep_newest(&mut self.entries);
         if !matches!(self.step, Step::FromLeader) {
             let seen = &cx.buckets[self.bucket].seen;
-            let stale = self.keys_older(|key| seen.least(key.as_bytes()));
+            let stale = self.keys_older(|key| seen.least(key.as_bytes()).max(self.is_torn.into()));
             if !stale.is_empty() {
                 (self.step, self.keys, self.next, self.moment) = (Step::FromLeader, stale, 0, None);
                 return Progress::Pending;
