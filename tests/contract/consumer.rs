@@ -707,17 +707,18 @@ fn purge_deletes_waits_for_an_election() {
     rig.answer_status("STREAM.INFO", "503");
     rig.sent();
     rig.pass(Duration::from_millis(300));
-    rig.answer("STREAM.INFO", "{\"config\":{\"max_msgs_per_subject\":5},\"ts\":\"2026-11-23T03:37:33Z\"}");
     let mut scene = Scene { rig, watch: WatchId(0), sid: 0, check: None };
-    scene.find_sid();
-    scene.created(20, 0);
-    let (sid, block) = (scene.sid, "NATS/1.0\r\nKV-Operation: DEL\r\n\r\n");
-    for at in 1..=20 {
-        let ack = format!("$JS.ACK.KV_b.c.1.{at}.{at}.1795405052788098189.{}", 20 - at);
-        scene.rig.receive(format!("HMSG $KV.b.k{at} {sid} {ack} {0} {0}\r\n{block}\r\n", block.len()));
-    }
     let busy = "{\"error\":{\"code\":503,\"err_code\":10008,\"description\":\"no leader\"}}";
     for answer in [busy, busy, "{\"success\":true,\"purged\":1}"] {
+        // Listed anew each time: the bucket may have been made anew meanwhile.
+        scene.rig.answer("STREAM.INFO", "{\"config\":{\"max_msgs_per_subject\":5},\"ts\":\"2026-11-23T03:37:33Z\"}");
+        scene.find_sid();
+        scene.created(20, 0);
+        let (sid, block) = (scene.sid, "NATS/1.0\r\nKV-Operation: DEL\r\n\r\n");
+        for at in 1..=20 {
+            let ack = format!("$JS.ACK.KV_b.c.1.{at}.{at}.1795405052788098189.{}", 20 - at);
+            scene.rig.receive(format!("HMSG $KV.b.k{at} {sid} {ack} {0} {0}\r\n{block}\r\n", block.len()));
+        }
         let sent = scene.rig.sent();
         let purges = sent.lines().filter(|line| line.contains("STREAM.PURGE"));
         let replies: Vec<String> = purges.filter_map(|line| line.split(' ').nth(2).map(String::from)).collect();

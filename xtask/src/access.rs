@@ -181,7 +181,7 @@ impl Servers<'_> {
             command.args(kind.split(' '));
             let name = format!("proof-server {kind}");
             let log = self.dev.dev.join("logs").join(format!("access-{}.log", name.replace(' ', "-")));
-            let mut server = Talker::start(&name, command, &log)?;
+            let server = Talker::start(&name, command, &log)?;
             let told = server.hear(PATIENCE)?;
             self.running.insert(kind, (server, told));
         }

@@ -1,6 +1,10 @@
 //! `cargo xtask`: the tool that sets up, builds, tests and shows natskv.
 
+<<<<<<< HEAD
 mod access;
+=======
+mod bench;
+>>>>>>> main
 mod build;
 mod c_execute;
 mod c_suite;
@@ -8,6 +12,7 @@ mod c_table;
 mod demo;
 mod dev;
 mod dist;
+mod force;
 mod header;
 mod imports;
 mod lane;
@@ -38,6 +43,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Measure natskv beside its peers and beside what the wire allows: tables and a plot in target/bench
+    Bench(bench::Options),
     /// Install what the tests need into target/dev: Python and npm packages, nats-server, the wasm target, a browser
     Setup,
     /// Python, C and a page in a browser on one bucket of a real server, live
@@ -56,6 +63,15 @@ enum Verb {
     },
     /// clippy, rustfmt, rustdoc, ruff, mypy, stubtest, tsc: the suite `lint` of `test`
     Lint,
+    /// Explore the simulation on all cores, or play one seed again and tell its story
+    Sim {
+        /// How long to explore; 5 when nothing is said
+        #[arg(long)]
+        minutes: Option<u64>,
+        /// Only this seed, with its whole story when it fails; with --minutes given, the one to begin with
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Run the fast lane, or the suites that are named
     Test {
         /// Suites to run; the fast lane when none is named
@@ -83,12 +99,14 @@ fn main() -> ExitCode {
 fn run(verb: Verb) -> Result<bool> {
     let dev = Dev::new();
     match verb {
+        Verb::Bench(options) => bench::bench(&dev, &options),
         Verb::Setup => Ok(setup::setup(&dev, &Need::ALL).is_empty()),
         Verb::Demo { stay } => demo::demo(&dev, stay),
         Verb::Dist => dist::dist(&dev).map(|()| true),
         Verb::Header { check: true } => build::header_is_fresh(&dev).map(|()| true),
         Verb::Header { check: false } => build::header(&dev).map(|()| true),
         Verb::Lint => suites::test(&dev, &["lint".to_owned()], false),
+        Verb::Sim { minutes, seed } => force::explore(&dev, minutes, seed),
         Verb::Test { list: true, .. } => {
             suites::list();
             Ok(true)

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use crate::dev::{Dev, OLDER_SERVERS, Release};
 use crate::lane::{Lane, Row, report};
 use crate::setup::{Missing, Need, setup};
-use crate::{access, build, c_suite, imports, lint};
+use crate::{access, bench, build, c_suite, force, imports, lint};
 
 struct Suite {
     name: &'static str,
@@ -52,6 +52,12 @@ const SUITES: &[Suite] = &[
     Suite { name: "vectors", about: "protocol facts as data, through natskv_core::wire", needs: &[], run: vectors },
     Suite { name: "contract", about: "the rules between core and its bindings", needs: &[], run: contract },
     Suite {
+        name: "sim",
+        about: "a simulated world from fixed seeds: everything that can go wrong, and what must hold all the time",
+        needs: &[],
+        run: sim,
+    },
+    Suite {
         name: "real",
         about: "core against a real nats-server, without a binding",
         needs: &[Need::Server],
@@ -87,6 +93,18 @@ const SUITES: &[Suite] = &[
         about: "every kind of login, TLS and WebSocket in every runtime, right and wrong ones, as a table",
         needs: access::NEEDS,
         run: doors,
+    },
+    Suite {
+        name: "interop",
+        about: "what nats-py, @nats-io/kv and nats-key-value write and natskv reads, and back",
+        needs: &[Need::Server, Need::Python, Need::NatsKeyValue, Need::Node, Need::Wasm],
+        run: interop,
+    },
+    Suite {
+        name: "instructions",
+        about: "how many instructions core takes for an operation, against tests/bench/instructions.json",
+        needs: &[Need::Valgrind],
+        run: instructions,
     },
     Suite {
         name: "lint",
@@ -170,11 +188,15 @@ fn vectors(lane: &mut Lane<'_>) {
 fn contract(lane: &mut Lane<'_>) {
     let mut tests = lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--lib"]);
     for target in build::test_targets(lane) {
-        if !matches!(target.as_str(), "vectors" | "scenarios" | "core_real") {
+        if !matches!(target.as_str(), "vectors" | "scenarios" | "core_real" | "sim") {
             tests.args(["--test", &target]);
         }
     }
     lane.tests("cargo test", tests);
+}
+
+fn sim(lane: &mut Lane<'_>) {
+    lane.tests("fixed seeds", force::sim(lane.dev, &[]));
 }
 
 fn real(lane: &mut Lane<'_>) {
@@ -242,6 +264,14 @@ fn doors(lane: &mut Lane<'_>) {
     }
 }
 
+fn interop(lane: &mut Lane<'_>) {
+    if has_python(lane) && has_web(lane) {
+        let mut pytest = lane.dev.command(lane.dev.venv("python"));
+        pytest.args(PYTEST).arg("tests/interop");
+        lane.tests("pytest", pytest);
+    }
+}
+
 fn has_python(lane: &mut Lane<'_>) -> bool {
     let dev = lane.dev;
     lane.has(Need::Python, "natskv for Python") && lane.build("building natskv for Python", || build::python(dev))
@@ -268,6 +298,16 @@ fn web(lane: &mut Lane<'_>) {
     for (what, file) in WEB {
         lane.tests(what, node_test(lane, file, "promises"));
     }
+}
+
+fn instructions(lane: &mut Lane<'_>) {
+    let what = "core's hot paths";
+    let missing = lane.missing.get(&Need::Valgrind).cloned();
+    if let Some(why) = bench::hindrance().map(str::to_owned).or(missing) {
+        return lane.skip(what, &why);
+    }
+    let dev = lane.dev;
+    lane.test(what, || bench::have_not_grown(dev));
 }
 
 fn node_test(lane: &Lane<'_>, file: &str, only: &str) -> Command {

@@ -3,21 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
-import json
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +11,10 @@ import pytest
 
 import natskv
 import natskv.sync
+from nats_server import Server
 
 ROOT = Path(__file__).resolve().parents[3]
+<<<<<<< HEAD
 READY_WITHIN = 10.0
 LAUNCHER = ThreadPoolExecutor(1, "launcher")
 """Its thread lives as long as the tests do: Linux takes the end of the launching thread for the end of its process."""
@@ -133,6 +121,8 @@ def free_ports(count: int) -> list[int]:
         for sock in sockets:
             sock.bind(("127.0.0.1", 0))
         return [sock.getsockname()[1] for sock in sockets]
+=======
+>>>>>>> main
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,11 @@ from typing import Any
 import pytest
 
 import natskv.sync
+<<<<<<< HEAD
 from conftest import Server, running
+=======
+from nats_server import Server
+>>>>>>> main
 
 
 def test_every_form(server: Server, bucket: str) -> None:

@@ -15,7 +15,12 @@ from collections.abc import Iterator
 import pytest
 
 import natskv.sync
+<<<<<<< HEAD
 from conftest import Api, Server, run, running
+=======
+from conftest import Api, run
+from nats_server import Server
+>>>>>>> main
 
 QUIET = ("-X", "dev", "-W", "error")
 """asyncio's debug mode, and every warning an error."""
