@@ -1,10 +1,7 @@
 //! `cargo xtask`: the tool that sets up, builds, tests and shows natskv.
 
-<<<<<<< HEAD
 mod access;
-=======
 mod bench;
->>>>>>> main
 mod build;
 mod c_execute;
 mod c_suite;

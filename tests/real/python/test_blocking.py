@@ -13,11 +13,8 @@ from typing import Any
 import pytest
 
 import natskv.sync
-<<<<<<< HEAD
-from conftest import Server, running
-=======
+from conftest import running
 from nats_server import Server
->>>>>>> main
 
 
 def test_every_form(server: Server, bucket: str) -> None:

@@ -15,12 +15,8 @@ from collections.abc import Iterator
 import pytest
 
 import natskv.sync
-<<<<<<< HEAD
-from conftest import Api, Server, run, running
-=======
-from conftest import Api, run
+from conftest import Api, run, running
 from nats_server import Server
->>>>>>> main
 
 QUIET = ("-X", "dev", "-W", "error")
 """asyncio's debug mode, and every warning an error."""
