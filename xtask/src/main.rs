@@ -17,6 +17,7 @@ mod outcome;
 mod run;
 mod server;
 mod setup;
+mod size;
 mod suites;
 mod wasm;
 
@@ -57,6 +58,8 @@ enum Verb {
     },
     /// clippy, rustfmt, rustdoc, ruff, mypy, stubtest, tsc: the suite `lint` of `test`
     Lint,
+    /// Print how big the npm package, the wheel and the C library are, and what they may not grow beyond
+    Size,
     /// Run the fast lane, or the suites that are named
     Test {
         /// Suites to run; the fast lane when none is named
@@ -91,6 +94,7 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Header { check: true } => build::header_is_fresh(&dev).map(|()| true),
         Verb::Header { check: false } => build::header(&dev).map(|()| true),
         Verb::Lint => suites::test(&dev, &["lint".to_owned()], false),
+        Verb::Size => size::size(&dev),
         Verb::Test { list: true, .. } => {
             suites::list();
             Ok(true)
