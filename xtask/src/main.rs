@@ -19,6 +19,7 @@ mod outcome;
 mod run;
 mod server;
 mod setup;
+mod size;
 mod suites;
 mod talker;
 mod wasm;
@@ -69,6 +70,8 @@ enum Verb {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Print how big the npm package, the wheel and the C library are, and what they may not grow beyond
+    Size,
     /// Run the fast lane, or the suites that are named
     Test {
         /// Suites to run; the fast lane when none is named
@@ -104,6 +107,7 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Header { check: false } => build::header(&dev).map(|()| true),
         Verb::Lint => suites::test(&dev, &["lint".to_owned()], false),
         Verb::Sim { minutes, seed } => force::explore(&dev, minutes, seed),
+        Verb::Size => size::size(&dev),
         Verb::Test { list: true, .. } => {
             suites::list();
             Ok(true)

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use crate::dev::{Dev, OLDER_SERVERS, Release};
 use crate::lane::{Lane, Row, report};
 use crate::setup::{Missing, Need, setup};
-use crate::{access, bench, build, c_suite, force, imports, lint};
+use crate::{access, bench, build, c_suite, force, imports, lint, size};
 
 struct Suite {
     name: &'static str,
@@ -105,6 +105,12 @@ const SUITES: &[Suite] = &[
         about: "how many instructions core takes for an operation, against tests/bench/instructions.json",
         needs: &[Need::Valgrind],
         run: instructions,
+    },
+    Suite {
+        name: "size",
+        about: "how big the npm package, the wheel and the C library are",
+        needs: &size::NEEDS,
+        run: size,
     },
     Suite {
         name: "lint",
@@ -308,6 +314,13 @@ fn instructions(lane: &mut Lane<'_>) {
     }
     let dev = lane.dev;
     lane.test(what, || bench::have_not_grown(dev));
+}
+
+fn size(lane: &mut Lane<'_>) {
+    if size::NEEDS.into_iter().all(|need| lane.has(need, "what a release has")) {
+        let dev = lane.dev;
+        lane.test("what users get has not grown", || size::have_not_grown(dev));
+    }
 }
 
 fn node_test(lane: &Lane<'_>, file: &str, only: &str) -> Command {
