@@ -77,7 +77,7 @@ fn built(lane: &mut Lane<'_>) -> Option<PathBuf> {
 }
 
 /// libnatskv.a and libnatskv.so in target/debug.
-fn library(dev: &Dev) -> Result<()> {
+pub(crate) fn library(dev: &Dev) -> Result<()> {
     check(&mut dev.cargo(["build", "--quiet", "-p", "natskv-c"]), &log(dev, "library"), LIMIT)?;
     Ok(())
 }

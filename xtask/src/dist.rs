@@ -3,7 +3,8 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
@@ -35,21 +36,35 @@ pub(crate) fn dist(dev: &Dev) -> Result<()> {
     Ok(())
 }
 
-fn wheel(dev: &Dev, to: &Path) -> Result<()> {
+/// The wheel of a release, into this folder: its path.
+pub(crate) fn wheel(dev: &Dev, to: &Path) -> Result<PathBuf> {
     println!("Building the wheel …");
     let mut maturin = dev.command(dev.venv("maturin"));
     maturin.args(["build", "--quiet", "--release", "--manifest-path", "bindings-python/Cargo.toml", "--out"]).arg(to);
-    check(&mut maturin, &dev.dev.join("logs").join("dist-wheel.log"), LIMIT)?;
-    Ok(())
+    made(maturin, to, "whl", &dev.dev.join("logs").join("dist-wheel.log"))
 }
 
-fn npm(dev: &Dev, to: &Path) -> Result<()> {
+/// The tarball that npm would publish, into this folder: its path.
+pub(crate) fn npm(dev: &Dev, to: &Path) -> Result<PathBuf> {
     println!("Building the npm package …");
     build::web(dev)?;
     let mut pack = dev.command("npm");
     pack.args(["pack", "--silent", "--pack-destination"]).arg(to).arg(dev.dev.join("npm").join("natskv"));
-    check(&mut pack, &dev.dev.join("logs").join("dist-npm.log"), LIMIT)?;
-    Ok(())
+    made(pack, to, "tgz", &dev.dev.join("logs").join("dist-npm.log"))
+}
+
+/// Runs what makes a file of this kind in the folder, where an older one goes first.
+fn made(mut command: Command, folder: &Path, extension: &str, log: &Path) -> Result<PathBuf> {
+    fs::create_dir_all(folder)?;
+    let files = || -> Result<Vec<PathBuf>> {
+        let paths = fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
+        Ok(paths.filter(|path| path.extension().is_some_and(|its| its == extension)).collect())
+    };
+    for old in files()? {
+        fs::remove_file(old)?;
+    }
+    check(&mut command, log, LIMIT)?;
+    files()?.pop().with_context(|| format!("no .{extension} in {}", folder.display()))
 }
 
 fn c(dev: &Dev, to: &Path) -> Result<()> {

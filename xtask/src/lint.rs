@@ -33,7 +33,8 @@ fn python(lane: &mut Lane<'_>) {
         return;
     }
     let dev = lane.dev;
-    let folders = ["bindings-python/python", "tests/real/python", "tests/demo"];
+    let folders =
+        ["bindings-python/python", "tests/real/python", "tests/access", "tests/interop", "tests/peers", "tests/demo"];
     let folders: Vec<&str> = folders.into_iter().filter(|folder| dev.root.join(folder).is_dir()).collect();
     let config = dev.root.join("bindings-python").join("pyproject.toml");
     let mut check = dev.command(dev.venv("ruff"));

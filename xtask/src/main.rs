@@ -1,5 +1,7 @@
 //! `cargo xtask`: the tool that sets up, builds, tests and shows natskv.
 
+mod access;
+mod bench;
 mod build;
 mod c_execute;
 mod c_suite;
@@ -17,7 +19,9 @@ mod outcome;
 mod run;
 mod server;
 mod setup;
+mod size;
 mod suites;
+mod talker;
 mod wasm;
 
 use std::process::ExitCode;
@@ -37,6 +41,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Measure natskv beside its peers and beside what the wire allows: tables and a plot in target/bench
+    Bench(bench::Options),
     /// Install what the tests need into target/dev: Python and npm packages, nats-server, the wasm target, a browser
     Setup,
     /// Python, C and a page in a browser on one bucket of a real server, live
@@ -64,6 +70,8 @@ enum Verb {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Print how big the npm package, the wheel and the C library are, and what they may not grow beyond
+    Size,
     /// Run the fast lane, or the suites that are named
     Test {
         /// Suites to run; the fast lane when none is named
@@ -91,6 +99,7 @@ fn main() -> ExitCode {
 fn run(verb: Verb) -> Result<bool> {
     let dev = Dev::new();
     match verb {
+        Verb::Bench(options) => bench::bench(&dev, &options),
         Verb::Setup => Ok(setup::setup(&dev, &Need::ALL).is_empty()),
         Verb::Demo { stay } => demo::demo(&dev, stay),
         Verb::Dist => dist::dist(&dev).map(|()| true),
@@ -98,6 +107,7 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Header { check: false } => build::header(&dev).map(|()| true),
         Verb::Lint => suites::test(&dev, &["lint".to_owned()], false),
         Verb::Sim { minutes, seed } => force::explore(&dev, minutes, seed),
+        Verb::Size => size::size(&dev),
         Verb::Test { list: true, .. } => {
             suites::list();
             Ok(true)

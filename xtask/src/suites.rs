@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use crate::dev::{Dev, OLDER_SERVERS, Release};
 use crate::lane::{Lane, Row, report};
 use crate::setup::{Missing, Need, setup};
-use crate::{build, c_suite, force, imports, lint};
+use crate::{access, bench, build, c_suite, force, imports, lint, size};
 
 struct Suite {
     name: &'static str,
@@ -93,6 +93,30 @@ const SUITES: &[Suite] = &[
         about: "both Python APIs against real servers",
         needs: &[Need::Server, Need::Python],
         run: python,
+    },
+    Suite {
+        name: "access",
+        about: "every kind of login, TLS and WebSocket in every runtime, right and wrong ones, as a table",
+        needs: access::NEEDS,
+        run: doors,
+    },
+    Suite {
+        name: "interop",
+        about: "what nats-py, @nats-io/kv and nats-key-value write and natskv reads, and back",
+        needs: &[Need::Server, Need::Python, Need::NatsKeyValue, Need::Node, Need::Wasm],
+        run: interop,
+    },
+    Suite {
+        name: "instructions",
+        about: "how many instructions core takes for an operation, against tests/bench/instructions.json",
+        needs: &[Need::Valgrind],
+        run: instructions,
+    },
+    Suite {
+        name: "size",
+        about: "how big the npm package, the wheel and the C library are",
+        needs: &size::NEEDS,
+        run: size,
     },
     Suite {
         name: "lint",
@@ -253,6 +277,20 @@ fn python(lane: &mut Lane<'_>) {
     }
 }
 
+fn doors(lane: &mut Lane<'_>) {
+    if has_python(lane) && has_web(lane) && has_proof_server(lane) {
+        access::access(lane);
+    }
+}
+
+fn interop(lane: &mut Lane<'_>) {
+    if has_python(lane) && has_web(lane) {
+        let mut pytest = lane.dev.command(lane.dev.venv("python"));
+        pytest.args(PYTEST).arg("tests/interop");
+        lane.tests("pytest", pytest);
+    }
+}
+
 fn has_python(lane: &mut Lane<'_>) -> bool {
     let dev = lane.dev;
     lane.has(Need::Python, "natskv for Python") && lane.build("building natskv for Python", || build::python(dev))
@@ -278,6 +316,23 @@ fn web(lane: &mut Lane<'_>) {
     lane.tests("the package", node_test(lane, "package", "promises"));
     for (what, file) in WEB {
         lane.tests(what, node_test(lane, file, "promises"));
+    }
+}
+
+fn instructions(lane: &mut Lane<'_>) {
+    let what = "core's hot paths";
+    let missing = lane.missing.get(&Need::Valgrind).cloned();
+    if let Some(why) = bench::hindrance().map(str::to_owned).or(missing) {
+        return lane.skip(what, &why);
+    }
+    let dev = lane.dev;
+    lane.test(what, || bench::have_not_grown(dev));
+}
+
+fn size(lane: &mut Lane<'_>) {
+    if size::NEEDS.into_iter().all(|need| lane.has(need, "what a release has")) {
+        let dev = lane.dev;
+        lane.test("what users get has not grown", || size::have_not_grown(dev));
     }
 }
 

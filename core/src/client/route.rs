@@ -201,7 +201,7 @@ impl Client {
                     op.verb.return_child();
                     break;
                 }
-                Err(error) => progress = op.verb.on_child(&mut self.cx(&mut op.slots, id), index, Err(error)),
+                Err(error) => progress = op.verb.on_child(&self.cx(&mut op.slots, id), index, Err(error)),
             }
         }
         if let Some(slot) = self.ops.get_mut(id) {

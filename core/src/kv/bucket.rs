@@ -261,8 +261,8 @@ impl Bucket {
         }
     }
 
-    pub(crate) fn filters(&self, keys: &[String]) -> Vec<String> {
-        keys.iter().map(|key| self.subject(key)).collect()
+    pub(crate) fn filters<'k>(&self, keys: impl IntoIterator<Item = &'k String>) -> Vec<String> {
+        keys.into_iter().map(|key| self.subject(key)).collect()
     }
 
     /// The subject under which a key is stored.
