@@ -22,6 +22,7 @@ mod server;
 mod setup;
 mod suites;
 mod talker;
+mod third_party;
 mod wasm;
 
 use std::process::ExitCode;

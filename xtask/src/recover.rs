@@ -86,9 +86,9 @@ fn measure(dev: &Dev, name: &str, mut command: Command, rounds: usize, away: Dur
         // A connection that is lost soon after it was made counts as a failed attempt, with every one of these clients.
         thread::sleep(Duration::from_millis(1500));
         server.say("kill")?;
+        server.hear(PATIENCE)?;
         let killed = now();
         client.say(&round.to_string())?;
-        server.hear(PATIENCE)?;
         thread::sleep(away);
         server.say("start")?;
         let up = listens(port)?;
