@@ -251,6 +251,30 @@ fn after_a_reconnect_the_consumer_is_asked_for_once() {
 }
 
 #[test]
+fn what_went_to_the_lost_connection_is_fetched_at_once() {
+    // What the server says it has sent, and whether the consumer of one received message is made anew for it.
+    for (sent, is_replaced) in [(3, true), (1, false), (0, false)] {
+        let mut scene = Scene::new(WatchOptions::default());
+        scene.created(3, 0);
+        scene.message("a", 4, 1, 2);
+        scene.rig.pass(Duration::from_secs(2));
+        scene.rig.lose();
+        scene.rig.pass(Duration::from_millis(1));
+        scene.rig.establish();
+        scene.rig.answer("CONSUMER.INFO", &format!("{{\"delivered\":{{\"consumer_seq\":{sent}}},\"num_pending\":0}}"));
+        assert_eq!(scene.rig.written.contains("CONSUMER.CREATE"), is_replaced, "{sent} sent: {}", scene.rig.written);
+        if is_replaced {
+            let request = scene.recreated(CREATED, 6);
+            assert!(request.contains("\"opt_start_seq\":5"), "{request}");
+            scene.created(2, 4);
+            scene.message("b", 5, 1, 1);
+            scene.message("c", 6, 2, 0);
+            assert_eq!(scene.revisions(), ["4", "5", "6", "caught up"]);
+        }
+    }
+}
+
+#[test]
 fn a_key_that_moves_while_it_is_read_is_waited_for() {
     let mut scene = Scene::new(WatchOptions::default());
     scene.created(2, 0);
