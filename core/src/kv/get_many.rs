@@ -56,6 +56,9 @@ pub(crate) struct GetMany {
     /// Where the page in flight begins: in `entries`, and in the stream.
     page_start: usize,
     page_seq: u64,
+    /// The revision that the page before is of. One of an older state, by another replica, lacks what was left to it.
+    page_up_to: Option<u64>,
+    has_lagging_page: bool,
     entries: Vec<Entry>,
     /// The least revision that an answer was of; none when something was read that does not say.
     moment: Option<u64>,
@@ -102,6 +105,8 @@ impl GetMany {
             series: Series::default(),
             page_start: 0,
             page_seq: 0,
+            page_up_to: None,
+            has_lagging_page: false,
             entries: Vec::new(),
             moment: Some(u64::MAX),
             singles: 0,
@@ -202,6 +207,8 @@ impl GetMany {
                     return self.list(cx);
                 }
                 self.moment = self.moment.min(up_to); // none is the least
+                self.has_lagging_page |= up_to < self.page_up_to;
+                self.page_up_to = up_to;
                 if pending > 0 {
                     self.page_seq = last.saturating_add(1);
                     return self.go_on(cx);
@@ -215,6 +222,7 @@ impl GetMany {
                     return self.list(cx); // a replica may know nothing yet
                 }
                 self.moment = None;
+                self.has_lagging_page |= self.page_seq > 0; // the page before said that there is more
                 self.end_request();
             }
             (Part::TooMany, _) if !self.wildcards.is_empty() => {
@@ -238,7 +246,7 @@ impl GetMany {
 
     /// The request in flight is answered in full.
     fn end_request(&mut self) {
-        self.page_seq = 0;
+        (self.page_seq, self.page_up_to) = (0, None);
         self.wildcards.clear();
         self.next = self.asked;
     }
@@ -247,7 +255,7 @@ impl GetMany {
     fn drop_request(&mut self, cx: &mut Cx<'_>) {
         cx.net.forget(cx.slots.current);
         self.entries.truncate(self.page_start);
-        self.page_seq = 0; // what its earlier pages gave is kept
+        (self.page_seq, self.page_up_to) = (0, None); // what its earlier pages gave is kept
     }
 
     fn later(&mut self, error: Error) -> Progress {
@@ -315,8 +323,8 @@ impl GetMany {
     fn end_round(&mut self, cx: &Cx<'_>) -> Progress {
         keep_newest(&mut self.entries);
         if !matches!(self.step, Step::FromLeader) {
-            let seen = &cx.buckets[self.bucket].seen;
-            let stale = self.keys_older(|key| seen.least(key.as_bytes()));
+            let (seen, least) = (&cx.buckets[self.bucket].seen, u64::from(self.has_lagging_page));
+            let stale = self.keys_older(|key| seen.least(key.as_bytes()).max(least));
             if !stale.is_empty() {
                 (self.step, self.keys, self.next, self.moment) = (Step::FromLeader, stale, 0, None);
                 return Progress::Pending;
