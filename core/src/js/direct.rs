@@ -98,12 +98,16 @@ impl<'a> AckMeta<'a> {
     /// Reads both forms: 9 tokens, or 11 and more with domain and account in front (server 2.14+, when its operator asks for it).
     pub fn parse(reply: &'a [u8]) -> Option<Self> {
         let mut tokens: [&[u8]; 11] = [&[]; 11];
-        let mut count = 0;
-        for token in reply.strip_prefix(b"$JS.ACK.")?.split(|b| *b == b'.') {
+        let (mut count, mut rest) = (0, reply.strip_prefix(b"$JS.ACK.")?);
+        // Tokens are short: a loop over bytes is quicker than a search.
+        loop {
+            let end = rest.iter().position(|byte| *byte == b'.').unwrap_or(rest.len());
             if let Some(slot) = tokens.get_mut(count) {
-                *slot = token;
+                *slot = &rest[..end];
             }
             count += 1;
+            let Some(after) = rest.get(end + 1..) else { break };
+            rest = after;
         }
         let (domain, rest) = match count {
             7 => (None, &tokens[..7]),

@@ -113,13 +113,21 @@ fn trim(bytes: &[u8]) -> &[u8] {
 
 /// A decimal number without sign; None when it is anything else or does not fit.
 pub(crate) fn parse_u64(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || digits.len() > 20 {
-        return None;
+    let mut number = 0_u64;
+    match digits.len() {
+        1..=19 => {
+            for byte in digits {
+                let digit = byte.wrapping_sub(b'0');
+                if digit > 9 {
+                    return None;
+                }
+                number = number * 10 + u64::from(digit); // 19 digits always fit
+            }
+            Some(number)
+        }
+        20 => parse_u64(&digits[..19])?.checked_mul(10)?.checked_add(parse_u64(&digits[19..])?),
+        _ => None,
     }
-    digits.iter().try_fold(0_u64, |n, &b| {
-        let digit = b.wrapping_sub(b'0');
-        if digit > 9 { None } else { n.checked_mul(10)?.checked_add(u64::from(digit)) }
-    })
 }
 
 /// Appends the block for `headers`: `NATS/1.0`, a line each, a blank one.

@@ -7,7 +7,7 @@
 use alloc::{format, vec::Vec};
 use core::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 use crate::{
     error::Error,
@@ -289,15 +289,11 @@ fn message_line(
             at += 1;
             continue;
         }
-        let start = at;
-        while at < line.len() && !matches!(line[at], b' ' | b'\t') {
-            at += 1;
-        }
-        if count == fields.len() {
-            return Err(bad_line(line));
-        }
-        fields[count] = start..at;
+        let end = memchr2(b' ', b'\t', &line[at..]).map_or(line.len(), |length| at + length);
+        let Some(field) = fields.get_mut(count) else { return Err(bad_line(line)) };
+        *field = at..end;
         count += 1;
+        at = end;
     }
     let sizes = if has_headers { 2 } else { 1 };
     let Some(names @ 2..=3) = count.checked_sub(sizes) else { return Err(bad_line(line)) };
