@@ -70,6 +70,14 @@ pub(crate) fn check_tokens(what: &str, text: &str, alphabet: Alphabet, is_filter
     if text.is_empty() {
         return Err(invalid(what, text, "empty"));
     }
+    let mut before = b'.';
+    let is_plain = text.bytes().all(|byte| {
+        let before = core::mem::replace(&mut before, byte);
+        if byte == b'.' { before != b'.' } else { byte.is_ascii() && alphabet.has(char::from(byte)) }
+    });
+    if is_plain && before != b'.' {
+        return Ok(()); // as nearly all are
+    }
     let mut at = 0;
     for token in text.split('.') {
         if token.is_empty() {
