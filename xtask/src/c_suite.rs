@@ -77,7 +77,7 @@ fn built(lane: &mut Lane<'_>) -> Option<PathBuf> {
 }
 
 /// libnatskv.a and libnatskv.so in target/debug.
-pub(crate) fn library(dev: &Dev) -> Result<()> {
+fn library(dev: &Dev) -> Result<()> {
     check(&mut dev.cargo(["build", "--quiet", "-p", "natskv-c"]), &log(dev, "library"), LIMIT)?;
     Ok(())
 }
@@ -111,6 +111,18 @@ fn suite(dev: &Dev) -> Result<PathBuf> {
         .args(&sources);
     link(&mut compile, &program);
     check(&mut compile, &log(dev, "suite"), LIMIT)?;
+    Ok(program)
+}
+
+/// A program of these sources, with libnatskv in it.
+pub(crate) fn program(dev: &Dev, name: &str, sources: &[&str]) -> Result<PathBuf> {
+    library(dev)?;
+    let program = folder(dev)?.join(name);
+    let mut compile = compiler(dev, "CC", "cc");
+    compile.args(["-std=c99", "-D_XOPEN_SOURCE=700", "-g", "-O1"]).args(STRICT);
+    compile.args(["-Ibindings-c/include", "-Itests/real/c"]).args(sources);
+    link(&mut compile, &program);
+    check(&mut compile, &log(dev, name), LIMIT)?;
     Ok(program)
 }
 

@@ -73,7 +73,7 @@ const SUITES: &[Suite] = &[
     Suite {
         name: "c",
         about: "libnatskv: its header, its examples, its tests plain and under valgrind",
-        needs: &[Need::Server, Need::Valgrind],
+        needs: &[Need::Server, Need::Openssl, Need::Valgrind],
         run: c,
     },
     Suite {
@@ -85,7 +85,7 @@ const SUITES: &[Suite] = &[
     Suite {
         name: "python",
         about: "both Python APIs against real servers",
-        needs: &[Need::Server, Need::Python],
+        needs: &[Need::Server, Need::Python, Need::Openssl],
         run: python,
     },
     Suite {
@@ -257,7 +257,7 @@ fn through_bindings(lane: &mut Lane<'_>) {
 }
 
 fn python(lane: &mut Lane<'_>) {
-    if has_python(lane) && has_proof_server(lane) {
+    if lane.has(Need::Openssl, "the tests of TLS") && has_python(lane) && has_proof_server(lane) {
         let mut pytest = lane.dev.command(lane.dev.venv("python"));
         pytest.args(PYTEST).args(["tests/real/python", "--ignore=tests/real/python/test_scenarios.py"]);
         lane.tests("pytest", pytest);
@@ -291,7 +291,7 @@ fn has_proof_server(lane: &mut Lane<'_>) -> bool {
 fn c(lane: &mut Lane<'_>) {
     let dev = lane.dev;
     lane.test("natskv.h is what the sources make", || build::header_is_fresh(dev));
-    if lane.has(Need::Server, "libnatskv") && has_proof_server(lane) {
+    if lane.has(Need::Server, "libnatskv") && lane.has(Need::Openssl, "the tests of TLS") && has_proof_server(lane) {
         c_suite::c(lane);
     }
 }
@@ -300,6 +300,8 @@ fn web(lane: &mut Lane<'_>) {
     if !has_web(lane) || !has_proof_server(lane) {
         return;
     }
+    let dev = lane.dev;
+    lane.test("the package leaves to browsers what they have", || imports::package_is_lean(dev));
     lane.tests("the package", node_test(lane, "package", "promises"));
     for (what, file) in WEB {
         lane.tests(what, node_test(lane, file, "promises"));
