@@ -63,6 +63,12 @@ const SUITES: &[Suite] = &[
         needs: &[Need::Server],
         run: real,
     },
+    Suite {
+        name: "fake",
+        about: "tests/scenarios through core on FakeServer and on a real nats-server: what is simulated is what is true",
+        needs: &[Need::Server],
+        run: fake,
+    },
     Suite { name: "xtask", about: "this tool's own tests", needs: &[], run: xtask },
     Suite {
         name: "scenarios",
@@ -194,7 +200,7 @@ fn vectors(lane: &mut Lane<'_>) {
 fn contract(lane: &mut Lane<'_>) {
     let mut tests = lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--lib"]);
     for target in build::test_targets(lane) {
-        if !matches!(target.as_str(), "vectors" | "scenarios" | "core_real" | "sim") {
+        if !matches!(target.as_str(), "vectors" | "scenarios" | "core_real" | "sim" | "fake") {
             tests.args(["--test", &target]);
         }
     }
@@ -211,6 +217,13 @@ fn real(lane: &mut Lane<'_>) {
             "core_real",
             lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--test", "core_real"]),
         );
+    }
+}
+
+fn fake(lane: &mut Lane<'_>) {
+    if lane.has(Need::Server, "FakeServer beside nats-server") {
+        let tests = lane.dev.cargo(["test", "-p", "natskv-tests", "--test", "fake"]);
+        lane.tests("FakeServer beside nats-server", tests);
     }
 }
 
