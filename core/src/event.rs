@@ -173,7 +173,7 @@ pub enum Outcome {
     /// history, entries.
     Entries(Vec<Entry>),
     /// get_many: the live entries that were found, sorted by key. `as_of`: the revision of the bucket at which they all are the newest;
-    /// None where it took several requests, or a consumer.
+    /// None where keys were written while several requests read them, where a replica lagged behind, and where a consumer read them.
     Many {
         /// The entries.
         entries: Vec<Entry>,

@@ -327,11 +327,14 @@ impl Record<'_> {
 
     /// Where nothing goes wrong, only what the bucket holds can be a reason.
     fn check_calm(&self, code: ErrorCode, error: &Error) -> Result<(), String> {
-        let is_right = match code {
-            ErrorCode::KeyNotFound | ErrorCode::KeyExists | ErrorCode::WrongRevision => true,
-            ErrorCode::Cancelled | ErrorCode::Closed => true,
-            _ => false,
-        };
+        let is_right = matches!(
+            code,
+            ErrorCode::KeyNotFound
+                | ErrorCode::KeyExists
+                | ErrorCode::WrongRevision
+                | ErrorCode::Cancelled
+                | ErrorCode::Closed
+        );
         if is_right { Ok(()) } else { Err(format!("nothing went wrong, but: {error}")) }
     }
 }

@@ -31,10 +31,11 @@ use simulation::Told;
 static ALLOCATOR: Ledger = Ledger;
 
 /// How many seeds the fixed run takes, from 1 on, beside those that found something.
-const SEEDS: u64 = 600;
+const SEEDS: u64 = 400;
 
 /// Seeds that found something once.
-const FOUND: [u64; 0] = [];
+const FOUND: [u64; 6] =
+    [1882649720258834, 1882649720259510, 1882649720259576, 1882649720260281, 1882649720261388, 1882649720261491];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -79,10 +80,15 @@ fn one(seed: u64, until: Option<u64>) -> ExitCode {
     let (result, story) = run(seed, true);
     story.iter().for_each(|line| println!("{line}"));
     match result {
-        Ok(told) => println!("seed {seed}: {} events, {} items; {:?}", told.steps, told.items, told.ends),
-        Err(why) => println!("seed {seed} fails {why}"),
+        Ok(told) => {
+            println!("seed {seed}: {} events, {} items; {:?}", told.steps, told.items, told.ends);
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            println!("seed {seed} fails {why}");
+            ExitCode::FAILURE
+        }
     }
-    ExitCode::SUCCESS
 }
 
 /// The last lines of a failing seed's story.
@@ -90,6 +96,7 @@ fn tell(seed: u64, why: &str) {
     const LAST: usize = 120;
     let (_, story) = run(seed, true);
     println!("FAIL seed {seed} {why}");
+    println!("     to keep it as a fixed seed: FOUND in tests/sim/main.rs");
     println!("     its last {LAST} lines; all of them: cargo xtask sim --seed {seed}");
     story.iter().skip(story.len().saturating_sub(LAST)).for_each(|line| println!("     {}", shorten(line)));
 }

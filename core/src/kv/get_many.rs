@@ -1,9 +1,10 @@
 //! get_many: the newest values of many keys, in as few requests as the server allows.
 //!
-//! One direct get takes up to 1024 subjects and answers with one picture of all of them; further requests ask for the same moment
-//! (`up_to_seq`). A key that was written since, in a bucket that keeps no older revision, is missing there and read once more. Only a
-//! single request has a moment to name: the next may be answered by a replica that has not got that far, and does not tell. Wildcards that match more than 1024 keys go over a consumer. Servers before 2.11, and buckets
-//! that allow no direct get, are asked key by key, many at a time.
+//! One direct get takes up to 1024 subjects and answers with one picture of all of them, and with the revision of the bucket that it
+//! shows. What more keys need further requests for is one picture too when nothing in it is newer than the least of those revisions;
+//! that does not ask for an older state (`up_to_seq`), since a replica that has not got that far would answer and not tell. Wildcards
+//! and some keys go together; wildcards that match more than 1024 keys go over a consumer. Servers before 2.11, and buckets that allow no
+//! direct get, are asked key by key, many at a time.
 
 use alloc::{boxed::Box, format, string::String, vec::Vec};
 
@@ -31,6 +32,9 @@ use crate::{
 /// Subjects that one request may match.
 const MAX_SUBJECTS: usize = 1024;
 
+/// Keys that may go along with wildcards, and leave them room for what they match.
+const MAX_BESIDE_WILDCARDS: usize = MAX_SUBJECTS / 2;
+
 /// Bytes of subjects in one request, below every `max_payload` in use.
 const MAX_BYTES: usize = 256 << 10;
 
@@ -38,11 +42,11 @@ const MAX_BYTES: usize = 256 << 10;
 pub(crate) struct GetMany {
     bucket: usize,
     step: Step,
-    /// Filters that are still to be asked for, before the keys.
+    /// Filters that are still to be asked for, before the keys or with them.
     wildcards: Vec<String>,
     /// All stored keys that were asked for by name, each once.
     all: Vec<String>,
-    /// Those of this round; before `next` they are read, and the request in flight asks for those up to `asked`.
+    /// Those of this step; before `next` they are read, and the request in flight asks for those up to `asked`.
     keys: Vec<String>,
     next: usize,
     asked: usize,
@@ -53,9 +57,12 @@ pub(crate) struct GetMany {
     page_start: usize,
     page_seq: u64,
     entries: Vec<Entry>,
-    as_of: Option<u64>,
-    /// How many requests made the picture.
-    requests: usize,
+    /// The least revision that an answer was of; none when something was read that does not say.
+    moment: Option<u64>,
+    /// What the page before this one was of.
+    page_of: Option<u64>,
+    /// A page came from a replica that is behind that of the page before: a key that was written in between may be in neither.
+    is_torn: bool,
     /// Reads one by one that are on their way.
     singles: usize,
     tries: Tries,
@@ -63,15 +70,13 @@ pub(crate) struct GetMany {
 
 #[derive(Debug)]
 enum Step {
-    /// Requests for the moment of the first one.
+    /// Many in one request.
     Together,
-    /// What that moment hid, without it.
-    Rereading,
     /// Wildcards over a consumer.
     Listing(Box<List>),
     /// Key by key.
     Singly,
-    /// Keys that were answered by a replica that lags behind, from the leader.
+    /// Keys that were answered by a replica that lags behind, or torn between pages, from the leader.
     FromLeader,
     /// Nobody answered: is there a bucket, and may it be read directly?
     Checking,
@@ -102,8 +107,9 @@ impl GetMany {
             page_start: 0,
             page_seq: 0,
             entries: Vec::new(),
-            as_of: None,
-            requests: 0,
+            moment: Some(u64::MAX),
+            page_of: None,
+            is_torn: false,
             singles: 0,
             tries: Tries::default(),
         };
@@ -120,36 +126,37 @@ impl GetMany {
             let Bucket { allows_direct, allows_batches, .. } = &cx.buckets[self.bucket];
             self.has_batches &= *allows_direct && *allows_batches != Some(false);
         }
-        let asked = if !self.wildcards.is_empty() {
-            if !self.has_batches {
-                return self.list(cx);
-            }
-            &self.wildcards
-        } else if self.next == self.keys.len() {
+        if !self.wildcards.is_empty() && !self.has_batches {
+            return self.list(cx);
+        }
+        let keys = &self.keys[self.next..];
+        if keys.is_empty() && self.wildcards.is_empty() {
             return self.end_round(cx);
-        } else if !self.has_batches {
+        }
+        if !self.has_batches {
             self.step = Step::Singly;
+            self.moment = None;
             return Progress::Pending; // they are taken by `next_child`
-        } else {
-            let mut room = MAX_BYTES;
-            let fits = |key: &&String| {
-                let size = key.len() + cx.buckets[self.bucket].read_prefix.len() + 3;
-                room.checked_sub(size).map(|left| room = left).is_some()
-            };
-            let count = self.keys[self.next..].iter().take(MAX_SUBJECTS).take_while(fits).count().max(1);
-            self.asked = self.next + count;
-            &self.keys[self.next..self.asked]
+        }
+        let mut room = MAX_BYTES;
+        let fits = |key: &&String| {
+            let size = key.len() + cx.buckets[self.bucket].read_prefix.len() + 3;
+            room.checked_sub(size).map(|left| room = left).is_some()
         };
+        let mut count = keys.iter().take(MAX_SUBJECTS).take_while(fits).count();
+        if self.wildcards.is_empty() {
+            count = count.max(1);
+        } else if count < keys.len() || count > MAX_BESIDE_WILDCARDS {
+            count = 0; // there will be several requests anyhow
+        }
+        self.asked = self.next + count;
+        let asked = self.wildcards.iter().chain(&keys[..count]);
         let mut body = object! { "multi_last" => cx.buckets[self.bucket].filters(asked) };
         if self.page_seq > 0 {
             body.insert("seq", self.page_seq);
         }
-        if let (Step::Together, Some(as_of)) = (&self.step, self.as_of) {
-            body.insert("up_to_seq", as_of);
-        }
         self.series = Series::default();
         self.page_start = self.entries.len();
-        self.requests += 1;
         let body = format!("{body}");
         cx.ask(self.bucket, ".DIRECT.GET.", Ask { payload: body.as_bytes(), is_many: true, ..Ask::default() }).into()
     }
@@ -193,9 +200,6 @@ impl GetMany {
             }
             (Part::End { pending, last, up_to }, _) => {
                 cx.net.forget(request);
-                if self.requests == 1 {
-                    self.as_of = up_to;
-                }
                 let is_behind = up_to < Some(cx.buckets[self.bucket].seen.newest());
                 if !self.wildcards.is_empty() && (pending > 0 || is_behind) {
                     // A key that is written meanwhile would be missing in the next page, or in a replica that lags behind, and nobody
@@ -203,7 +207,10 @@ impl GetMany {
                     self.entries.truncate(self.page_start);
                     return self.list(cx);
                 }
+                self.moment = self.moment.min(up_to); // none is the least
+                self.is_torn |= self.page_seq > 0 && up_to < self.page_of;
                 if pending > 0 {
+                    self.page_of = up_to;
                     self.page_seq = last.saturating_add(1);
                     return self.go_on(cx);
                 }
@@ -215,6 +222,8 @@ impl GetMany {
                 if !self.wildcards.is_empty() && cx.buckets[self.bucket].seen.newest() > 0 {
                     return self.list(cx); // a replica may know nothing yet
                 }
+                self.moment = None;
+                self.is_torn |= self.page_seq > 0;
                 self.end_request();
             }
             (Part::TooMany, _) if !self.wildcards.is_empty() => {
@@ -239,22 +248,15 @@ impl GetMany {
     /// The request in flight is answered in full.
     fn end_request(&mut self) {
         self.page_seq = 0;
-        if self.wildcards.is_empty() {
-            self.next = self.asked;
-        } else {
-            self.wildcards.clear();
-        }
+        self.wildcards.clear();
+        self.next = self.asked;
     }
 
     /// The request in flight ends without its answer.
     fn drop_request(&mut self, cx: &mut Cx<'_>) {
         cx.net.forget(cx.slots.current);
         self.entries.truncate(self.page_start);
-        if self.page_seq > 0 {
-            self.as_of = None; // what its earlier pages gave is kept, what is read now is of another moment
-            self.page_seq = 0;
-            self.requests += 1;
-        }
+        self.page_seq = 0; // what its earlier pages gave is kept
     }
 
     fn later(&mut self, error: Error) -> Progress {
@@ -275,8 +277,7 @@ impl GetMany {
         match list.on_step(cx, step, message) {
             Progress::Done(Ok(Outcome::Entries(entries))) => {
                 self.entries.extend(entries);
-                self.requests += 2; // a consumer reads over a span of time
-                self.as_of = None; // of what was dropped
+                self.moment = None; // a consumer reads over a span of time
                 cx.slots.consumer = 0;
                 self.step = Step::Together;
                 self.go_on(cx)
@@ -305,7 +306,7 @@ impl GetMany {
         self.singles -= 1;
     }
 
-    pub(crate) fn on_child(&mut self, cx: &mut Cx<'_>, index: usize, result: Result<Outcome, Error>) -> Progress {
+    pub(crate) fn on_child(&mut self, cx: &Cx<'_>, index: usize, result: Result<Outcome, Error>) -> Progress {
         self.singles -= 1;
         if matches!(self.step, Step::FromLeader) {
             let key = &self.keys[index];
@@ -320,37 +321,28 @@ impl GetMany {
     }
 
     /// All that was asked for in this step is read.
-    fn end_round(&mut self, cx: &mut Cx<'_>) -> Progress {
+    fn end_round(&mut self, cx: &Cx<'_>) -> Progress {
         keep_newest(&mut self.entries);
-        if matches!(self.step, Step::Together) && self.requests > 1 {
-            let missing = self.keys_where(&self.keys, |_, found| found == 0);
-            if !missing.is_empty() {
-                return self.another_round(cx, Step::Rereading, missing);
-            }
-        }
         if !matches!(self.step, Step::FromLeader) {
             let seen = &cx.buckets[self.bucket].seen;
-            let stale = self.keys_where(&self.all, |key, found| found < seen.least(key.as_bytes()));
+            let stale = self.keys_older(|key| seen.least(key.as_bytes()).max(self.is_torn.into()));
             if !stale.is_empty() {
-                self.requests += 1;
-                return self.another_round(cx, Step::FromLeader, stale);
+                (self.step, self.keys, self.next, self.moment) = (Step::FromLeader, stale, 0, None);
+                return Progress::Pending;
             }
         }
         let mut entries = core::mem::take(&mut self.entries);
+        let newest = entries.iter().map(|entry| entry.revision).max();
+        let as_of = self.moment.filter(|moment| newest.is_some_and(|newest| newest <= *moment));
         entries.retain(|entry| !entry.is_marker());
         sort(&mut entries, |a, b| a.key().cmp(b.key()));
-        Progress::Done(Ok(Outcome::Many { entries, as_of: self.as_of.filter(|_| self.requests == 1) }))
+        Progress::Done(Ok(Outcome::Many { entries, as_of }))
     }
 
-    /// The keys that the test picks by the revision that was found, 0 for none.
-    fn keys_where(&self, keys: &[String], is_picked: impl Fn(&str, u64) -> bool) -> Vec<String> {
+    /// The keys that were found at revisions before these, or not at all.
+    fn keys_older(&self, than: impl Fn(&str) -> u64) -> Vec<String> {
         let found = |key: &str| self.entries.binary_search_by(|entry| entry.raw_key().cmp(key));
         let revision = |key: &str| found(key).map_or(0, |at| self.entries[at].revision);
-        keys.iter().filter(|key| is_picked(key, revision(key))).cloned().collect()
-    }
-
-    fn another_round(&mut self, cx: &mut Cx<'_>, step: Step, keys: Vec<String>) -> Progress {
-        (self.step, self.keys, self.next) = (step, keys, 0);
-        if matches!(self.step, Step::FromLeader) { Progress::Pending } else { self.go_on(cx) }
+        self.all.iter().filter(|key| revision(key) < than(key)).cloned().collect()
     }
 }

@@ -309,7 +309,7 @@ impl Verb {
         }
     }
 
-    pub(crate) fn on_child(&mut self, cx: &mut Cx<'_>, index: usize, result: Result<Outcome, Error>) -> Progress {
+    pub(crate) fn on_child(&mut self, cx: &Cx<'_>, index: usize, result: Result<Outcome, Error>) -> Progress {
         match self {
             Self::GetMany(many) => many.on_child(cx, index, result),
             Self::PutMany(many) => many.on_child(index, result),

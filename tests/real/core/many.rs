@@ -56,6 +56,8 @@ fn many_keys_in_one_call() {
         let (found, as_of) = many(live, b, &keys);
         assert_eq!(found.len(), 2999);
         assert!(!found.contains_key("k.7") && found["k.2999"] == "v2999");
+        let (_, of_one) = many(live, b, &["k.5"]);
+        assert_eq!(as_of, of_one, "several requests have a moment where one has");
         assert!(as_of.is_none_or(|as_of| as_of == 3001), "{as_of:?}");
 
         let (few, _) = many(live, b, &["k.5", "k.7", "k.none"]);

@@ -11,7 +11,8 @@ import sys
 import pytest
 
 import natskv
-from conftest import Server, run
+from conftest import run
+from nats_server import Server
 
 
 def test_every_form(server: Server, bucket: str) -> None:

@@ -18,7 +18,8 @@ import pytest
 
 import natskv
 import natskv.sync
-from conftest import Api, Server, run
+from conftest import Api, run
+from nats_server import Server
 
 
 @asynccontextmanager

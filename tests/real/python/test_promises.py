@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 import natskv
-from conftest import Api, Server, next_within, run, values_of
+from conftest import Api, next_within, run, values_of
+from nats_server import Server
 
 MANY = 100_000
 

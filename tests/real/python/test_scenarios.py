@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 import natskv
-from conftest import ROOT, Api, Server, next_within, run, values_of
+from conftest import ROOT, Api, next_within, run, values_of
+from nats_server import Server
 
 FILES = sorted((ROOT / "tests" / "scenarios").glob("*.json"))
 LEVEL = int(os.environ.get("NATSKV_API_LEVEL", "99"))

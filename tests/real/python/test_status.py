@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 import natskv
-from conftest import Api, Server, free_ports, run
+from conftest import Api, run
+from nats_server import Server, free_ports
 
 
 @pytest.fixture(autouse=True)

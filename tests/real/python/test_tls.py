@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 import natskv
-from conftest import Api, Server, run
+from conftest import Api, run
+from nats_server import Server
 
 HERE = "DNS:localhost,IP:127.0.0.1"
 
