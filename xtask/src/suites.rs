@@ -58,6 +58,12 @@ const SUITES: &[Suite] = &[
         run: sim,
     },
     Suite {
+        name: "hostile",
+        about: "100,000 conversations with a server that says what no server should",
+        needs: &[],
+        run: hostile,
+    },
+    Suite {
         name: "real",
         about: "core against a real nats-server, without a binding",
         needs: &[Need::Server],
@@ -200,7 +206,7 @@ fn vectors(lane: &mut Lane<'_>) {
 fn contract(lane: &mut Lane<'_>) {
     let mut tests = lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--lib"]);
     for target in build::test_targets(lane) {
-        if !matches!(target.as_str(), "vectors" | "scenarios" | "core_real" | "sim" | "fake") {
+        if !matches!(target.as_str(), "vectors" | "scenarios" | "core_real" | "sim" | "hostile" | "fake") {
             tests.args(["--test", &target]);
         }
     }
@@ -209,6 +215,13 @@ fn contract(lane: &mut Lane<'_>) {
 
 fn sim(lane: &mut Lane<'_>) {
     lane.tests("fixed seeds", force::sim(lane.dev, &[]));
+}
+
+fn hostile(lane: &mut Lane<'_>) {
+    lane.tests(
+        "mutated conversations",
+        lane.dev.cargo(["test", "--profile", "sim", "-p", "natskv-tests", "--test", "hostile"]),
+    );
 }
 
 fn real(lane: &mut Lane<'_>) {
