@@ -214,7 +214,7 @@ fn contract(lane: &mut Lane<'_>) {
 }
 
 fn sim(lane: &mut Lane<'_>) {
-    lane.tests("fixed seeds", force::sim(lane.dev, &[]));
+    lane.tests("fixed seeds", force::sim(lane.dev, &["--seeds".to_owned(), "600".to_owned()]));
 }
 
 fn hostile(lane: &mut Lane<'_>) {
