@@ -1,7 +1,8 @@
 //! The simulation: clients, links and a FakeServer in one thread, everything from one seed, and what must hold checked all the time.
 //!
-//! Without arguments a few fixed seeds run, as `cargo test` takes them without optimization; `--seeds N` takes so many. `--minutes N [--seed S]` explores on all cores from seed S on, or from the time of day;
-//! `--seed S` alone runs that one and tells its story when it fails. Ends with `N passed, N failed, N skipped`.
+//! Without arguments a few fixed seeds run, since plain `cargo test` builds without optimization; `--seeds N` takes so many.
+//! `--minutes N [--seed S]` explores on all cores from seed S on, or from the time of day; `--seed S` alone runs that one and tells its
+//! story when it fails. Ends with `N passed, N failed, N skipped`.
 
 mod judge;
 mod plan;
