@@ -69,8 +69,16 @@ pub(crate) enum OnLoss {
     Repeat,
     /// Ended: it may have been stored.
     Fail,
+    /// Ended, whether it was sent or not: on the next connection it could hit what it was not meant for. No write.
+    Drop,
     /// Sent again: it carries a message id, by which its owner finds out what became of the first one.
     Trace,
+}
+
+impl OnLoss {
+    const fn is_write(self) -> bool {
+        matches!(self, Self::Fail | Self::Trace)
+    }
 }
 
 #[derive(Debug)]
@@ -263,7 +271,7 @@ impl Net {
     pub(crate) fn is_exposed_write(&self, id: u64) -> bool {
         self.requests.get(id).is_some_and(|request| {
             let is_out = matches!(request.place, Place::Written(_)) || request.is_resent;
-            request.on_loss != OnLoss::Repeat && is_out
+            request.on_loss.is_write() && is_out
         })
     }
 
@@ -329,7 +337,7 @@ impl Net {
 
     /// Whether an earlier copy of this request, a write, may have been stored whatever becomes of this one.
     pub(crate) fn may_be_stored(&self, id: u64) -> bool {
-        self.requests.get(id).is_some_and(|request| request.is_resent && request.on_loss != OnLoss::Repeat)
+        self.requests.get(id).is_some_and(|request| request.is_resent && request.on_loss.is_write())
     }
 
     /// Requests that were published to a subject now known to be denied.
@@ -343,9 +351,9 @@ impl Net {
         self.settle(|_| true)
     }
 
-    /// Whether a request may be sent again without harm.
-    pub(crate) fn is_repeatable(&self, id: u64) -> bool {
-        self.requests.get(id).is_some_and(|request| request.on_loss == OnLoss::Repeat)
+    /// Whether a request may store something.
+    pub(crate) fn is_write(&self, id: u64) -> bool {
+        self.requests.get(id).is_some_and(|request| request.on_loss.is_write())
     }
 
     /// Whether an answer may still come on this connection.
@@ -372,9 +380,13 @@ impl Net {
     /// `handed` is how far the output had been handed out.
     pub(crate) fn on_lost(&mut self, handed: u64) -> Vec<(u64, Owner)> {
         for request in self.requests.values_mut() {
-            if let Place::Written(at) = request.place
-                && (request.on_loss != OnLoss::Fail || at >= handed)
-            {
+            let Place::Written(at) = request.place else { continue };
+            let is_kept = match request.on_loss {
+                OnLoss::Repeat | OnLoss::Trace => true,
+                OnLoss::Fail => at >= handed,
+                OnLoss::Drop => false,
+            };
+            if is_kept {
                 request.is_resent |= at < handed;
                 request.place = Place::Waiting;
                 self.waiting_bytes += request.frame.len();
@@ -403,7 +415,7 @@ impl Net {
                     refused.push((
                         id,
                         request.owner,
-                        error.maybe_applied(request.is_resent && request.on_loss != OnLoss::Repeat),
+                        error.maybe_applied(request.is_resent && request.on_loss.is_write()),
                     ));
                 }
             }

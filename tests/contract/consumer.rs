@@ -93,6 +93,28 @@ impl Scene {
 }
 
 impl Scene {
+    /// purge_deletes asks what time it is, and lists: so many markers.
+    fn markers(&mut self, count: u64) {
+        self.rig.answer("STREAM.INFO", "{\"config\":{\"max_msgs_per_subject\":5},\"ts\":\"2026-11-23T03:37:33Z\"}");
+        self.find_sid();
+        self.created(count, 0);
+        let (sid, block) = (self.sid, "NATS/1.0\r\nKV-Operation: DEL\r\n\r\n");
+        self.rig.sent();
+        for at in 1..=count {
+            let ack = format!("$JS.ACK.KV_b.c.1.{at}.{at}.1795405052788098189.{}", count - at);
+            self.rig.receive(format!("HMSG $KV.b.k{at} {sid} {ack} {0} {0}\r\n{block}\r\n", block.len()));
+        }
+    }
+
+    /// Where the purges that were sent want their answers.
+    fn purges(&mut self) -> Vec<String> {
+        let sent = self.rig.sent();
+        let purges = sent.lines().filter(|line| line.contains("STREAM.PURGE"));
+        purges.filter_map(|line| line.split(' ').nth(2).map(String::from)).collect()
+    }
+}
+
+impl Scene {
     /// The same, where its stream turns out to be another: the create request of the consumer that begins anew.
     fn made_anew(&mut self, created: &str, last_seq: u64) -> String {
         self.recreated(created, last_seq);
@@ -731,20 +753,11 @@ fn purge_deletes_waits_for_an_election() {
     rig.answer_status("STREAM.INFO", "503");
     rig.sent();
     rig.pass(Duration::from_millis(300));
-    rig.answer("STREAM.INFO", "{\"config\":{\"max_msgs_per_subject\":5},\"ts\":\"2026-11-23T03:37:33Z\"}");
     let mut scene = Scene { rig, watch: WatchId(0), sid: 0, check: None };
-    scene.find_sid();
-    scene.created(20, 0);
-    let (sid, block) = (scene.sid, "NATS/1.0\r\nKV-Operation: DEL\r\n\r\n");
-    for at in 1..=20 {
-        let ack = format!("$JS.ACK.KV_b.c.1.{at}.{at}.1795405052788098189.{}", 20 - at);
-        scene.rig.receive(format!("HMSG $KV.b.k{at} {sid} {ack} {0} {0}\r\n{block}\r\n", block.len()));
-    }
     let busy = "{\"error\":{\"code\":503,\"err_code\":10008,\"description\":\"no leader\"}}";
     for answer in [busy, busy, "{\"success\":true,\"purged\":1}"] {
-        let sent = scene.rig.sent();
-        let purges = sent.lines().filter(|line| line.contains("STREAM.PURGE"));
-        let replies: Vec<String> = purges.filter_map(|line| line.split(' ').nth(2).map(String::from)).collect();
+        scene.markers(20);
+        let replies = scene.purges();
         assert_eq!(replies.len(), 20, "all again, as one try");
         for reply in replies {
             scene.rig.receive(format!("MSG {reply} 1 {}\r\n{answer}\r\n", answer.len()));
@@ -759,6 +772,33 @@ fn purge_deletes_waits_for_an_election() {
         scene.rig.pass(Duration::from_millis(300));
     }
     assert_eq!(scene.rig.result(op).as_ref().expect_err("no leader").code, ErrorCode::NoResponders);
+}
+
+#[test]
+fn a_purge_is_not_repeated_on_another_connection_but_asked_for_anew() {
+    let mut rig = Rig::connected();
+    let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
+    let op = rig.call(|c, now| c.purge_deletes(bucket, Duration::ZERO, None, now)).expect("purge_deletes");
+    let mut scene = Scene { rig, watch: WatchId(0), sid: 0, check: None };
+    scene.markers(20);
+    let replies = scene.purges();
+    for reply in &replies[..5] {
+        scene.rig.receive(format!("MSG {reply} 1 28\r\n{{\"success\":true,\"purged\":1}}\r\n"));
+    }
+
+    scene.rig.sent();
+    scene.rig.lose();
+    scene.rig.pass(Duration::from_secs(1));
+    scene.rig.establish();
+
+    assert_eq!(scene.rig.written.matches("STREAM.PURGE").count(), 0, "the bucket may be another one");
+    scene.markers(8);
+    let replies = scene.purges();
+    assert_eq!(replies.len(), 8);
+    for reply in replies {
+        scene.rig.receive(format!("MSG {reply} 1 28\r\n{{\"success\":true,\"purged\":1}}\r\n"));
+    }
+    assert_eq!(scene.rig.result(op), &Ok(Outcome::Purged(20)), "what is gone was purged, and counts once");
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::{
 };
 
 use natskv_core::{
-    Action, Client, Config, ConnId, Credentials, Error, Event, Instant, Lost, Notice, OpId, Outcome, Reason, State,
-    WatchId, WatchItem,
+    Action, Client, Config, ConnId, Credentials, Error, Event, Instant, Lost, Notice, OpId, Outcome, Reason, Signature,
+    State, WatchId, WatchItem,
 };
 
 /// A client with its socket, its clock, and the results that arrived.
@@ -28,6 +28,8 @@ pub struct Live {
     pub answers: VecDeque<Result<Credentials, Error>>,
     /// Why credentials were asked for.
     pub asked: Vec<Reason>,
+    /// Signs for credentials that say that somebody does.
+    pub signer: Option<fn(&str) -> [u8; 64]>,
 }
 
 impl Live {
@@ -56,6 +58,7 @@ impl Live {
             notices: Vec::new(),
             answers: VecDeque::new(),
             asked: Vec::new(),
+            signer: None,
         })
     }
 
@@ -195,7 +198,12 @@ impl Live {
                 self.asked.push(reason);
                 self.client.credentials(conn, given, now);
             }
-            Action::Sign { .. } => panic!("core signs by itself here"),
+            Action::Sign { conn, nonce, .. } => {
+                let signer = self.signer.unwrap_or_else(|| panic!("core signs by itself here"));
+                let given = Signature { signature: signer(&nonce), public_key: None };
+                let now = self.now();
+                self.client.signature(conn, Ok(given), now);
+            }
             Action::StartTls { conn, .. } => {
                 self.client.transport_closed(conn, Lost::Tls("no TLS in the tests' kit".into()), now)
             }

@@ -17,6 +17,7 @@ mod commands {
         process::ExitCode,
     };
 
+    use natskv_core::Seed;
     use natskv_kit::{
         proof::{Proof, WORDS},
         server::Server,
@@ -32,6 +33,7 @@ mod commands {
         ("freeze [n]", "let it stand still, its sockets open"),
         ("thaw [n]", "let it go on"),
         ("user SECONDS", "kind jwt: a new user for so many seconds; answers as one of `credentials`"),
+        ("sign SEED NONCE", "answers with the `signature` of an nkey's seed, in hex"),
         ("revoke", "take the rights of the first of `credentials`"),
     ];
 
@@ -74,6 +76,11 @@ mod commands {
     fn obey(proof: &mut Proof, line: &str) -> io::Result<Value> {
         let mut words = line.split_whitespace();
         let (command, argument) = (words.next().unwrap_or_default(), words.next());
+        if let ("sign", Some(seed), Some(nonce)) = (command, argument, words.next()) {
+            let seed = Seed::parse(seed).map_err(io::Error::other)?;
+            let signature: String = seed.sign(nonce.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+            return Ok(json!({"signature": signature}));
+        }
         let number = argument.map(|text| text.parse::<i64>().map_err(io::Error::other)).transpose()?;
         match command {
             "user" => return proof.user(number.ok_or_else(|| io::Error::other("user SECONDS"))?),

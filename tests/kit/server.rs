@@ -14,7 +14,8 @@ use std::{
 
 use crate::raw::Raw;
 
-const READY_WITHIN: Duration = Duration::from_secs(20);
+/// A cluster on a slow machine may need several elections.
+const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// What a closing client sent last may still be on its way.
 const GONE_WITHIN: Duration = Duration::from_secs(2);
@@ -192,7 +193,7 @@ impl Server {
             if Instant::now() > deadline || self.log().contains("[FTL]") || self.log().contains("nats-server: ") {
                 return Err(io::Error::other(format!("nats-server is not ready:\n{}", self.log())));
             }
-            thread::sleep(Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(20));
         }
         Ok(())
     }

@@ -324,8 +324,9 @@ impl Simulation {
         let to = self.mark(handle.bucket);
         let record = Record { call, bucket, reads_leader: handle.reads_leader, from: *from, to, known: &pending.known };
         record.judge(&self.truth, &self.plan, &result).map_err(|why| format!("{call:?}: {why}"))?;
-        let is_one_stream = from.stream == to.stream;
-        if let Some(stream) = to.stream.filter(|_| is_one_stream && !bucket.expires()) {
+        // What ended after the bucket was deleted was at work on it all the same.
+        let is_one_stream = to.stream.is_none_or(|to| from.stream == Some(to));
+        if let Some(stream) = from.stream.filter(|_| is_one_stream && !bucket.expires()) {
             let reader = Recorded { stream, bucket, keys: &self.plan.keys, reads_leader: handle.reads_leader };
             self.recorder.record(&reader, call, pending.began, &result);
         }
@@ -369,6 +370,7 @@ impl Simulation {
             (call, result) => {
                 if let Some((key, name)) = judge::name_of(call) {
                     let target = (seat, bucket.subject(key), name);
+                    result.as_ref().map_or_else(|error| self.check_doubt(&target, error), |_| Ok(()))?;
                     let is_blocked =
                         pending.is_blocked || self.world.is_blocked(seat) || matches!(call, Call::Touch { .. });
                     self.settle(target, result.is_ok(), is_maybe, is_blocked)?;
@@ -410,6 +412,16 @@ impl Simulation {
         fates.maybe += u64::from(is_maybe);
         if is_maybe && !may_be_unsent && !self.handed.contains_key(&target) {
             return Err(format!("{target:?} is said to be applied, maybe, and was never sent"));
+        }
+        Ok(())
+    }
+
+    /// Who was answered knows, unless an earlier frame of the same write was not answered.
+    fn check_doubt(&self, target: &Target, error: &Error) -> Result<(), String> {
+        let is_answered = matches!(error.code, ErrorCode::WrongRevision | ErrorCode::KeyExists | ErrorCode::BucketFull);
+        let handed = self.handed.get(target).copied().unwrap_or_default();
+        if is_answered && error.maybe_applied && handed < 2 {
+            return Err(format!("{target:?} was answered, and is said to be applied, maybe: {error}"));
         }
         Ok(())
     }

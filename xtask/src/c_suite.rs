@@ -114,6 +114,18 @@ fn suite(dev: &Dev) -> Result<PathBuf> {
     Ok(program)
 }
 
+/// A program of these sources, with libnatskv in it.
+pub(crate) fn program(dev: &Dev, name: &str, sources: &[&str]) -> Result<PathBuf> {
+    library(dev)?;
+    let program = folder(dev)?.join(name);
+    let mut compile = compiler(dev, "CC", "cc");
+    compile.args(["-std=c99", "-D_XOPEN_SOURCE=700", "-g", "-O1"]).args(STRICT);
+    compile.args(["-Ibindings-c/include", "-Itests/real/c"]).args(sources);
+    link(&mut compile, &program);
+    check(&mut compile, &log(dev, name), LIMIT)?;
+    Ok(program)
+}
+
 /// Each example, without a warning, against a server.
 fn examples(lane: &mut Lane<'_>) {
     let dev = lane.dev;

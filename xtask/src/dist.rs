@@ -3,7 +3,8 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
@@ -13,6 +14,7 @@ use crate::header;
 use crate::lane::LIMIT;
 use crate::run::check;
 use crate::setup::{Need, setup};
+use crate::third_party;
 
 /// Makes all three.
 pub(crate) fn dist(dev: &Dev) -> Result<()> {
@@ -35,21 +37,46 @@ pub(crate) fn dist(dev: &Dev) -> Result<()> {
     Ok(())
 }
 
-fn wheel(dev: &Dev, to: &Path) -> Result<()> {
+/// The wheel of a release, into this folder: its path.
+pub(crate) fn wheel(dev: &Dev, to: &Path) -> Result<PathBuf> {
     println!("Building the wheel …");
+    // maturin takes them from there
+    let folder = dev.root.join("bindings-python");
+    fs::copy(dev.root.join("LICENSE"), folder.join("LICENSE"))?;
+    fs::write(folder.join(third_party::FILE), third_party::licences(dev, "natskv-python", None)?)?;
     let mut maturin = dev.command(dev.venv("maturin"));
     maturin.args(["build", "--quiet", "--release", "--manifest-path", "bindings-python/Cargo.toml", "--out"]).arg(to);
-    check(&mut maturin, &dev.dev.join("logs").join("dist-wheel.log"), LIMIT)?;
-    Ok(())
+    let wheel = made(maturin, to, "whl", &dev.dev.join("logs").join("dist-wheel.log"));
+    for licence in ["LICENSE", third_party::FILE] {
+        fs::remove_file(folder.join(licence))?;
+    }
+    wheel
 }
 
-fn npm(dev: &Dev, to: &Path) -> Result<()> {
+/// The tarball that npm would publish, into this folder: its path.
+pub(crate) fn npm(dev: &Dev, to: &Path) -> Result<PathBuf> {
     println!("Building the npm package …");
     build::web(dev)?;
+    let package = dev.dev.join("npm").join("natskv");
+    let licences = third_party::licences(dev, "natskv-wasm", Some("wasm32-unknown-unknown"))?;
+    fs::write(package.join(third_party::FILE), licences)?;
     let mut pack = dev.command("npm");
-    pack.args(["pack", "--silent", "--pack-destination"]).arg(to).arg(dev.dev.join("npm").join("natskv"));
-    check(&mut pack, &dev.dev.join("logs").join("dist-npm.log"), LIMIT)?;
-    Ok(())
+    pack.args(["pack", "--silent", "--pack-destination"]).arg(to).arg(&package);
+    made(pack, to, "tgz", &dev.dev.join("logs").join("dist-npm.log"))
+}
+
+/// Runs what makes a file of this kind in the folder, where an older one goes first.
+fn made(mut command: Command, folder: &Path, extension: &str, log: &Path) -> Result<PathBuf> {
+    fs::create_dir_all(folder)?;
+    let files = || -> Result<Vec<PathBuf>> {
+        let paths = fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
+        Ok(paths.filter(|path| path.extension().is_some_and(|its| its == extension)).collect())
+    };
+    for old in files()? {
+        fs::remove_file(old)?;
+    }
+    check(&mut command, log, LIMIT)?;
+    files()?.pop().with_context(|| format!("no .{extension} in {}", folder.display()))
 }
 
 fn c(dev: &Dev, to: &Path) -> Result<()> {
@@ -59,6 +86,7 @@ fn c(dev: &Dev, to: &Path) -> Result<()> {
     let version = header::version(&dev.root)?;
     let name = format!("natskv-c-{version}-{}-{}", std::env::consts::OS, std::env::consts::ARCH);
     c_tree(dev, "release", &to.join(&name))?;
+    fs::write(to.join(&name).join(third_party::FILE), third_party::licences(dev, "natskv-c", None)?)?;
     let mut tar = dev.command("tar");
     tar.arg("-C").arg(to).arg("-czf").arg(to.join(format!("{name}.tar.gz"))).arg(&name);
     check(&mut tar, &logs.join("dist-tar.log"), LIMIT)?;

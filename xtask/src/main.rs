@@ -1,5 +1,7 @@
 //! `cargo xtask`: the tool that sets up, builds, tests and shows natskv.
 
+mod access;
+mod bench;
 mod build;
 mod c_execute;
 mod c_suite;
@@ -7,19 +9,25 @@ mod c_table;
 mod demo;
 mod dev;
 mod dist;
+mod force;
 mod header;
 mod imports;
 mod lane;
 mod lint;
 mod many;
 mod outcome;
+mod recover;
 mod run;
 mod server;
 mod setup;
+mod size;
 mod suites;
+mod talker;
+mod third_party;
 mod wasm;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -36,6 +44,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Measure natskv beside its peers and beside what the wire allows: tables and a plot in target/bench
+    Bench(bench::Options),
     /// Install what the tests need into target/dev: Python and npm packages, nats-server, the wasm target, a browser
     Setup,
     /// Python, C and a page in a browser on one bucket of a real server, live
@@ -54,6 +64,26 @@ enum Verb {
     },
     /// clippy, rustfmt, rustdoc, ruff, mypy, stubtest, tsc: the suite `lint` of `test`
     Lint,
+    /// Kill a server and start it again: how long each client needs to read and to watch again, beside nats-py and nats.js
+    Recover {
+        /// How often
+        #[arg(long, default_value_t = 10)]
+        rounds: usize,
+        /// Milliseconds that the server stays away
+        #[arg(long, default_value_t = 0)]
+        away: u64,
+    },
+    /// Explore the simulation on all cores, or play one seed again and tell its story
+    Sim {
+        /// How long to explore; 5 when nothing is said
+        #[arg(long)]
+        minutes: Option<u64>,
+        /// Only this seed, with its whole story when it fails; with --minutes given, the one to begin with
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// Print how big the npm package, the wheel and the C library are, and what they may not grow beyond
+    Size,
     /// Run the fast lane, or the suites that are named
     Test {
         /// Suites to run; the fast lane when none is named
@@ -81,12 +111,16 @@ fn main() -> ExitCode {
 fn run(verb: Verb) -> Result<bool> {
     let dev = Dev::new();
     match verb {
+        Verb::Bench(options) => bench::bench(&dev, &options),
         Verb::Setup => Ok(setup::setup(&dev, &Need::ALL).is_empty()),
         Verb::Demo { stay } => demo::demo(&dev, stay),
         Verb::Dist => dist::dist(&dev).map(|()| true),
         Verb::Header { check: true } => build::header_is_fresh(&dev).map(|()| true),
         Verb::Header { check: false } => build::header(&dev).map(|()| true),
+        Verb::Recover { rounds, away } => recover::recover(&dev, rounds, Duration::from_millis(away)).map(|()| true),
         Verb::Lint => suites::test(&dev, &["lint".to_owned()], false),
+        Verb::Sim { minutes, seed } => force::explore(&dev, minutes, seed),
+        Verb::Size => size::size(&dev),
         Verb::Test { list: true, .. } => {
             suites::list();
             Ok(true)

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use crate::dev::{Dev, OLDER_SERVERS, Release};
 use crate::lane::{Lane, Row, report};
 use crate::setup::{Missing, Need, setup};
-use crate::{build, c_suite, imports, lint};
+use crate::{access, bench, build, c_suite, force, imports, lint, size};
 
 struct Suite {
     name: &'static str,
@@ -52,10 +52,28 @@ const SUITES: &[Suite] = &[
     Suite { name: "vectors", about: "protocol facts as data, through natskv_core::wire", needs: &[], run: vectors },
     Suite { name: "contract", about: "the rules between core and its bindings", needs: &[], run: contract },
     Suite {
+        name: "sim",
+        about: "a simulated world from fixed seeds: everything that can go wrong, and what must hold all the time",
+        needs: &[],
+        run: sim,
+    },
+    Suite {
+        name: "hostile",
+        about: "100,000 conversations with a server that says what no server should",
+        needs: &[],
+        run: hostile,
+    },
+    Suite {
         name: "real",
         about: "core against a real nats-server, without a binding",
         needs: &[Need::Server],
         run: real,
+    },
+    Suite {
+        name: "fake",
+        about: "tests/scenarios through core on FakeServer and on a real nats-server: what is simulated is what is true",
+        needs: &[Need::Server],
+        run: fake,
     },
     Suite { name: "xtask", about: "this tool's own tests", needs: &[], run: xtask },
     Suite {
@@ -67,7 +85,7 @@ const SUITES: &[Suite] = &[
     Suite {
         name: "c",
         about: "libnatskv: its header, its examples, its tests plain and under valgrind",
-        needs: &[Need::Server, Need::Valgrind],
+        needs: &[Need::Server, Need::Openssl, Need::Valgrind],
         run: c,
     },
     Suite {
@@ -79,14 +97,32 @@ const SUITES: &[Suite] = &[
     Suite {
         name: "python",
         about: "both Python APIs against real servers",
-        needs: &[Need::Server, Need::Python],
+        needs: &[Need::Server, Need::Python, Need::Openssl],
         run: python,
+    },
+    Suite {
+        name: "access",
+        about: "every kind of login, TLS and WebSocket in every runtime, right and wrong ones, as a table",
+        needs: access::NEEDS,
+        run: doors,
     },
     Suite {
         name: "interop",
         about: "what nats-py, @nats-io/kv and nats-key-value write and natskv reads, and back",
         needs: &[Need::Server, Need::Python, Need::NatsKeyValue, Need::Node, Need::Wasm],
         run: interop,
+    },
+    Suite {
+        name: "instructions",
+        about: "how many instructions core takes for an operation, against tests/bench/instructions.json",
+        needs: &[Need::Valgrind],
+        run: instructions,
+    },
+    Suite {
+        name: "size",
+        about: "how big the npm package, the wheel and the C library are",
+        needs: &size::NEEDS,
+        run: size,
     },
     Suite {
         name: "lint",
@@ -170,11 +206,22 @@ fn vectors(lane: &mut Lane<'_>) {
 fn contract(lane: &mut Lane<'_>) {
     let mut tests = lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--lib"]);
     for target in build::test_targets(lane) {
-        if !matches!(target.as_str(), "vectors" | "scenarios" | "core_real") {
+        if !matches!(target.as_str(), "vectors" | "scenarios" | "core_real" | "sim" | "hostile" | "fake") {
             tests.args(["--test", &target]);
         }
     }
     lane.tests("cargo test", tests);
+}
+
+fn sim(lane: &mut Lane<'_>) {
+    lane.tests("fixed seeds", force::sim(lane.dev, &["--seeds".to_owned(), "600".to_owned()]));
+}
+
+fn hostile(lane: &mut Lane<'_>) {
+    lane.tests(
+        "mutated conversations",
+        lane.dev.cargo(["test", "--profile", "sim", "-p", "natskv-tests", "--test", "hostile"]),
+    );
 }
 
 fn real(lane: &mut Lane<'_>) {
@@ -183,6 +230,13 @@ fn real(lane: &mut Lane<'_>) {
             "core_real",
             lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--test", "core_real"]),
         );
+    }
+}
+
+fn fake(lane: &mut Lane<'_>) {
+    if lane.has(Need::Server, "FakeServer beside nats-server") {
+        let tests = lane.dev.cargo(["test", "-p", "natskv-tests", "--test", "fake"]);
+        lane.tests("FakeServer beside nats-server", tests);
     }
 }
 
@@ -229,10 +283,16 @@ fn through_bindings(lane: &mut Lane<'_>) {
 }
 
 fn python(lane: &mut Lane<'_>) {
-    if has_python(lane) && has_proof_server(lane) {
+    if lane.has(Need::Openssl, "the tests of TLS") && has_python(lane) && has_proof_server(lane) {
         let mut pytest = lane.dev.command(lane.dev.venv("python"));
         pytest.args(PYTEST).args(["tests/real/python", "--ignore=tests/real/python/test_scenarios.py"]);
         lane.tests("pytest", pytest);
+    }
+}
+
+fn doors(lane: &mut Lane<'_>) {
+    if has_python(lane) && has_web(lane) && has_proof_server(lane) {
+        access::access(lane);
     }
 }
 
@@ -257,7 +317,7 @@ fn has_proof_server(lane: &mut Lane<'_>) -> bool {
 fn c(lane: &mut Lane<'_>) {
     let dev = lane.dev;
     lane.test("natskv.h is what the sources make", || build::header_is_fresh(dev));
-    if lane.has(Need::Server, "libnatskv") && has_proof_server(lane) {
+    if lane.has(Need::Server, "libnatskv") && lane.has(Need::Openssl, "the tests of TLS") && has_proof_server(lane) {
         c_suite::c(lane);
     }
 }
@@ -266,9 +326,28 @@ fn web(lane: &mut Lane<'_>) {
     if !has_web(lane) || !has_proof_server(lane) {
         return;
     }
+    let dev = lane.dev;
+    lane.test("the package leaves to browsers what they have", || imports::package_is_lean(dev));
     lane.tests("the package", node_test(lane, "package", "promises"));
     for (what, file) in WEB {
         lane.tests(what, node_test(lane, file, "promises"));
+    }
+}
+
+fn instructions(lane: &mut Lane<'_>) {
+    let what = "core's hot paths";
+    let missing = lane.missing.get(&Need::Valgrind).cloned();
+    if let Some(why) = bench::hindrance().map(str::to_owned).or(missing) {
+        return lane.skip(what, &why);
+    }
+    let dev = lane.dev;
+    lane.test(what, || bench::have_not_grown(dev));
+}
+
+fn size(lane: &mut Lane<'_>) {
+    if size::NEEDS.into_iter().all(|need| lane.has(need, "what a release has")) {
+        let dev = lane.dev;
+        lane.test("what users get has not grown", || size::have_not_grown(dev));
     }
 }
 

@@ -685,7 +685,7 @@ impl Client {
         let text = format!("{}: inbox_prefix must name subjects that this user may subscribe to", error.message);
         let error = error.saying(text);
         for (request, owner) in self.net.deny_inbox(&error) {
-            let is_write = matches!(owner, Owner::Op(_)) && !self.net.is_repeatable(request);
+            let is_write = matches!(owner, Owner::Op(_)) && self.net.is_write(request);
             self.answer(request, owner, &Answer::Failed(error.clone().maybe_applied(is_write)));
         }
     }

@@ -120,6 +120,8 @@ pub(crate) struct Ordered {
     widened: Option<Vec<String>>,
     failures: u32,
     is_open: bool,
+    /// It takes the place of one that delivered: its stream may be another one by now.
+    is_replacing: bool,
     /// The connection broke over a create: it may have succeeded, its answer is lost.
     is_in_doubt: bool,
     last_activity: Instant,
@@ -127,7 +129,7 @@ pub(crate) struct Ordered {
     learning: u64,
     /// It may not ask.
     is_learning_denied: bool,
-    /// When the consumer was made, by the server's clock.
+    /// When the consumer was made, by the server's clock; before that is told, when the last message was stored.
     made_ns: i64,
     /// When the state's patience ends; the armed timer may come earlier.
     wake_at: Instant,
@@ -150,6 +152,7 @@ impl Ordered {
             widened: None,
             failures: 0,
             is_open: false,
+            is_replacing: false,
             is_in_doubt: false,
             last_activity: now,
             wake_at: now,
@@ -284,7 +287,12 @@ impl Ordered {
         // Before the status: servers relay any header block, so a stored message may begin with one.
         let Some(meta) = message.reply.and_then(AckMeta::parse) else { return self.on_control(message, net, now) };
         match self.tracker.on_message(meta.stream_seq, meta.consumer_seq, meta.pending) {
-            Verdict::Deliver { caught_up } => Step::Deliver { meta, caught_up },
+            Verdict::Deliver { caught_up } => {
+                if !self.is_open {
+                    self.made_ns = meta.timestamp_ns; // the create response may never come
+                }
+                Step::Deliver { meta, caught_up }
+            }
             Verdict::Skip { caught_up: true } => Step::CaughtUp,
             Verdict::Skip { caught_up: false } => Step::Nothing,
             Verdict::Lost(why) => self.recreate(why, net, now),
@@ -467,7 +475,12 @@ impl Ordered {
         net.subscribe(&self.inbox, self.sid);
         self.last_activity = now;
         self.enter(State::Active, self.plan.heartbeat * MISSED_HEARTBEATS, net, now);
-        if self.tracker.on_created(pending, stream_seq) { Step::CaughtUp } else { Step::Nothing }
+        let caught_up = self.tracker.on_created(pending, stream_seq);
+        match (core::mem::replace(&mut self.is_open, true), caught_up) {
+            (false, caught_up) => Step::Opened { caught_up },
+            (true, true) => Step::CaughtUp,
+            (true, false) => Step::Nothing,
+        }
     }
 
     /// Whether the stream was made after the one we knew, or has lost what we have seen. Remembers which one it is.
@@ -488,10 +501,11 @@ impl Ordered {
         (self.sid, self.inbox) = net.new_inbox();
         self.name = format!("natskv{}", net.rng.token(10));
         self.tracker.restart();
+        self.is_replacing = self.is_open || self.tracker.position() > 0;
         if self.widened.is_none() && net.api_level() < COUNTS_RIGHTLY && is_miscounted(&self.plan.filters) {
             self.widened = Some(covering(&self.plan.filters));
         }
-        if !self.is_open {
+        if !self.is_replacing {
             net.subscribe(&self.inbox, self.sid);
         }
         let body = self.create_request().to_string();
@@ -562,7 +576,7 @@ impl Ordered {
             fields.get("delivered").and_then(|delivered| delivered.get("stream_seq")).and_then(Value::as_u64);
         let (delivered, made) = (delivered.unwrap_or_default(), fields.get("created").and_then(Value::as_str));
         self.failures = 0;
-        if self.is_open {
+        if self.is_replacing {
             return self.check(pending, delivered, net, now).map_or_else(Step::Failed, |()| Step::Nothing);
         }
         self.is_open = true;

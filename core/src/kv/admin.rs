@@ -224,8 +224,7 @@ impl Admin {
         let index = cx.buckets.iter().position(is_same).unwrap_or(cx.buckets.len());
         match cx.buckets.get_mut(index) {
             // The handles of earlier opens see the same bucket.
-            Some(known) if known.is_another(&bucket) => *known = bucket,
-            Some(known) => *known = Bucket { seen: core::mem::take(&mut known.seen), ..bucket },
+            Some(known) => *known = bucket.succeeding(known, info),
             None => cx.buckets.push(bucket),
         }
         let drift = core::mem::take(&mut self.drift);

@@ -138,12 +138,21 @@ impl Bucket {
     pub(crate) fn refreshed(&self, info: &Object) -> Result<Self, Error> {
         let options = HandleOptions { keys: Some(self.keys), ..self.options };
         let fresh = Self::opened(&self.name, &self.api_prefix, options, info)?;
-        let seen = if self.is_another(&fresh) { Seen::default() } else { self.seen.clone() };
-        Ok(Self { options: self.options, seen, ..fresh })
+        Ok(Self { options: self.options, ..fresh.succeeding(self, info) })
+    }
+
+    /// With what an older view of the same handle has seen.
+    pub(crate) fn succeeding(self, known: &Self, info: &Object) -> Self {
+        let mut seen = known.seen.clone();
+        if known.is_another(&self) {
+            let last_seq = info.get("state").and_then(|state| state.get("last_seq")).and_then(Value::as_u64);
+            seen.restart(last_seq.unwrap_or_default());
+        }
+        Self { seen, ..self }
     }
 
     /// Whether the bucket was deleted and made anew in between.
-    pub(crate) fn is_another(&self, fresh: &Self) -> bool {
+    fn is_another(&self, fresh: &Self) -> bool {
         matches!((&self.created, &fresh.created), (Some(known), Some(fresh)) if known != fresh)
     }
 

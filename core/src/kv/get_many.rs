@@ -56,12 +56,13 @@ pub(crate) struct GetMany {
     /// Where the page in flight begins: in `entries`, and in the stream.
     page_start: usize,
     page_seq: u64,
-    /// The revision that the page before is of. One of an older state, by another replica, lacks what was left to it.
-    page_up_to: Option<u64>,
-    has_lagging_page: bool,
     entries: Vec<Entry>,
     /// The least revision that an answer was of; none when something was read that does not say.
     moment: Option<u64>,
+    /// What the page before this one was of.
+    page_of: Option<u64>,
+    /// A page came from a replica that is behind that of the page before: a key that was written in between may be in neither.
+    is_torn: bool,
     /// Reads one by one that are on their way.
     singles: usize,
     tries: Tries,
@@ -75,7 +76,7 @@ enum Step {
     Listing(Box<List>),
     /// Key by key.
     Singly,
-    /// Keys that were answered by a replica that lags behind, from the leader.
+    /// Keys that were answered by a replica that lags behind, or torn between pages, from the leader.
     FromLeader,
     /// Nobody answered: is there a bucket, and may it be read directly?
     Checking,
@@ -105,10 +106,10 @@ impl GetMany {
             series: Series::default(),
             page_start: 0,
             page_seq: 0,
-            page_up_to: None,
-            has_lagging_page: false,
             entries: Vec::new(),
             moment: Some(u64::MAX),
+            page_of: None,
+            is_torn: false,
             singles: 0,
             tries: Tries::default(),
         };
@@ -207,9 +208,9 @@ impl GetMany {
                     return self.list(cx);
                 }
                 self.moment = self.moment.min(up_to); // none is the least
-                self.has_lagging_page |= up_to < self.page_up_to;
-                self.page_up_to = up_to;
+                self.is_torn |= self.page_seq > 0 && up_to < self.page_of;
                 if pending > 0 {
+                    self.page_of = up_to;
                     self.page_seq = last.saturating_add(1);
                     return self.go_on(cx);
                 }
@@ -222,7 +223,7 @@ impl GetMany {
                     return self.list(cx); // a replica may know nothing yet
                 }
                 self.moment = None;
-                self.has_lagging_page |= self.page_seq > 0; // the page before said that there is more
+                self.is_torn |= self.page_seq > 0;
                 self.end_request();
             }
             (Part::TooMany, _) if !self.wildcards.is_empty() => {
@@ -246,7 +247,7 @@ impl GetMany {
 
     /// The request in flight is answered in full.
     fn end_request(&mut self) {
-        (self.page_seq, self.page_up_to) = (0, None);
+        self.page_seq = 0;
         self.wildcards.clear();
         self.next = self.asked;
     }
@@ -255,7 +256,7 @@ impl GetMany {
     fn drop_request(&mut self, cx: &mut Cx<'_>) {
         cx.net.forget(cx.slots.current);
         self.entries.truncate(self.page_start);
-        (self.page_seq, self.page_up_to) = (0, None); // what its earlier pages gave is kept
+        self.page_seq = 0; // what its earlier pages gave is kept
     }
 
     fn later(&mut self, error: Error) -> Progress {
@@ -323,8 +324,8 @@ impl GetMany {
     fn end_round(&mut self, cx: &Cx<'_>) -> Progress {
         keep_newest(&mut self.entries);
         if !matches!(self.step, Step::FromLeader) {
-            let (seen, least) = (&cx.buckets[self.bucket].seen, u64::from(self.has_lagging_page));
-            let stale = self.keys_older(|key| seen.least(key.as_bytes()).max(least));
+            let seen = &cx.buckets[self.bucket].seen;
+            let stale = self.keys_older(|key| seen.least(key.as_bytes()).max(self.is_torn.into()));
             if !stale.is_empty() {
                 (self.step, self.keys, self.next, self.moment) = (Step::FromLeader, stale, 0, None);
                 return Progress::Pending;

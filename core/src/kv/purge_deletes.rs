@@ -7,7 +7,7 @@ use alloc::{format, string::String, vec::Vec};
 use core::time::Duration;
 
 use crate::{
-    error::Error,
+    error::{Error, ErrorCode},
     event::Outcome,
     js::{
         api::{self, ApiFailure},
@@ -20,7 +20,7 @@ use crate::{
         missing::{self, Tries},
         op::{Cx, Progress},
     },
-    mux::{Answer, Ask, Owner},
+    mux::{Answer, Ask, OnLoss, Owner},
     proto::parser::Message,
     time::from_rfc3339,
 };
@@ -36,6 +36,10 @@ pub(crate) struct PurgeDeletes {
     /// What is still to be purged; of how many.
     markers: Vec<Marker>,
     total: usize,
+    /// What was sent to be purged, and by which request.
+    in_flight: Vec<(u64, Marker)>,
+    /// Markers whose purge is not known to have come to anything.
+    doubtful: Vec<Marker>,
     removed: u64,
     tries: Tries,
     is_waiting: bool,
@@ -51,7 +55,7 @@ enum Phase {
     Purging,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 struct Marker {
     subject: String,
     /// STREAM.PURGE's `seq`: what is older goes.
@@ -91,6 +95,8 @@ impl PurgeDeletes {
             step: Phase::Dating,
             markers: Vec::new(),
             total: 0,
+            in_flight: Vec::new(),
+            doubtful: Vec::new(),
             removed: 0,
             tries: Tries::default(),
             is_waiting: false,
@@ -98,10 +104,14 @@ impl PurgeDeletes {
     }
 
     pub(crate) fn on_answer(&mut self, cx: &mut Cx<'_>, request: u64, answer: &Answer<'_>) -> Progress {
+        let sent = self.in_flight.iter().position(|(own, _)| *own == request);
         let payload = match answer {
             Answer::Reply { payload, .. } => payload,
             Answer::NoResponders => {
                 return self.later(cx, request, missing::no_responders(cx.net.subject(request), false));
+            }
+            Answer::Failed(error) if error.code == ErrorCode::Disconnected => {
+                return if sent.is_some() { self.list_anew(cx) } else { Progress::Pending };
             }
             Answer::Failed(error) => return error.clone().into(),
         };
@@ -122,11 +132,27 @@ impl PurgeDeletes {
             plan.is_headers_only = true;
             return cx.consume(plan).into();
         }
-        cx.slots.others.retain(|other| *other != request);
+        if let Some(at) = sent {
+            self.in_flight.swap_remove(at);
+            cx.slots.others.retain(|other| *other != request);
+        }
         self.purge(cx)
     }
 
-    /// An election: the same request is sent again after a while.
+    /// Sent again, a purge could meet a bucket that was made anew meanwhile, whose revisions are low, and take its values. So what is
+    /// there is listed again, and what was in flight is found or not.
+    fn list_anew(&mut self, cx: &mut Cx<'_>) -> Progress {
+        for (request, marker) in self.in_flight.drain(..) {
+            cx.net.forget(request);
+            self.doubtful.push(marker);
+        }
+        cx.slots.others.clear();
+        self.markers.clear();
+        self.step = Phase::Dating;
+        cx.ask_stream(self.bucket, ".STREAM.INFO.", &[]).into()
+    }
+
+    /// An election: another try after a while.
     fn later(&mut self, cx: &mut Cx<'_>, request: u64, error: Error) -> Progress {
         cx.net.hold(request);
         if core::mem::replace(&mut self.is_waiting, true) {
@@ -137,9 +163,10 @@ impl PurgeDeletes {
 
     pub(crate) fn on_retry(&mut self, cx: &mut Cx<'_>) -> Progress {
         self.is_waiting = false;
-        for request in cx.slots.others.iter().chain([&cx.slots.current]) {
-            cx.net.resend(*request); // but for those that are on their way
+        if self.step == Phase::Purging {
+            return self.list_anew(cx);
         }
+        cx.net.resend(cx.slots.current);
         Progress::Pending
     }
 
@@ -156,11 +183,13 @@ impl PurgeDeletes {
                     // A young marker stays; with one revision a key there is nothing under it.
                     if is_old || cx.buckets[self.bucket].history != Some(1) {
                         let subject = String::from_utf8_lossy(message.subject).into_owned();
-                        self.markers.push(Marker {
-                            subject,
-                            before: purge_before(meta.stream_seq, is_old),
-                            is_removed: is_old,
-                        });
+                        let before = purge_before(meta.stream_seq, is_old);
+                        let marker = Marker { subject, before, is_removed: is_old };
+                        if let Some(at) = self.doubtful.iter().position(|doubtful| *doubtful == marker) {
+                            self.doubtful.swap_remove(at);
+                            self.removed -= u64::from(is_old); // it was not
+                        }
+                        self.markers.push(marker);
                     }
                 }
                 if caught_up { self.start_purging(cx) } else { Progress::Pending }
@@ -192,14 +221,15 @@ impl PurgeDeletes {
         while cx.slots.others.len() < WINDOW
             && let Some(marker) = self.markers.pop()
         {
-            let body = format!("{}", object! { "filter" => marker.subject, "seq" => marker.before });
-            // Purging the same again removes nothing more.
-            let ask = Ask { payload: body.as_bytes(), ..Ask::default() };
-            match cx.net.request(Owner::Op(cx.op), &[api_prefix, ".STREAM.PURGE.", stream], ask) {
-                Ok(request) => cx.slots.others.push(request),
+            let body = format!("{}", object! { "filter" => marker.subject.as_str(), "seq" => marker.before });
+            let ask = Ask { payload: body.as_bytes(), on_loss: OnLoss::Drop, ..Ask::default() };
+            let request = match cx.net.request(Owner::Op(cx.op), &[api_prefix, ".STREAM.PURGE.", stream], ask) {
+                Ok(request) => request,
                 Err(error) => return error.into(),
-            }
+            };
             self.removed += u64::from(marker.is_removed);
+            cx.slots.others.push(request);
+            self.in_flight.push((request, marker));
         }
         if cx.slots.others.is_empty() { Progress::Done(Ok(Outcome::Purged(self.removed))) } else { Progress::Pending }
     }

@@ -35,6 +35,12 @@ impl Seen {
         }
     }
 
+    /// The bucket was made anew, and is at this revision now. Of the new one something may have been seen already, so nothing is
+    /// forgotten: the leader corrects what is of the old one, key by key.
+    pub(crate) fn restart(&mut self, last_seq: u64) {
+        self.newest = last_seq;
+    }
+
     /// The least revision that a current answer has.
     pub(crate) fn least(&self, key: &[u8]) -> u64 {
         let hash = hash(key);

@@ -196,14 +196,26 @@ void client_history(void)
 
 void client_get_many(void)
 {
-    char found[VALUE];
-    uint64_t revision;
+    const char *keys[MANY];
+    natskv_entries *entries = NULL;
     for (int i = 0; i < MANY; i++)
-        check(client_get(key_of(i), found, VALUE, &revision) == VALUE && revision == (uint64_t)i + 1, "an entry");
+        keys[i] = key_of(i);
+    must(natskv_get_many(kv, keys, MANY, &entries, &error), "get_many");
+    check(natskv_entries_count(entries) == MANY, "how many keys came");
+    for (int i = 0; i < MANY; i++) {
+        const natskv_entry *entry = natskv_entries_at(entries, i);
+        check(natskv_entry_revision(entry) == (uint64_t)i + 1 && natskv_entry_value(entry).len == VALUE, "an entry");
+    }
+    natskv_entries_free(entries);
 }
 
 void client_put_many(revisions *seen)
 {
+    natskv_item items[MANY];
+    natskv_result results[MANY];
     for (int i = 0; i < MANY; i++)
-        revisions_add(seen, client_put(key_of(i), value_of(i), VALUE));
+        items[i] = (natskv_item){key_of(i), value_of(i), VALUE};
+    must(natskv_put_many(kv, items, MANY, results, &error), "put_many");
+    for (int i = 0; i < MANY; i++)
+        revisions_add(seen, results[i].revision);
 }

@@ -159,6 +159,7 @@ fn watched(depth: usize) {
     let watch = rig.client.watch(rig.bucket, &[], options, NOW).expect("watch");
     rig.keys.truncate(1);
     let mut events = Vec::new();
+    rig.drain(&mut events);
     let created = rig.answers(|reply, _, bytes| {
         let body = "{\"num_pending\":0,\"delivered\":{\"stream_seq\":0}}";
         bytes.extend_from_slice(format!("MSG {reply} 1 {}\r\n{body}\r\n", body.len()).as_bytes());

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import natskv
@@ -51,10 +50,10 @@ class Natskv:
         return await kv.history(HISTORY).list()
 
     async def get_many(self, kv: Kv, keys: list[str]) -> list[Any]:
-        return await asyncio.gather(*(kv.get(key) for key in keys))
+        return list((await kv.get_many(keys)).values())
 
     async def put_many(self, kv: Kv, values: dict[str, bytes]) -> list[int]:
-        return await asyncio.gather(*(kv.put(key, value) for key, value in values.items()))
+        return list((await kv.put_many(values)).values())
 
     def is_conflict(self, error: Exception) -> bool:
         return isinstance(error, natskv.WrongRevisionError)

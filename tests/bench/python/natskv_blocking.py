@@ -193,7 +193,7 @@ def many_gets(kv: Kv, arguments: Arguments) -> None:
     wanted = arguments.all_keys()[:MANY]
 
     def call() -> int:
-        entries = [kv.get(key) for key in wanted]
+        entries = list(kv.get_many(wanted).values())
         check(sum(entry.revision for entry in entries) == MANY * (MANY + 1) // 2, "the revisions")
         check(entries[-1].value == value(MANY - 1), "the last value")
         return MANY
@@ -207,7 +207,8 @@ def many_puts(kv: Kv, arguments: Arguments) -> None:
     revisions: list[int] = []
 
     def call() -> int:
-        revisions.extend(kv.put(key, value) for key, value in values.items())
+        written = kv.put_many(values)
+        revisions.extend(revision for revision in written.values() if isinstance(revision, int))
         return MANY
 
     _repeated(call, arguments)

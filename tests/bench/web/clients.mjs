@@ -7,8 +7,8 @@ export function natskv({ connect, Kvm }) {
     open: (connection, bucket) => new Kvm(connection).open(bucket),
     close: (connection) => connection.close(),
     isConflict: (error) => error.code === "WRONG_REVISION",
-    getMany: (kv, keys) => Promise.all(keys.map((key) => kv.get(key))),
-    putMany: (kv, pairs) => Promise.all(pairs.map(([key, data]) => kv.put(key, data))),
+    getMany: async (kv, keys) => [...(await kv.getMany(keys)).values()],
+    putMany: async (kv, pairs) => [...(await kv.putMany(pairs)).values()],
   };
 }
 

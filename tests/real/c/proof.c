@@ -1,44 +1,25 @@
 #include "proof.h"
 
+#include "json.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ── as much JSON as proof-server writes */
-
-/* The text of a field of the object or list at `json`, up to `end`; NULL where it is none. To be freed. */
-static char *field(const char *json, const char *end, const char *name)
-{
-    char start[32];
-    snprintf(start, sizeof start, "\"%s\":\"", name);
-    const char *from = strstr(json, start);
-    if (!from || from >= end)
-        return NULL;
-    char *text = malloc(strlen(from)), *to = text;
-    for (from += strlen(start); *from != '"'; from++) {
-        if (*from == '\\')
-            *to++ = *++from == 'n' ? '\n' : *from;
-        else
-            *to++ = *from;
-    }
-    *to = '\0';
-    return text;
-}
-
 static struct way_in way_of(const char *json, const char *end)
 {
     struct way_in way = {
-        .as = field(json, end, "as"),
-        .user = field(json, end, "user"),
-        .password = field(json, end, "password"),
-        .token = field(json, end, "token"),
-        .nkey_seed = field(json, end, "nkey_seed"),
-        .nkey = field(json, end, "nkey"),
-        .jwt = field(json, end, "jwt"),
-        .creds = field(json, end, "creds"),
-        .creds_text = field(json, end, "creds_text"),
+        .as = json_text(json, end, "as"),
+        .user = json_text(json, end, "user"),
+        .password = json_text(json, end, "password"),
+        .token = json_text(json, end, "token"),
+        .nkey_seed = json_text(json, end, "nkey_seed"),
+        .nkey = json_text(json, end, "nkey"),
+        .jwt = json_text(json, end, "jwt"),
+        .creds = json_text(json, end, "creds"),
+        .creds_text = json_text(json, end, "creds_text"),
         .is_accepted = strncmp(json, "{\"accepted\":true", 16) == 0,
     };
     return way;
@@ -90,10 +71,10 @@ void proof_start(struct proof *proof, const char *kind)
     proof->to = fdopen(to[1], "w");
     proof->from = fdopen(from[0], "r");
     char *json = read_line(proof), *end = json + strlen(json);
-    proof->url = field(json, end, "url");
-    proof->ws_url = field(json, end, "ws_url");
-    proof->ca = field(json, end, "ca");
-    proof->other_ca = field(json, end, "other_ca");
+    proof->url = json_text(json, end, "url");
+    proof->ws_url = json_text(json, end, "ws_url");
+    proof->ca = json_text(json, end, "ca");
+    proof->other_ca = json_text(json, end, "other_ca");
     const char *next = strstr(json, "{\"accepted\":");
     while (next && proof->way_count < MOST_CREDENTIALS) {
         const char *after = strstr(next + 1, "{\"accepted\":");

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
+import subprocess
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,9 @@ import natskv.sync
 from nats_server import Server
 
 ROOT = Path(__file__).resolve().parents[3]
+
+# A shell may have started us with Ctrl-C ignored, and the programs of the tests would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +42,17 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
 def bucket(request: pytest.FixtureRequest) -> str:
     """A bucket name of the test's own."""
     return "".join(c if c.isalnum() else "_" for c in request.node.name)
+
+
+@contextlib.contextmanager
+def running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """A program with all its streams in our hands, for the length of the block: who waits for one that hangs, fails."""
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **streams) as process:  # type: ignore[call-overload]
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 class Api:

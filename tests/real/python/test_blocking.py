@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import natskv.sync
+from conftest import running
 from nats_server import Server
 
 
@@ -152,13 +153,12 @@ except KeyboardInterrupt:
 
 def test_ctrl_c(server: Server) -> None:
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", PROGRAM, server.url]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None and process.stderr is not None
-        assert process.stdout.readline() == "waiting\n"
+    with running(command) as process:
+        assert process.stdout is not None and process.stdout.readline() == "waiting\n"
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
-        assert (process.stdout.read(), process.stderr.read()) == ("done\n", "")
+        out, err = process.communicate(timeout=20)
+        assert (process.returncode, out, err) == (0, "done\n", "")
 
 
 STORM = """

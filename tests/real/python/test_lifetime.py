@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import pytest
 
 import natskv.sync
-from conftest import Api, run
+from conftest import Api, run, running
 from nats_server import Server
 
 QUIET = ("-X", "dev", "-W", "error")
@@ -163,7 +163,7 @@ sys.stdin.read()
 
 def test_a_fork_does_not_hold_the_connection(api: Api, server: Server) -> None:
     command = [sys.executable, "-c", FORK_OUTLIVES[api.name], server.url]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with running(command) as process:
         assert process.stdin is not None and process.stdout is not None
         assert process.stdout.readline() == "closed\n"
         give_up = time.monotonic() + 5
@@ -455,8 +455,8 @@ assert [thread.name for thread in threading.enumerate()] == ["MainThread"]
 
 def test_ctrl_c_in_every_wait(own_server: Server) -> None:
     command = [sys.executable, *QUIET, "-c", INTERRUPTED, own_server.url]
-    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, **streams) as process:  # type: ignore[call-overload]
+    with running(command) as process:
+        assert process.stdout is not None and process.stderr is not None
         assert process.stdout.readline() == "pause\n"
         own_server.pause()
         print(file=process.stdin, flush=True)
@@ -485,10 +485,10 @@ except KeyboardInterrupt:
 
 def test_ctrl_c_ends_an_event_loop(server: Server) -> None:
     command = [sys.executable, *QUIET, "-c", CTRL_C_ASYNCIO, server.url]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with running(command) as process:
         assert process.stdout is not None and process.stdout.readline() == "waiting\n"
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=20)
         assert (process.returncode, out, err) == (0, "interrupted\n", "")
     give_up = time.monotonic() + 5
     while server.consumers("ctrl_c"):

@@ -78,7 +78,7 @@ export async function tryLogin(credential, servers, natskv, extra = {}) {
 }
 
 /** Who is asked to sign by himself, not knowing of natskv: ed25519 of a seed's text. */
-function signer(seed) {
+export function signer(seed) {
   return async (nonce) => {
     const prefix = Uint8Array.from([0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20, ...base32(seed).slice(2, 34)]);
     const key = await crypto.subtle.importKey("pkcs8", prefix, "Ed25519", false, ["sign"]);
