@@ -265,7 +265,8 @@ impl Play {
     fn start_all(&mut self) {
         let b = self.bucket;
         let options = WatchOptions { include_history: true, ..WatchOptions::default() };
-        let starts: [fn(&mut Client, BucketId, Instant) -> Result<OpId, natskv_core::Error>; 14] = [
+        type Start = fn(&mut Client, BucketId, Instant) -> Result<OpId, natskv_core::Error>;
+        let starts: [Start; 14] = [
             |c, b, now| c.get(b, "k", None, None, now),
             |c, b, now| c.put(b, "k", b"v", None, None, now),
             |c, b, now| c.create(b, "k", b"v", None, None, now),
