@@ -94,6 +94,28 @@ impl Scene {
 }
 
 impl Scene {
+    /// purge_deletes asks what time it is, and lists: so many markers.
+    fn markers(&mut self, count: u64) {
+        self.rig.answer("STREAM.INFO", "{\"config\":{\"max_msgs_per_subject\":5},\"ts\":\"2026-11-23T03:37:33Z\"}");
+        self.find_sid();
+        self.created(count, 0);
+        let (sid, block) = (self.sid, "NATS/1.0\r\nKV-Operation: DEL\r\n\r\n");
+        self.rig.sent();
+        for at in 1..=count {
+            let ack = format!("$JS.ACK.KV_b.c.1.{at}.{at}.1795405052788098189.{}", count - at);
+            self.rig.receive(format!("HMSG $KV.b.k{at} {sid} {ack} {0} {0}\r\n{block}\r\n", block.len()));
+        }
+    }
+
+    /// Where the purges that were sent want their answers.
+    fn purges(&mut self) -> Vec<String> {
+        let sent = self.rig.sent();
+        let purges = sent.lines().filter(|line| line.contains("STREAM.PURGE"));
+        purges.filter_map(|line| line.split(' ').nth(2).map(String::from)).collect()
+    }
+}
+
+impl Scene {
     /// The same, where its stream turns out to be another: the create request of the consumer that begins anew.
     fn made_anew(&mut self, created: &str, last_seq: u64) -> String {
         self.recreated(created, last_seq);
@@ -249,6 +271,30 @@ fn after_a_reconnect_the_consumer_is_asked_for_once() {
     scene.created(1, 4);
     scene.message("b", 5, 1, 0);
     assert_eq!(scene.revisions(), ["4", "caught up", "5"]);
+}
+
+#[test]
+fn what_went_to_the_lost_connection_is_fetched_at_once() {
+    // What the server says it has sent, and whether the consumer of one received message is made anew for it.
+    for (sent, is_replaced) in [(3, true), (1, false), (0, false)] {
+        let mut scene = Scene::new(WatchOptions::default());
+        scene.created(3, 0);
+        scene.message("a", 4, 1, 2);
+        scene.rig.pass(Duration::from_secs(2));
+        scene.rig.lose();
+        scene.rig.pass(Duration::from_millis(1));
+        scene.rig.establish();
+        scene.rig.answer("CONSUMER.INFO", &format!("{{\"delivered\":{{\"consumer_seq\":{sent}}},\"num_pending\":0}}"));
+        assert_eq!(scene.rig.written.contains("CONSUMER.CREATE"), is_replaced, "{sent} sent: {}", scene.rig.written);
+        if is_replaced {
+            let request = scene.recreated(CREATED, 6);
+            assert!(request.contains("\"opt_start_seq\":5"), "{request}");
+            scene.created(2, 4);
+            scene.message("b", 5, 1, 1);
+            scene.message("c", 6, 2, 0);
+            assert_eq!(scene.revisions(), ["4", "5", "6", "caught up"]);
+        }
+    }
 }
 
 #[test]
@@ -711,18 +757,8 @@ fn purge_deletes_waits_for_an_election() {
     let mut scene = Scene { rig, watch: WatchId(0), sid: 0, check: None };
     let busy = "{\"error\":{\"code\":503,\"err_code\":10008,\"description\":\"no leader\"}}";
     for answer in [busy, busy, "{\"success\":true,\"purged\":1}"] {
-        // Listed anew each time: the bucket may have been made anew meanwhile.
-        scene.rig.answer("STREAM.INFO", "{\"config\":{\"max_msgs_per_subject\":5},\"ts\":\"2026-11-23T03:37:33Z\"}");
-        scene.find_sid();
-        scene.created(20, 0);
-        let (sid, block) = (scene.sid, "NATS/1.0\r\nKV-Operation: DEL\r\n\r\n");
-        for at in 1..=20 {
-            let ack = format!("$JS.ACK.KV_b.c.1.{at}.{at}.1795405052788098189.{}", 20 - at);
-            scene.rig.receive(format!("HMSG $KV.b.k{at} {sid} {ack} {0} {0}\r\n{block}\r\n", block.len()));
-        }
-        let sent = scene.rig.sent();
-        let purges = sent.lines().filter(|line| line.contains("STREAM.PURGE"));
-        let replies: Vec<String> = purges.filter_map(|line| line.split(' ').nth(2).map(String::from)).collect();
+        scene.markers(20);
+        let replies = scene.purges();
         assert_eq!(replies.len(), 20, "all again, as one try");
         for reply in replies {
             scene.rig.receive(format!("MSG {reply} 1 {}\r\n{answer}\r\n", answer.len()));
@@ -737,6 +773,33 @@ fn purge_deletes_waits_for_an_election() {
         scene.rig.pass(Duration::from_millis(300));
     }
     assert_eq!(scene.rig.result(op).as_ref().expect_err("no leader").code, ErrorCode::NoResponders);
+}
+
+#[test]
+fn a_purge_is_not_repeated_on_another_connection_but_asked_for_anew() {
+    let mut rig = Rig::connected();
+    let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
+    let op = rig.call(|c, now| c.purge_deletes(bucket, Duration::ZERO, None, now)).expect("purge_deletes");
+    let mut scene = Scene { rig, watch: WatchId(0), sid: 0, check: None };
+    scene.markers(20);
+    let replies = scene.purges();
+    for reply in &replies[..5] {
+        scene.rig.receive(format!("MSG {reply} 1 28\r\n{{\"success\":true,\"purged\":1}}\r\n"));
+    }
+
+    scene.rig.sent();
+    scene.rig.lose();
+    scene.rig.pass(Duration::from_secs(1));
+    scene.rig.establish();
+
+    assert_eq!(scene.rig.written.matches("STREAM.PURGE").count(), 0, "the bucket may be another one");
+    scene.markers(8);
+    let replies = scene.purges();
+    assert_eq!(replies.len(), 8);
+    for reply in replies {
+        scene.rig.receive(format!("MSG {reply} 1 28\r\n{{\"success\":true,\"purged\":1}}\r\n"));
+    }
+    assert_eq!(scene.rig.result(op), &Ok(Outcome::Purged(20)), "what is gone was purged, and counts once");
 }
 
 #[test]

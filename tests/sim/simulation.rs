@@ -324,8 +324,9 @@ impl Simulation {
         let to = self.mark(handle.bucket);
         let record = Record { call, bucket, reads_leader: handle.reads_leader, from: *from, to, known: &pending.known };
         record.judge(&self.truth, &self.plan, &result).map_err(|why| format!("{call:?}: {why}"))?;
-        let is_one_stream = from.stream == to.stream;
-        if let Some(stream) = to.stream.filter(|_| is_one_stream && !bucket.expires()) {
+        // What ended after the bucket was deleted was at work on it all the same.
+        let is_one_stream = to.stream.is_none_or(|to| from.stream == Some(to));
+        if let Some(stream) = from.stream.filter(|_| is_one_stream && !bucket.expires()) {
             let reader = Recorded { stream, bucket, keys: &self.plan.keys, reads_leader: handle.reads_leader };
             self.recorder.record(&reader, call, pending.began, &result);
         }

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use crate::dev::{Dev, OLDER_SERVERS, Release};
 use crate::lane::{Lane, Row, report};
 use crate::setup::{Missing, Need, setup};
-use crate::{access, bench, build, c_suite, force, imports, lint};
+use crate::{access, bench, build, c_suite, force, imports, lint, size};
 
 struct Suite {
     name: &'static str,
@@ -58,10 +58,22 @@ const SUITES: &[Suite] = &[
         run: sim,
     },
     Suite {
+        name: "hostile",
+        about: "100,000 conversations with a server that says what no server should",
+        needs: &[],
+        run: hostile,
+    },
+    Suite {
         name: "real",
         about: "core against a real nats-server, without a binding",
         needs: &[Need::Server],
         run: real,
+    },
+    Suite {
+        name: "fake",
+        about: "tests/scenarios through core on FakeServer and on a real nats-server: what is simulated is what is true",
+        needs: &[Need::Server],
+        run: fake,
     },
     Suite { name: "xtask", about: "this tool's own tests", needs: &[], run: xtask },
     Suite {
@@ -105,6 +117,12 @@ const SUITES: &[Suite] = &[
         about: "how many instructions core takes for an operation, against tests/bench/instructions.json",
         needs: &[Need::Valgrind],
         run: instructions,
+    },
+    Suite {
+        name: "size",
+        about: "how big the npm package, the wheel and the C library are",
+        needs: &size::NEEDS,
+        run: size,
     },
     Suite {
         name: "lint",
@@ -188,7 +206,7 @@ fn vectors(lane: &mut Lane<'_>) {
 fn contract(lane: &mut Lane<'_>) {
     let mut tests = lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--lib"]);
     for target in build::test_targets(lane) {
-        if !matches!(target.as_str(), "vectors" | "scenarios" | "core_real" | "sim") {
+        if !matches!(target.as_str(), "vectors" | "scenarios" | "core_real" | "sim" | "hostile" | "fake") {
             tests.args(["--test", &target]);
         }
     }
@@ -196,7 +214,14 @@ fn contract(lane: &mut Lane<'_>) {
 }
 
 fn sim(lane: &mut Lane<'_>) {
-    lane.tests("fixed seeds", force::sim(lane.dev, &[]));
+    lane.tests("fixed seeds", force::sim(lane.dev, &["--seeds".to_owned(), "600".to_owned()]));
+}
+
+fn hostile(lane: &mut Lane<'_>) {
+    lane.tests(
+        "mutated conversations",
+        lane.dev.cargo(["test", "--profile", "sim", "-p", "natskv-tests", "--test", "hostile"]),
+    );
 }
 
 fn real(lane: &mut Lane<'_>) {
@@ -205,6 +230,13 @@ fn real(lane: &mut Lane<'_>) {
             "core_real",
             lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--test", "core_real"]),
         );
+    }
+}
+
+fn fake(lane: &mut Lane<'_>) {
+    if lane.has(Need::Server, "FakeServer beside nats-server") {
+        let tests = lane.dev.cargo(["test", "-p", "natskv-tests", "--test", "fake"]);
+        lane.tests("FakeServer beside nats-server", tests);
     }
 }
 
@@ -310,6 +342,13 @@ fn instructions(lane: &mut Lane<'_>) {
     }
     let dev = lane.dev;
     lane.test(what, || bench::have_not_grown(dev));
+}
+
+fn size(lane: &mut Lane<'_>) {
+    if size::NEEDS.into_iter().all(|need| lane.has(need, "what a release has")) {
+        let dev = lane.dev;
+        lane.test("what users get has not grown", || size::have_not_grown(dev));
+    }
 }
 
 fn node_test(lane: &Lane<'_>, file: &str, only: &str) -> Command {

@@ -13,6 +13,8 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use wasm_bindgen_cli_support::Bindgen;
 
+use crate::size;
+
 /// The npm package that users install. Gives its directory.
 pub(crate) fn build(root: &Path) -> Result<PathBuf> {
     let dev = root.join("target/dev");
@@ -154,21 +156,17 @@ fn node(script: &Path) -> Command {
 }
 
 fn sizes(dist: &Path) -> Result<()> {
-    const SCRIPT: &str = r#"
-        const { readFileSync } = require("fs"), { gzipSync, brotliCompressSync } = require("zlib");
-        let sum = [0, 0, 0];
-        for (const file of ["natskv_bg.wasm", "index.js"]) {
-            const bytes = readFileSync(process.argv[1] + "/" + file);
-            const row = [bytes.length, gzipSync(bytes, { level: 9 }).length, brotliCompressSync(bytes).length];
-            sum = sum.map((n, i) => n + row[i]);
-            print(file, row);
-        }
-        print("a page loads", sum);
-        function print(what, [raw, gzip, brotli]) {
-            console.log(`${what.padEnd(16)} ${raw} bytes, gzip ${gzip}, brotli ${brotli}`);
-        }
-    "#;
-    run("sizes", Command::new("node").args(["-e", SCRIPT]).arg(dist))
+    let mut sum = [0; 3];
+    let print = |what: &str, [raw, gzip, brotli]: [u64; 3]| {
+        println!("{what:<16} {raw} bytes, gzip {gzip}, brotli {brotli}");
+    };
+    for file in ["natskv_bg.wasm", "index.js"] {
+        let sizes = size::compressed(&dist.join(file))?;
+        print(file, sizes);
+        sum = [0, 1, 2].map(|at| sum[at] + sizes[at]);
+    }
+    print("a page loads", sum);
+    Ok(())
 }
 
 fn run(what: &str, command: &mut Command) -> Result<()> {

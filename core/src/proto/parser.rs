@@ -7,7 +7,7 @@
 use alloc::{format, vec::Vec};
 use core::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memchr2_iter};
 
 use crate::{
     error::Error,
@@ -283,21 +283,14 @@ fn message_line(
 ) -> Result<Line, Error> {
     let mut fields: [Range<usize>; 5] = [const { 0..0 }; 5];
     let mut count = 0;
-    let mut at = verb_end;
-    while at < line.len() {
-        if matches!(line[at], b' ' | b'\t') {
-            at += 1;
-            continue;
+    let mut start = verb_end;
+    let spaces = memchr2_iter(b' ', b'\t', &line[verb_end..]).map(|at| verb_end + at);
+    for end in spaces.chain([line.len()]) {
+        if start < end {
+            *fields.get_mut(count).ok_or_else(|| bad_line(line))? = start..end;
+            count += 1;
         }
-        let start = at;
-        while at < line.len() && !matches!(line[at], b' ' | b'\t') {
-            at += 1;
-        }
-        if count == fields.len() {
-            return Err(bad_line(line));
-        }
-        fields[count] = start..at;
-        count += 1;
+        start = end + 1;
     }
     let sizes = if has_headers { 2 } else { 1 };
     let Some(names @ 2..=3) = count.checked_sub(sizes) else { return Err(bad_line(line)) };

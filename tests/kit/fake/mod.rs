@@ -553,10 +553,12 @@ impl FakeServer {
                 let (stream, origin) = (&self.streams[id as usize], &self.streams[from as usize]);
                 let Some(upstream) = stream.upstream(&name).filter(|_| stream.deleted.is_none()) else { continue };
                 let read = stream.read.get(&from).copied().unwrap_or_default();
-                (origin.log[read..].to_vec(), upstream)
+                (origin.kept_since(read), upstream)
             };
+            let read = self.streams[from as usize].log.len();
+            self.stream_mut(id).read.insert(from, read);
             if !news.is_empty() {
-                self.stream_mut(id).copy_from(from, &news, upstream.as_ref(), now);
+                self.stream_mut(id).copy_from(&news, upstream.as_ref(), now);
                 self.changed(id);
             }
         }

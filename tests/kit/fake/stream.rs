@@ -281,10 +281,8 @@ impl Stream {
     // ── copies
 
     /// Takes over what an upstream stored since the last time; a mirror keeps sequences, a source gives its own.
-    pub(super) fn copy_from(&mut self, id: u64, news: &[(u64, Change)], upstream: Option<&Upstream>, now: u64) {
-        *self.read.entry(id).or_default() += news.len();
-        for (_, change) in news {
-            let Change::Stored(message) = change else { continue };
+    pub(super) fn copy_from(&mut self, news: &[Rc<Message>], upstream: Option<&Upstream>, now: u64) {
+        for message in news {
             let Some(upstream) = upstream else {
                 self.add(
                     Message { expires: None, ..(**message).clone() },
@@ -297,6 +295,9 @@ impl Stream {
                 continue;
             }
             let renamed = upstream.transforms.iter().find_map(|(src, dest)| transform(src, dest, &message.subject));
+            if renamed.is_none() && !upstream.transforms.is_empty() {
+                continue; // they filter too
+            }
             let subject = renamed.unwrap_or_else(|| message.subject.to_string());
             let mut block = message.headers.clone();
             if block.is_empty() {
@@ -310,6 +311,15 @@ impl Stream {
             let copy = self.message(&subject, block, message.payload.clone(), None, now);
             self.add(copy, is_rollup, now);
         }
+    }
+
+    /// What was stored after so many changes, and is still there.
+    pub(super) fn kept_since(&self, changes: usize) -> Vec<Rc<Message>> {
+        let stored = self.log[changes..].iter().filter_map(|(_, change)| match change {
+            Change::Stored(message) => Some(message),
+            Change::Removed { .. } => None,
+        });
+        stored.filter(|message| self.store.messages.contains_key(&message.seq)).cloned().collect()
     }
 
     /// How an upstream of this name is read; None: it is none.

@@ -109,7 +109,7 @@ fn kept(dev: &Dev) -> Result<Counts> {
 /// callgrind writes a file for each call of `MEASURED`, in the order in which the program prints their names.
 fn count(dev: &Dev) -> Result<Counts> {
     let logs = dev.dev.join("logs");
-    let mut build = dev.cargo(["build", "--quiet", "--release", "-p", "natskv-bench", "--bin", "instructions"]);
+    let mut build = dev.cargo(["build", "--quiet", "--release", "-p", "natskv-instructions"]);
     check(&mut build, &logs.join("bench-build-instructions.log"), LIMIT)?;
     let folder = dev.dev.join("callgrind");
     if folder.exists() {

@@ -70,7 +70,10 @@ impl Ready {
         let asked = |program: &Path, argument: &str| {
             let mut command = dev.command(program);
             command.arg(argument);
-            says(command)
+            let text = says(command);
+            let is_version =
+                |word: &&str| word.trim_start_matches('v').starts_with(|first: char| first.is_ascii_digit());
+            text.split_whitespace().find(is_version).map_or_else(|| text.clone(), str::to_owned)
         };
         let mut git = dev.command("git");
         git.args(["log", "-1", "--format=%h"]);
@@ -85,7 +88,7 @@ impl Ready {
             ("uvloop", pin(dev, "uvloop")?),
             ("Node", asked(Path::new("node"), "--version")),
             ("@nats-io/kv", npm("@nats-io/kv").context("no pin of @nats-io/kv")?),
-            ("C compiler", asked(Path::new("cc"), "--version").lines().next().unwrap_or_default().to_owned()),
+            ("C compiler", asked(Path::new("cc"), "-dumpfullversion")),
         ];
         if !self.0.contains_key(&Need::Libnats) {
             let mut ask = dev.command("dpkg-query");
