@@ -70,21 +70,6 @@ pub(crate) fn scenarios(lane: &mut Lane<'_>) {
     }
 }
 
-/// A program of one file over the library, in target/dev/c.
-pub(crate) fn program(dev: &Dev, source: &str) -> Result<PathBuf> {
-    library(dev)?;
-    let name = Path::new(source).file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let program = folder(dev)?.join(&name);
-    let mut compile = compiler(dev, "CC", "cc");
-    compile
-        .args(["-std=c99", "-D_POSIX_C_SOURCE=200809L", "-g", "-O1"])
-        .args(STRICT)
-        .args(["-Ibindings-c/include", source]);
-    link(&mut compile, Path::new("target/debug/libnatskv.a"), &program);
-    check(&mut compile, &log(dev, &name), LIMIT)?;
-    Ok(program)
-}
-
 /// tests/real/c with a sanitizer, in the library and in the tests.
 pub(crate) fn sanitized(lane: &mut Lane<'_>, sanitizer: &'static str, options: &str) {
     let dev = lane.dev;
@@ -175,7 +160,7 @@ pub(crate) fn program(dev: &Dev, name: &str, sources: &[&str]) -> Result<PathBuf
     let mut compile = compiler(dev, "CC", "cc");
     compile.args(["-std=c99", "-D_XOPEN_SOURCE=700", "-g", "-O1"]).args(STRICT);
     compile.args(["-Ibindings-c/include", "-Itests/real/c"]).args(sources);
-    link(&mut compile, &program);
+    link(&mut compile, Path::new("target/debug/libnatskv.a"), &program);
     check(&mut compile, &log(dev, name), LIMIT)?;
     Ok(program)
 }

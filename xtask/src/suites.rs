@@ -268,7 +268,7 @@ fn cluster(lane: &mut Lane<'_>) {
     if has_python(lane) && has_web(lane) {
         let mut worker = PathBuf::new();
         if lane.build("tests/cluster/worker.c", || {
-            c_suite::program(dev, "tests/cluster/worker.c").map(|built| worker = built)
+            c_suite::program(dev, "cluster-worker", &["tests/cluster/worker.c"]).map(|built| worker = built)
         }) {
             let mut tests = dev.cargo(["test", "-p", "natskv-tests", "--test", "cluster"]);
             tests.env("NATSKV_CLUSTER_WORKER", worker);
