@@ -158,7 +158,7 @@ const SUITES: &[Suite] = &[
 /// Prints the suites.
 pub(crate) fn list() {
     for suite in SUITES {
-        println!("{:<12}{}{}", suite.name, suite.about, if suite.is_long() { " (--all)" } else { "" });
+        println!("{:<14}{}{}", suite.name, suite.about, if suite.is_long() { " (--all)" } else { "" });
     }
 }
 
