@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use natskv_core::{
-    BucketId, Config, ErrorCode, Event, HandleOptions, Notice, OpId, Outcome, WatchId, WatchItem, WatchOptions,
+    Action, BucketId, Config, ErrorCode, Event, HandleOptions, Notice, OpId, Outcome, State, WatchId, WatchItem,
+    WatchOptions,
 };
 use natskv_kit::rig::Rig;
 
@@ -820,4 +821,49 @@ fn a_purge_that_is_not_answered_times_out_whatever_its_consumer_says() {
         scene.control("Idle Heartbeat\r\nNats-Last-Consumer: 1\r\nNats-Consumer-Stalled: $JS.FC.KV_b.c.t", "");
     }
     assert_eq!(scene.rig.result(op).as_ref().expect_err("silence").code, ErrorCode::Timeout);
+}
+
+/// A client that is closed while the server makes a consumer for it.
+fn closed_over_a_create() -> Scene {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.rig.call(|c, now| c.close(now));
+    let is_refused =
+        |event: &Event| matches!(event, Event::WatchOpen { result: Err(error), .. } if error.code == ErrorCode::Closed);
+    assert!(scene.rig.events.iter().any(is_refused), "{:?}", scene.rig.events);
+    assert_eq!(scene.rig.client.state(), &State::Connected, "it could not be deleted yet");
+    let error = scene.rig.call(|c, now| c.flush(None, now)).expect_err("it is closed");
+    assert_eq!(error.code, ErrorCode::Closed);
+    scene.rig.call(|c, now| c.drain(now));
+    scene.rig.call(|c, now| c.close(now));
+    assert_eq!(scene.rig.client.state(), &State::Connected);
+    scene
+}
+
+fn has_hung_up(rig: &Rig) -> bool {
+    rig.actions.iter().any(|action| matches!(action, Action::Disconnect { .. }))
+}
+
+#[test]
+fn a_close_over_a_create_takes_it_back() {
+    let mut scene = closed_over_a_create();
+    let deletes = |rig: &Rig| rig.written.matches("CONSUMER.DELETE").count();
+    let before = deletes(&scene.rig); // which may have overtaken the create
+    scene.created(0, 0);
+    assert_eq!(deletes(&scene.rig), before + 1, "{}", scene.rig.written);
+    assert_eq!(scene.rig.client.state(), &State::Closed(None));
+    assert!(has_hung_up(&scene.rig));
+}
+
+#[test]
+fn a_close_over_a_create_that_nobody_answers_is_one_all_the_same() {
+    let mut scene = closed_over_a_create();
+    assert!(!has_hung_up(&scene.rig));
+    scene.rig.pass(Duration::from_secs(1));
+    assert_eq!(scene.rig.client.state(), &State::Closed(None));
+    assert!(has_hung_up(&scene.rig));
+
+    let mut scene = closed_over_a_create();
+    scene.rig.lose();
+    assert_eq!(scene.rig.client.state(), &State::Closed(None));
+    assert_eq!(scene.rig.actions.iter().filter(|action| matches!(action, Action::Connect { .. })).count(), 1);
 }

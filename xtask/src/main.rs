@@ -87,6 +87,14 @@ enum Verb {
     },
     /// Print how big the npm package, the wheel and the C library are, and what they may not grow beyond
     Size,
+    /// Fuzz the targets of tests/fuzz, each for some minutes, with a pinned nightly compiler
+    Fuzz {
+        /// How long each target is fuzzed
+        #[arg(long, default_value_t = 10)]
+        minutes: u64,
+        /// Only this target
+        target: Option<String>,
+    },
     /// Run the fast lane, or the suites that are named
     Test {
         /// Suites to run; the fast lane when none is named
@@ -125,6 +133,7 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Lint => suites::test(&dev, &["lint".to_owned()], false),
         Verb::Sim { minutes, seed } => force::explore(&dev, minutes, seed),
         Verb::Size => size::size(&dev),
+        Verb::Fuzz { minutes, target } => force::fuzz(&dev, minutes, target.as_deref()),
         Verb::Test { list: true, .. } => {
             suites::list();
             Ok(true)
