@@ -153,9 +153,8 @@ def a_watch_is_one_consumer(world: World) -> None:
             f"{world.server.consumers(bucket)} consumers for one watch"
         )
         client.stop(name="w")
-        assert eventually(lambda: world.server.consumers(bucket) == 0, 10), (
-            "a consumer is still on the server 10 s later"
-        )
+        is_clean = eventually(lambda: world.server.consumers(bucket) == 0, 10)
+        assert is_clean, "a consumer is still on the server 10 s after the end of the watch"
 
 
 def filters_are_subjects(world: World) -> None:
