@@ -16,6 +16,7 @@ mod lane;
 mod lint;
 mod many;
 mod outcome;
+mod peers;
 mod recover;
 mod run;
 mod server;
@@ -64,6 +65,8 @@ enum Verb {
     },
     /// clippy, rustfmt, rustdoc, ruff, mypy, stubtest, tsc: the suite `lint` of `test`
     Lint,
+    /// Have natskv and the clients that others wrote take the same checks, and print who passes what
+    Peers,
     /// Kill a server and start it again: how long each client needs to read and to watch again, beside nats-py and nats.js
     Recover {
         /// How often
@@ -125,6 +128,7 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Dist => dist::dist(&dev).map(|()| true),
         Verb::Header { check: true } => build::header_is_fresh(&dev).map(|()| true),
         Verb::Header { check: false } => build::header(&dev).map(|()| true),
+        Verb::Peers => peers::peers(&dev),
         Verb::Recover { rounds, away } => recover::recover(&dev, rounds, Duration::from_millis(away)).map(|()| true),
         Verb::Lint => suites::test(&dev, &["lint".to_owned()], false),
         Verb::Sim { minutes, seed } => force::explore(&dev, minutes, seed),
