@@ -8,10 +8,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::dev::Dev;
+use crate::lane::Lane;
 use crate::run::{check, words};
 
 /// Installing a compiler, or building a tool.
-const LONG: Duration = Duration::from_secs(1200);
+pub(crate) const LONG: Duration = Duration::from_secs(1200);
 
 /// The simulation with these arguments; without any it plays its fixed seeds.
 pub(crate) fn sim(dev: &Dev, arguments: &[String]) -> Command {
@@ -36,7 +37,7 @@ fn here(command: &mut Command) -> Result<bool> {
 }
 
 /// The compiler of fuzzing, Miri and the sanitizers: nothing else is built with it.
-const NIGHTLY: &str = "nightly-2026-05-20";
+pub(crate) const NIGHTLY: &str = "nightly-2026-05-20";
 
 /// Pinned, since its flags go with the compiler's.
 const CARGO_FUZZ: &str = "0.13.1";
@@ -58,7 +59,7 @@ pub(crate) fn fuzz(dev: &Dev, minutes: u64, only: Option<&str>) -> Result<bool> 
         let (found, known) = (dev.root.join("target/fuzz/corpus").join(target), format!("tests/fuzz/corpus/{target}"));
         fs::create_dir_all(&found).with_context(|| format!("cannot make {}", found.display()))?;
         let mut fuzz = dev.command(&tool);
-        fuzz.args(["run", "--fuzz-dir", "tests/fuzz", "--target-dir", "target/fuzz", "--strip-dead-code", target])
+        fuzz.args(["run", "--fuzz-dir", "tests/fuzz", "--target-dir", "target/fuzz", target])
             .arg(&found)
             .arg(&known)
             .args(["--", "-timeout=20", "-rss_limit_mb=2048", "-max_len=4096"])
@@ -69,6 +70,26 @@ pub(crate) fn fuzz(dev: &Dev, minutes: u64, only: Option<&str>) -> Result<bool> 
         is_good &= here(&mut fuzz)?;
     }
     Ok(is_good)
+}
+
+/// Core's tests under Miri: undefined behaviour in what it stands on, and in what it makes of it.
+pub(crate) fn miri(lane: &mut Lane<'_>) {
+    let dev = lane.dev;
+    if !lane.build("Miri", || nightly(dev)) {
+        return;
+    }
+    let tests = [("natskv-core", "--lib"), ("natskv-tests", "--test=contract")];
+    for (package, tests) in tests {
+        let mut miri = dev.command("cargo");
+        miri.args(["miri", "test", "--target-dir", "target/miri", "-p", package, tests])
+            .env("MIRIFLAGS", "-Zmiri-disable-isolation")
+            .env("RUSTUP_TOOLCHAIN", NIGHTLY)
+            .env_remove("CARGO");
+        if package == "natskv-core" {
+            miri.arg("--all-features");
+        }
+        lane.tests_within(package, miri, LONG);
+    }
 }
 
 fn cargo_fuzz(dev: &Dev) -> Result<PathBuf> {

@@ -1,6 +1,7 @@
 //! Which suites there are, what each stands on, and how it runs: the fast lane, and what only `test --all` takes.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 
@@ -37,7 +38,7 @@ impl Suite {
 
     /// Whether it is left to `test --all`.
     fn is_long(&self) -> bool {
-        self.release().is_some()
+        self.release().is_some() || matches!(self.name, "cluster" | "miri" | "address" | "thread")
     }
 }
 
@@ -130,6 +131,25 @@ const SUITES: &[Suite] = &[
         needs: &[Need::Python, Need::Node, Need::Wasm],
         run: lint::lint,
     },
+    Suite {
+        name: "cluster",
+        about: "three servers, killed, frozen and restarted, while clients in Python, C and Node write and watch",
+        needs: &[Need::Server, Need::Python, Need::Node, Need::Wasm],
+        run: cluster,
+    },
+    Suite { name: "miri", about: "core's tests under Miri", needs: &[], run: force::miri },
+    Suite {
+        name: "address",
+        about: "tests/real/c with the address sanitizer in library and tests",
+        needs: &[Need::Server],
+        run: address,
+    },
+    Suite {
+        name: "thread",
+        about: "the threads of tests/real/c with the thread sanitizer in library and tests",
+        needs: &[Need::Server],
+        run: thread_sanitizer,
+    },
     Suite::on("on-2.10.25"),
     Suite::on("on-2.11.9"),
     Suite::on("on-2.12.4"),
@@ -138,7 +158,7 @@ const SUITES: &[Suite] = &[
 /// Prints the suites.
 pub(crate) fn list() {
     for suite in SUITES {
-        println!("{:<12}{}{}", suite.name, suite.about, if suite.is_long() { " (--all)" } else { "" });
+        println!("{:<14}{}{}", suite.name, suite.about, if suite.is_long() { " (--all)" } else { "" });
     }
 }
 
@@ -206,7 +226,10 @@ fn vectors(lane: &mut Lane<'_>) {
 fn contract(lane: &mut Lane<'_>) {
     let mut tests = lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--lib"]);
     for target in build::test_targets(lane) {
-        if !matches!(target.as_str(), "vectors" | "scenarios" | "core_real" | "sim" | "hostile" | "fake") {
+        if !matches!(
+            target.as_str(),
+            "vectors" | "scenarios" | "core_real" | "sim" | "hostile" | "fake" | "cluster" | "soak"
+        ) {
             tests.args(["--test", &target]);
         }
     }
@@ -237,6 +260,32 @@ fn fake(lane: &mut Lane<'_>) {
     if lane.has(Need::Server, "FakeServer beside nats-server") {
         let tests = lane.dev.cargo(["test", "-p", "natskv-tests", "--test", "fake"]);
         lane.tests("FakeServer beside nats-server", tests);
+    }
+}
+
+fn cluster(lane: &mut Lane<'_>) {
+    let dev = lane.dev;
+    if has_python(lane) && has_web(lane) {
+        let mut worker = PathBuf::new();
+        if lane.build("tests/cluster/worker.c", || {
+            c_suite::program(dev, "cluster-worker", &["tests/cluster/worker.c"]).map(|built| worker = built)
+        }) {
+            let mut tests = dev.cargo(["test", "-p", "natskv-tests", "--test", "cluster"]);
+            tests.env("NATSKV_CLUSTER_WORKER", worker);
+            lane.tests_shown("a cluster under fire", tests, force::LONG);
+        }
+    }
+}
+
+fn address(lane: &mut Lane<'_>) {
+    if lane.has(Need::Server, "libnatskv") && has_proof_server(lane) {
+        c_suite::sanitized(lane, "address", "detect_leaks=1");
+    }
+}
+
+fn thread_sanitizer(lane: &mut Lane<'_>) {
+    if lane.has(Need::Server, "libnatskv") && has_proof_server(lane) {
+        c_suite::sanitized(lane, "thread", "halt_on_error=0");
     }
 }
 
