@@ -136,6 +136,9 @@ fn narrow() -> Config {
     }
 }
 
+/// A client that is closed waits no longer than this for answers.
+const LINGER: Duration = Duration::from_secs(1);
+
 const INFO: &str = "INFO {\"server_id\":\"S\",\"headers\":true,\"api_lvl\":4,\"max_payload\":1048576} \r\n";
 
 /// A client, and all that it promised.
@@ -349,6 +352,7 @@ impl Play {
             assert!(self.done.contains(op), "{op:?} has not ended");
         }
         self.call(|client, now| client.close(now));
+        self.pass(LINGER);
         assert!(self.is_closed, "it does not close");
         assert_eq!(self.client.deadline(), None, "it is closed");
     }
