@@ -54,7 +54,15 @@ pub fn to_rfc3339(unix_ns: i64) -> String {
 /// before 2.10 wrote into direct-get replies. None when it is neither, or does not fit 64 bits.
 pub(crate) fn from_rfc3339(text: &[u8]) -> Option<i64> {
     let number = |at: usize, len: usize| -> Option<i64> {
-        text.get(at..at + len)?.iter().try_fold(0_i64, |n, &b| b.is_ascii_digit().then(|| n * 10 + i64::from(b - b'0')))
+        let mut n = 0;
+        for b in text.get(at..at + len)? {
+            let digit = b.wrapping_sub(b'0');
+            if digit > 9 {
+                return None;
+            }
+            n = n * 10 + i64::from(digit);
+        }
+        Some(n)
     };
     let punctuation = |at: usize, allowed: &[u8]| text.get(at).is_some_and(|b| allowed.contains(b));
     if !(punctuation(4, b"-")

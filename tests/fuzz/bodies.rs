@@ -136,6 +136,9 @@ fn narrow() -> Config {
     }
 }
 
+/// A client that is closed waits no longer than this for answers.
+const LINGER: Duration = Duration::from_secs(1);
+
 const INFO: &str = "INFO {\"server_id\":\"S\",\"headers\":true,\"api_lvl\":4,\"max_payload\":1048576} \r\n";
 
 /// A client, and all that it promised.
@@ -265,7 +268,8 @@ impl Play {
     fn start_all(&mut self) {
         let b = self.bucket;
         let options = WatchOptions { include_history: true, ..WatchOptions::default() };
-        let starts: [fn(&mut Client, BucketId, Instant) -> Result<OpId, natskv_core::Error>; 14] = [
+        type Start = fn(&mut Client, BucketId, Instant) -> Result<OpId, natskv_core::Error>;
+        let starts: [Start; 14] = [
             |c, b, now| c.get(b, "k", None, None, now),
             |c, b, now| c.put(b, "k", b"v", None, None, now),
             |c, b, now| c.create(b, "k", b"v", None, None, now),
@@ -348,6 +352,7 @@ impl Play {
             assert!(self.done.contains(op), "{op:?} has not ended");
         }
         self.call(|client, now| client.close(now));
+        self.pass(LINGER);
         assert!(self.is_closed, "it does not close");
         assert_eq!(self.client.deadline(), None, "it is closed");
     }

@@ -3,15 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
 
 use crate::build;
-use crate::c_suite::{self, NATIVE_LIBRARIES};
+use crate::c_suite;
 use crate::dev::{Dev, browser};
 use crate::lane::{LIMIT, Lane};
 use crate::run::check;
@@ -387,7 +385,7 @@ fn start_clients(dev: &Dev, servers: &Servers<'_>) -> Result<Vec<Talker>> {
         dev.command(dev.root.join("target/debug/access-core")),
         python("asyncio"),
         python("blocking"),
-        dev.command(c_program(dev)?),
+        dev.command(c_suite::program(dev, "access-c", &["tests/access/access.c", "tests/real/c/json.c"])?),
         node(&[]),
         node(&["browser"]),
     ];
@@ -404,20 +402,6 @@ fn start_clients(dev: &Dev, servers: &Servers<'_>) -> Result<Vec<Talker>> {
         clients.push(client);
     }
     Ok(clients)
-}
-
-fn c_program(dev: &Dev) -> Result<PathBuf> {
-    c_suite::library(dev)?;
-    let program = dev.dev.join("access-c");
-    let mut compile: Command = c_suite::compiler(dev, "CC", "cc");
-    compile
-        .args(["-std=c99", "-D_XOPEN_SOURCE=700", "-g", "-Wall", "-Wextra", "-Werror", "-Ibindings-c/include"])
-        .args(["-Itests/real/c", "tests/access/access.c", "tests/real/c/json.c", "target/debug/libnatskv.a"])
-        .args(NATIVE_LIBRARIES)
-        .arg("-o")
-        .arg(&program);
-    check(&mut compile, &dev.dev.join("logs").join("build-access-c.log"), LIMIT)?;
-    Ok(program)
 }
 
 // ── the table

@@ -70,21 +70,6 @@ pub(crate) fn scenarios(lane: &mut Lane<'_>) {
     }
 }
 
-/// A program of one file over the library, in target/dev/c.
-pub(crate) fn program(dev: &Dev, source: &str) -> Result<PathBuf> {
-    library(dev)?;
-    let name = Path::new(source).file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let program = folder(dev)?.join(&name);
-    let mut compile = compiler(dev, "CC", "cc");
-    compile
-        .args(["-std=c99", "-D_POSIX_C_SOURCE=200809L", "-g", "-O1"])
-        .args(STRICT)
-        .args(["-Ibindings-c/include", source]);
-    link(&mut compile, Path::new("target/debug/libnatskv.a"), &program);
-    check(&mut compile, &log(dev, &name), LIMIT)?;
-    Ok(program)
-}
-
 /// tests/real/c with a sanitizer, in the library and in the tests.
 pub(crate) fn sanitized(lane: &mut Lane<'_>, sanitizer: &'static str, options: &str) {
     let dev = lane.dev;
@@ -130,7 +115,7 @@ fn built(lane: &mut Lane<'_>) -> Option<PathBuf> {
 }
 
 /// libnatskv.a and libnatskv.so in target/debug.
-pub(crate) fn library(dev: &Dev) -> Result<()> {
+fn library(dev: &Dev) -> Result<()> {
     check(&mut dev.cargo(["build", "--quiet", "-p", "natskv-c"]), &log(dev, "library"), LIMIT)?;
     Ok(())
 }
@@ -164,6 +149,18 @@ fn suite(dev: &Dev, name: &str, flags: &[String], library: &Path) -> Result<Path
         .args(flags)
         .args(&sources);
     link(&mut compile, library, &program);
+    check(&mut compile, &log(dev, name), LIMIT)?;
+    Ok(program)
+}
+
+/// A program of these sources, with libnatskv in it.
+pub(crate) fn program(dev: &Dev, name: &str, sources: &[&str]) -> Result<PathBuf> {
+    library(dev)?;
+    let program = folder(dev)?.join(name);
+    let mut compile = compiler(dev, "CC", "cc");
+    compile.args(["-std=c99", "-D_XOPEN_SOURCE=700", "-g", "-O1"]).args(STRICT);
+    compile.args(["-Ibindings-c/include", "-Itests/real/c"]).args(sources);
+    link(&mut compile, Path::new("target/debug/libnatskv.a"), &program);
     check(&mut compile, &log(dev, name), LIMIT)?;
     Ok(program)
 }

@@ -14,6 +14,7 @@ use crate::header;
 use crate::lane::LIMIT;
 use crate::run::check;
 use crate::setup::{Need, setup};
+use crate::third_party;
 
 /// Makes all three.
 pub(crate) fn dist(dev: &Dev) -> Result<()> {
@@ -39,17 +40,28 @@ pub(crate) fn dist(dev: &Dev) -> Result<()> {
 /// The wheel of a release, into this folder: its path.
 pub(crate) fn wheel(dev: &Dev, to: &Path) -> Result<PathBuf> {
     println!("Building the wheel …");
+    // maturin takes them from there
+    let folder = dev.root.join("bindings-python");
+    fs::copy(dev.root.join("LICENSE"), folder.join("LICENSE"))?;
+    fs::write(folder.join(third_party::FILE), third_party::licences(dev, "natskv-python", None)?)?;
     let mut maturin = dev.command(dev.venv("maturin"));
     maturin.args(["build", "--quiet", "--release", "--manifest-path", "bindings-python/Cargo.toml", "--out"]).arg(to);
-    made(maturin, to, "whl", &dev.dev.join("logs").join("dist-wheel.log"))
+    let wheel = made(maturin, to, "whl", &dev.dev.join("logs").join("dist-wheel.log"));
+    for licence in ["LICENSE", third_party::FILE] {
+        fs::remove_file(folder.join(licence))?;
+    }
+    wheel
 }
 
 /// The tarball that npm would publish, into this folder: its path.
 pub(crate) fn npm(dev: &Dev, to: &Path) -> Result<PathBuf> {
     println!("Building the npm package …");
     build::web(dev)?;
+    let package = dev.dev.join("npm").join("natskv");
+    let licences = third_party::licences(dev, "natskv-wasm", Some("wasm32-unknown-unknown"))?;
+    fs::write(package.join(third_party::FILE), licences)?;
     let mut pack = dev.command("npm");
-    pack.args(["pack", "--silent", "--pack-destination"]).arg(to).arg(dev.dev.join("npm").join("natskv"));
+    pack.args(["pack", "--silent", "--pack-destination"]).arg(to).arg(&package);
     made(pack, to, "tgz", &dev.dev.join("logs").join("dist-npm.log"))
 }
 
@@ -74,6 +86,7 @@ fn c(dev: &Dev, to: &Path) -> Result<()> {
     let version = header::version(&dev.root)?;
     let name = format!("natskv-c-{version}-{}-{}", std::env::consts::OS, std::env::consts::ARCH);
     c_tree(dev, "release", &to.join(&name))?;
+    fs::write(to.join(&name).join(third_party::FILE), third_party::licences(dev, "natskv-c", None)?)?;
     let mut tar = dev.command("tar");
     tar.arg("-C").arg(to).arg("-czf").arg(to.join(format!("{name}.tar.gz"))).arg(&name);
     check(&mut tar, &logs.join("dist-tar.log"), LIMIT)?;

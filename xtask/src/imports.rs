@@ -20,7 +20,29 @@ pub(crate) fn core_imports_nothing(dev: &Dev) -> Result<()> {
     let (imports, has_code) = sections(&bytes)?;
     ensure!(has_code, "{} holds no code, so it proves nothing", dev.short(&module));
     ensure!(imports == 0, "core imports {imports} things: see {}", dev.short(&module));
+    for (what, mark) in LEFT_TO_BROWSERS {
+        ensure!(holds(&bytes, mark), "the mark of {what} is not in all of core: `package_is_lean` sees nothing");
+    }
     Ok(())
+}
+
+/// What core brings, and a browser has, and bytes that only that needs: the header field of an upgrade request, and the first of
+/// SHA-512's constants, without which there is no ed25519.
+const LEFT_TO_BROWSERS: [(&str, &[u8]); 2] =
+    [("WebSocket", b"Sec-WebSocket-Key"), ("ed25519", &0x428a_2f98_d728_ae22_u64.to_le_bytes())];
+
+/// Looks for it in the module of the npm package.
+pub(crate) fn package_is_lean(dev: &Dev) -> Result<()> {
+    let module = dev.dev.join("npm/natskv/dist/natskv_bg.wasm");
+    let bytes = fs::read(&module).with_context(|| format!("no {}", dev.short(&module)))?;
+    for (what, mark) in LEFT_TO_BROWSERS {
+        ensure!(!holds(&bytes, mark), "{} holds {what}: a feature of natskv-core is on", dev.short(&module));
+    }
+    Ok(())
+}
+
+fn holds(bytes: &[u8], mark: &[u8]) -> bool {
+    bytes.windows(mark.len()).any(|window| window == mark)
 }
 
 /// How many imports a wasm module has, and whether it has code.

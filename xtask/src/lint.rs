@@ -34,8 +34,9 @@ fn python(lane: &mut Lane<'_>) {
     }
     let dev = lane.dev;
     let folders =
-        ["bindings-python/python", "tests/real/python", "tests/access", "tests/interop", "tests/peers", "tests/demo"];
-    let folders: Vec<&str> = folders.into_iter().filter(|folder| dev.root.join(folder).is_dir()).collect();
+        ["access", "demo", "interop", "peers", "real/python", "recover"].map(|folder| format!("tests/{folder}"));
+    let folders = ["bindings-python/python".to_owned()].into_iter().chain(folders);
+    let folders: Vec<String> = folders.filter(|folder| dev.root.join(folder).is_dir()).collect();
     let config = dev.root.join("bindings-python").join("pyproject.toml");
     let mut check = dev.command(dev.venv("ruff"));
     check.args(["check", "--quiet", "--config"]).arg(&config).args(&folders);

@@ -16,15 +16,19 @@ mod lane;
 mod lint;
 mod many;
 mod outcome;
+mod peers;
+mod recover;
 mod run;
 mod server;
 mod setup;
 mod size;
 mod suites;
 mod talker;
+mod third_party;
 mod wasm;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -61,6 +65,17 @@ enum Verb {
     },
     /// clippy, rustfmt, rustdoc, ruff, mypy, stubtest, tsc: the suite `lint` of `test`
     Lint,
+    /// Have natskv and the clients that others wrote take the same checks, and print who passes what
+    Peers,
+    /// Kill a server and start it again: how long each client needs to read and to watch again, beside nats-py and nats.js
+    Recover {
+        /// How often
+        #[arg(long, default_value_t = 10)]
+        rounds: usize,
+        /// Milliseconds that the server stays away
+        #[arg(long, default_value_t = 0)]
+        away: u64,
+    },
     /// Explore the simulation on all cores, or play one seed again and tell its story
     Sim {
         /// How long to explore; 5 when nothing is said
@@ -119,6 +134,8 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Dist => dist::dist(&dev).map(|()| true),
         Verb::Header { check: true } => build::header_is_fresh(&dev).map(|()| true),
         Verb::Header { check: false } => build::header(&dev).map(|()| true),
+        Verb::Peers => peers::peers(&dev),
+        Verb::Recover { rounds, away } => recover::recover(&dev, rounds, Duration::from_millis(away)).map(|()| true),
         Verb::Lint => suites::test(&dev, &["lint".to_owned()], false),
         Verb::Sim { minutes, seed } => force::explore(&dev, minutes, seed),
         Verb::Size => size::size(&dev),

@@ -35,13 +35,15 @@ pub(crate) enum Need {
     Browser,
     /// valgrind. May be missing: its tests are skipped then.
     Valgrind,
+    /// openssl, with which the tests of TLS make certificates.
+    Openssl,
     /// nats.c, for the bench alone. May be missing: the bench goes without it.
     Libnats,
 }
 
 impl Need {
     /// All that the tests need.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Server,
         Self::OlderServers,
         Self::Python,
@@ -50,6 +52,7 @@ impl Need {
         Self::Wasm,
         Self::Browser,
         Self::Valgrind,
+        Self::Openssl,
     ];
 }
 
@@ -94,6 +97,9 @@ pub(crate) fn setup(dev: &Dev, needs: &[Need]) -> Missing {
             }
             if needs.contains(&Need::Valgrind) && on_path("valgrind").is_none() {
                 note(&[Need::Valgrind], apt(dev, "valgrind", "the memory checks of the C tests"));
+            }
+            if needs.contains(&Need::Openssl) && on_path("openssl").is_none() {
+                note(&[Need::Openssl], apt(dev, "openssl", "the tests of TLS in Python and C"));
             }
             if needs.contains(&Need::Libnats) && !Path::new("/usr/include/nats/nats.h").exists() {
                 note(&[Need::Libnats], apt(dev, "libnats-dev", "measures of nats.c"));

@@ -87,7 +87,7 @@ const SUITES: &[Suite] = &[
     Suite {
         name: "c",
         about: "libnatskv: its header, its examples, its tests plain and under valgrind",
-        needs: &[Need::Server, Need::Valgrind],
+        needs: &[Need::Server, Need::Openssl, Need::Valgrind],
         run: c,
     },
     Suite {
@@ -99,7 +99,7 @@ const SUITES: &[Suite] = &[
     Suite {
         name: "python",
         about: "both Python APIs against real servers",
-        needs: &[Need::Server, Need::Python],
+        needs: &[Need::Server, Need::Python, Need::Openssl],
         run: python,
     },
     Suite {
@@ -159,7 +159,7 @@ const SUITES: &[Suite] = &[
 /// Prints the suites.
 pub(crate) fn list() {
     for suite in SUITES {
-        println!("{:<12}{}{}", suite.name, suite.about, if suite.is_long() { " (--all)" } else { "" });
+        println!("{:<14}{}{}", suite.name, suite.about, if suite.is_long() { " (--all)" } else { "" });
     }
 }
 
@@ -238,7 +238,7 @@ fn contract(lane: &mut Lane<'_>) {
 }
 
 fn sim(lane: &mut Lane<'_>) {
-    lane.tests("fixed seeds", force::sim(lane.dev, &[]));
+    lane.tests("fixed seeds", force::sim(lane.dev, &["--seeds".to_owned(), "600".to_owned()]));
 }
 
 fn hostile(lane: &mut Lane<'_>) {
@@ -278,7 +278,7 @@ fn cluster_test(lane: &mut Lane<'_>) -> Option<Command> {
     }
     let mut worker = PathBuf::new();
     let source = "tests/cluster/worker.c";
-    if !lane.build(source, || c_suite::program(dev, source).map(|built| worker = built)) {
+    if !lane.build(source, || c_suite::program(dev, "cluster-worker", &[source]).map(|built| worker = built)) {
         return None;
     }
     let mut tests = dev.cargo(["test", "-p", "natskv-tests", "--test", "cluster", "--"]);
@@ -352,7 +352,7 @@ fn through_bindings(lane: &mut Lane<'_>) {
 }
 
 fn python(lane: &mut Lane<'_>) {
-    if has_python(lane) && has_proof_server(lane) {
+    if lane.has(Need::Openssl, "the tests of TLS") && has_python(lane) && has_proof_server(lane) {
         let mut pytest = lane.dev.command(lane.dev.venv("python"));
         pytest.args(PYTEST).args(["tests/real/python", "--ignore=tests/real/python/test_scenarios.py"]);
         lane.tests("pytest", pytest);
@@ -386,7 +386,7 @@ fn has_proof_server(lane: &mut Lane<'_>) -> bool {
 fn c(lane: &mut Lane<'_>) {
     let dev = lane.dev;
     lane.test("natskv.h is what the sources make", || build::header_is_fresh(dev));
-    if lane.has(Need::Server, "libnatskv") && has_proof_server(lane) {
+    if lane.has(Need::Server, "libnatskv") && lane.has(Need::Openssl, "the tests of TLS") && has_proof_server(lane) {
         c_suite::c(lane);
     }
 }
@@ -395,6 +395,8 @@ fn web(lane: &mut Lane<'_>) {
     if !has_web(lane) || !has_proof_server(lane) {
         return;
     }
+    let dev = lane.dev;
+    lane.test("the package leaves to browsers what they have", || imports::package_is_lean(dev));
     lane.tests("the package", node_test(lane, "package", "promises"));
     for (what, file) in WEB {
         lane.tests(what, node_test(lane, file, "promises"));

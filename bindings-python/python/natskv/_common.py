@@ -246,7 +246,7 @@ class Feed:
         self._engine = driver.engine
         self._bucket = bucket
         self._watch = watch
-        self._items: deque[WatchItem] = deque()
+        self.items: deque[WatchItem] = deque()
         self._is_caught_up = False
 
     def take(self) -> KeyValueEntry | None:
@@ -255,8 +255,8 @@ class Feed:
         Raises:
             KeyValueError: The watch has ended for this reason.
         """
-        while self._items or self._pull():
-            item = self._items.popleft()
+        while self.items or self._pull():
+            item = self.items.popleft()
             if isinstance(item, KeyValueEntry):
                 return item
             self._pass(item)
@@ -264,8 +264,8 @@ class Feed:
 
     def take_initial(self) -> KeyValueEntry | None:
         """The next initial entry that is already here; None also when all were handed out."""
-        while not self.is_caught_up() and self._items:
-            item = self._items.popleft()
+        while not self.is_caught_up() and self.items:
+            item = self.items.popleft()
             if isinstance(item, KeyValueEntry):
                 return item
             self._pass(item)
@@ -273,8 +273,8 @@ class Feed:
 
     def is_caught_up(self) -> bool:
         """Whether all initial values were handed out: looks one item ahead, so it is true with the last of them."""
-        if not self._is_caught_up and (self._items or self._pull()) and self._items[0] is None:
-            self._pass(self._items.popleft())
+        if not self._is_caught_up and (self.items or self._pull()) and self.items[0] is None:
+            self._pass(self.items.popleft())
         return self._is_caught_up
 
     def stop(self) -> None:
@@ -282,14 +282,14 @@ class Feed:
         if not self.is_over:
             self.is_over = True
             self._engine.watch_stop(self._watch)
-            self._items.clear()
+            self.items.clear()
 
     def _pull(self) -> bool:
         if not self.is_over:
-            self._items.extend(self._engine.watch_batch(self._watch, self._bucket))
+            self.items.extend(self._engine.watch_batch(self._watch, self._bucket))
             if self._engine.pending_transmit():  # flow control was answered, and the server waits for it
                 self._driver.pump()
-        return bool(self._items)
+        return bool(self.items)
 
     def _pass(self, mark: WatchItem) -> None:
         """Takes note of what is no entry."""

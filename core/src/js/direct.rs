@@ -24,13 +24,16 @@ pub(crate) struct DirectMeta<'a> {
 impl<'a> DirectMeta<'a> {
     pub(crate) fn of(headers: &Headers<'a>) -> Option<Self> {
         let (mut subject, mut sequence, mut created, mut stored_end) = (None, None, None, None);
-        for (at, name, value) in headers.offsets() {
-            match name {
-                b"Nats-Stream" => stored_end = Some(at), // the first of those appended
-                b"Nats-Subject" => subject = Some(value),
-                b"Nats-Sequence" => sequence = Some(value),
-                b"Nats-Time-Stamp" => created = Some(value),
-                _ => {}
+        for (at, line) in headers.lines() {
+            let Some(line) = line.strip_prefix(b"Nats-") else { continue };
+            if let Some(value) = line.strip_prefix(b"Subject:") {
+                subject = Some(value.trim_ascii());
+            } else if let Some(value) = line.strip_prefix(b"Sequence:") {
+                sequence = Some(value.trim_ascii());
+            } else if let Some(value) = line.strip_prefix(b"Time-Stamp:") {
+                created = Some(value.trim_ascii());
+            } else if line.starts_with(b"Stream:") {
+                stored_end = Some(at); // the first of those appended
             }
         }
         Some(Self {
@@ -97,28 +100,45 @@ pub struct AckMeta<'a> {
 impl<'a> AckMeta<'a> {
     /// Reads both forms: 9 tokens, or 11 and more with domain and account in front (server 2.14+, when its operator asks for it).
     pub fn parse(reply: &'a [u8]) -> Option<Self> {
-        let mut tokens: [&[u8]; 11] = [&[]; 11];
-        let mut count = 0;
-        for token in reply.strip_prefix(b"$JS.ACK.")?.split(|b| *b == b'.') {
-            if let Some(slot) = tokens.get_mut(count) {
-                *slot = token;
-            }
-            count += 1;
+        let mut tokens = Tokens { rest: Some(reply.strip_prefix(b"$JS.ACK.")?) };
+        if let Some((meta, None)) = Self::of(Tokens { ..tokens }) {
+            return Some(meta);
         }
-        let (domain, rest) = match count {
-            7 => (None, &tokens[..7]),
-            9.. => (Some(tokens[0]).filter(|domain| *domain != b"_"), &tokens[2..9]),
-            _ => return None,
+        let domain = tokens.next()?;
+        tokens.next()?; // the account
+        let (meta, _) = Self::of(tokens)?;
+        Some(Self { domain: Some(domain).filter(|domain| *domain != b"_"), ..meta })
+    }
+
+    /// From the stream's name to what is pending, and what follows.
+    fn of(mut tokens: Tokens<'a>) -> Option<(Self, Option<&'a [u8]>)> {
+        let meta = Self {
+            stream: tokens.next()?,
+            consumer: tokens.next()?,
+            domain: None,
+            delivered: parse_u64(tokens.next()?)?,
+            stream_seq: parse_u64(tokens.next()?)?,
+            consumer_seq: parse_u64(tokens.next()?)?,
+            timestamp_ns: i64::try_from(parse_u64(tokens.next()?)?).ok()?,
+            pending: parse_u64(tokens.next()?)?,
         };
-        Some(Self {
-            stream: rest[0],
-            consumer: rest[1],
-            domain,
-            delivered: parse_u64(rest[2])?,
-            stream_seq: parse_u64(rest[3])?,
-            consumer_seq: parse_u64(rest[4])?,
-            timestamp_ns: i64::try_from(parse_u64(rest[5])?).ok()?,
-            pending: parse_u64(rest[6])?,
-        })
+        Some((meta, tokens.rest))
+    }
+}
+
+/// What stands between dots.
+struct Tokens<'a> {
+    rest: Option<&'a [u8]>,
+}
+
+impl<'a> Tokens<'a> {
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.rest?;
+        let (token, rest) = match rest.iter().position(|byte| *byte == b'.') {
+            Some(dot) => (&rest[..dot], Some(&rest[dot + 1..])),
+            None => (rest, None),
+        };
+        self.rest = rest;
+        Some(token)
     }
 }

@@ -62,13 +62,13 @@ impl<'a> Headers<'a> {
 
     /// Name and value of each line, in order; lines without a colon are passed over.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
-        lines(self.lines).filter_map(|(_, name, value)| Some((core::str::from_utf8(name).ok()?, value)))
+        fields(self.lines).filter_map(|(name, value)| Some((core::str::from_utf8(name).ok()?, value)))
     }
 
-    /// Offset in the block, name and value of each line.
-    pub(crate) fn offsets(&self) -> impl Iterator<Item = (usize, &'a [u8], &'a [u8])> + use<'a> {
+    /// Offset in the block, and bytes, of each line.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (usize, &'a [u8])> + use<'a> {
         let first = self.block.len() - self.lines.len();
-        lines(self.lines).map(move |(at, name, value)| (first + at, name, value))
+        lines(self.lines).map(move |(at, line)| (first + at, line))
     }
 
     /// The headers before this offset of the block; the empty block when there are none.
@@ -83,7 +83,10 @@ impl<'a> Headers<'a> {
 
     /// The value of the last line with exactly this name: for names that the server appends, the one it vouches for.
     pub fn last(&self, name: &str) -> Option<&'a [u8]> {
-        lines(self.lines).filter(|(_, n, _)| *n == name.as_bytes()).last().map(|(_, _, value)| value)
+        if self.lines.is_empty() {
+            return None;
+        }
+        fields(self.lines).filter(|(n, _)| *n == name.as_bytes()).last().map(|(_, value)| value)
     }
 
     /// The last value of `name` as a number.
@@ -92,18 +95,22 @@ impl<'a> Headers<'a> {
     }
 }
 
-/// Offset, name and value of each line.
-fn lines(block: &[u8]) -> impl Iterator<Item = (usize, &[u8], &[u8])> {
+/// Offset and bytes of each line.
+fn lines(block: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut at = 0;
     core::iter::from_fn(move || {
-        loop {
-            let start = at;
-            let line = &block[start..start + memchr(b'\n', &block[start..])?];
-            at += line.len() + 1;
-            if let Some(colon) = memchr(b':', line) {
-                return Some((start, &line[..colon], trim(&line[colon + 1..])));
-            }
-        }
+        let start = at;
+        let line = &block[start..start + memchr(b'\n', &block[start..])?];
+        at += line.len() + 1;
+        Some((start, line))
+    })
+}
+
+/// Name and value of each line that has a colon.
+fn fields(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    lines(block).filter_map(|(_, line)| {
+        let colon = memchr(b':', line)?;
+        Some((&line[..colon], trim(&line[colon + 1..])))
     })
 }
 
@@ -116,10 +123,17 @@ pub(crate) fn parse_u64(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > 20 {
         return None;
     }
-    digits.iter().try_fold(0_u64, |n, &b| {
-        let digit = b.wrapping_sub(b'0');
-        if digit > 9 { None } else { n.checked_mul(10)?.checked_add(u64::from(digit)) }
-    })
+    let (safe, rest) = digits.split_at(digits.len().min(19)); // nineteen digits always fit
+    let mut n = 0_u64;
+    for b in safe {
+        n = n * 10 + digit(*b)?;
+    }
+    rest.iter().try_fold(n, |n, b| n.checked_mul(10)?.checked_add(digit(*b)?))
+}
+
+fn digit(byte: u8) -> Option<u64> {
+    let digit = byte.wrapping_sub(b'0');
+    (digit <= 9).then_some(digit.into())
 }
 
 /// Appends the block for `headers`: `NATS/1.0`, a line each, a blank one.

@@ -7,7 +7,7 @@
 use alloc::{format, vec::Vec};
 use core::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memchr2_iter};
 
 use crate::{
     error::Error,
@@ -17,7 +17,8 @@ use crate::{
 /// The longest control line accepted; INFO with many cluster members is far longer than the 4096 that servers accept.
 const MAX_LINE: usize = 64 << 10;
 
-/// The largest buffer for cut messages that is kept for the next one.
+/// The largest buffer for cut messages that is kept whatever comes. A larger one stays while messages come that need it: to ask the
+/// system for a mebibyte each time costs more than to read it.
 const KEPT_CAPACITY: usize = 64 << 10;
 
 /// One frame, borrowed from where it was received.
@@ -103,10 +104,11 @@ impl Frames<'_> {
     pub(crate) fn next(&mut self) -> Option<Result<Frame<'_>, Error>> {
         if self.is_partial_read {
             self.is_partial_read = false;
-            if self.parser.partial.capacity() > KEPT_CAPACITY {
-                self.parser.partial = Vec::new();
+            let Parser { partial, .. } = &mut *self.parser;
+            if partial.capacity() > KEPT_CAPACITY && partial.len() < partial.capacity() / 2 {
+                *partial = Vec::new();
             }
-            self.parser.partial.clear();
+            partial.clear();
             self.parser.head = None;
         }
         if !self.parser.partial.is_empty() {
@@ -283,21 +285,14 @@ fn message_line(
 ) -> Result<Line, Error> {
     let mut fields: [Range<usize>; 5] = [const { 0..0 }; 5];
     let mut count = 0;
-    let mut at = verb_end;
-    while at < line.len() {
-        if matches!(line[at], b' ' | b'\t') {
-            at += 1;
-            continue;
+    let mut start = verb_end;
+    let spaces = memchr2_iter(b' ', b'\t', &line[verb_end..]).map(|at| verb_end + at);
+    for end in spaces.chain([line.len()]) {
+        if start < end {
+            *fields.get_mut(count).ok_or_else(|| bad_line(line))? = start..end;
+            count += 1;
         }
-        let start = at;
-        while at < line.len() && !matches!(line[at], b' ' | b'\t') {
-            at += 1;
-        }
-        if count == fields.len() {
-            return Err(bad_line(line));
-        }
-        fields[count] = start..at;
-        count += 1;
+        start = end + 1;
     }
     let sizes = if has_headers { 2 } else { 1 };
     let Some(names @ 2..=3) = count.checked_sub(sizes) else { return Err(bad_line(line)) };
@@ -385,6 +380,26 @@ mod tests {
         }
         let bytes: Vec<&[u8]> = STREAM.chunks(1).collect();
         assert_eq!(frames(&bytes), whole);
+    }
+
+    #[test]
+    fn a_large_buffer_stays_while_it_is_needed() {
+        let mut parser = Parser::new(1 << 20);
+        let mut take = |size: usize| {
+            let mut bytes = format!("MSG a 1 {size}\r\n").into_bytes();
+            bytes.resize(bytes.len() + size, b'x');
+            bytes.extend_from_slice(b"\r\n");
+            for half in bytes.chunks(bytes.len() / 2 + 1) {
+                let mut frames = parser.frames(half);
+                while frames.next().is_some() {}
+            }
+            parser.frames(b"PING\r\n").next();
+            parser.partial.capacity()
+        };
+        let large = take(200_000);
+        assert!(large >= 200_000);
+        assert_eq!(take(190_000), large);
+        assert!(take(1000) < KEPT_CAPACITY);
     }
 
     #[test]

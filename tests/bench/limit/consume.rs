@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     Result,
@@ -19,7 +19,9 @@ pub(crate) fn snapshot(wire: &mut Wire, arguments: &Arguments, is_keys: bool) ->
     let meter = Meter::start();
     consume(wire, "bench", "last_per_subject", is_keys)?;
     count(wire, "bench", arguments.keys, || {})?;
-    Ok(meter.stop(arguments.keys))
+    let report = meter.stop(arguments.keys);
+    end(wire, "bench")?;
+    Ok(report)
 }
 
 /// W6: what another process writes; counted from the first that arrives.
@@ -31,7 +33,16 @@ pub(crate) fn live(wire: &mut Wire, arguments: &Arguments) -> Result<Report> {
         first.get_or_insert_with(|| (Instant::now(), Meter::start()));
     })?;
     let (_, meter) = first.ok_or("nothing was written")?;
-    Ok(meter.stop(arguments.keys - 1))
+    let report = meter.stop(arguments.keys - 1);
+    end(wire, "live")?;
+    Ok(report)
+}
+
+/// Removes the consumer.
+fn end(wire: &mut Wire, bucket: &str) -> Result<()> {
+    wire.write(b"UNSUB 2\r\n")?;
+    wire.must(&format!("CONSUMER.DELETE.KV_{bucket}.limit"), &Value::Null)?;
+    Ok(())
 }
 
 fn consume(wire: &mut Wire, bucket: &str, policy: &str, is_keys: bool) -> Result<()> {

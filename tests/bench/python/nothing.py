@@ -1,10 +1,17 @@
-"""The interpreter and nothing else, or with an idle event loop (`loop`): how much memory that takes."""
+"""The interpreter and nothing else, or with an idle event loop (`loop=asyncio`, `loop=uvloop`): how much memory that takes."""
 
 import sys
 
-if sys.argv[2:3] == ["loop"]:
-    import asyncio
+match sys.argv[-1]:
+    case "loop=asyncio":
+        import asyncio
 
-    asyncio.run(asyncio.sleep(0))
+        asyncio.run(asyncio.sleep(0))
+    case "loop=uvloop":
+        import asyncio
+
+        import uvloop
+
+        uvloop.run(asyncio.sleep(0))
 with open("/proc/self/status") as status:
     print("result peak_kb=" + next(line.split()[1] for line in status if line.startswith("VmHWM")))

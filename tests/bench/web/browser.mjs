@@ -48,7 +48,7 @@ async function measure(tab) {
 /** Seconds that the browser's processes have used. */
 function cpu() {
   const ticks = family().map((id) => {
-    const [user, system] = stat(id).slice(11, 13);
+    const [user = 0, system = 0] = stat(id).slice(11, 13);
     return Number(user) + Number(system);
   });
   return ticks.reduce((sum, own) => sum + own, 0) / TICKS;
@@ -56,19 +56,15 @@ function cpu() {
 
 /** The most memory that a page's process ever had. */
 function peak() {
-  const pages = family().filter((id) => readFileSync(`/proc/${id}/cmdline`, "utf8").includes("--type=renderer"));
-  return Math.max(0, ...pages.map((id) => Number(readFileSync(`/proc/${id}/status`, "utf8").match(/VmHWM:\s*(\d+)/)?.[1] ?? 0)));
+  const pages = family().filter((id) => proc(id, "cmdline").includes("--type=renderer"));
+  return Math.max(0, ...pages.map((id) => Number(proc(id, "status").match(/VmHWM:\s*(\d+)/)?.[1] ?? 0)));
 }
 
 /** The browser and all its descendants. */
 function family() {
   const parents = new Map();
   for (const id of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-    try {
-      parents.set(Number(id), Number(stat(id)[1]));
-    } catch {
-      // it ended meanwhile
-    }
+    parents.set(Number(id), Number(stat(id)[1]));
   }
   const found = [browser.process.pid];
   for (const id of found) {
@@ -79,5 +75,14 @@ function family() {
 
 /** The fields of /proc/ID/stat after the name, which may hold anything. */
 function stat(id) {
-  return readFileSync(`/proc/${id}/stat`, "utf8").split(") ").at(-1).split(" ");
+  return proc(id, "stat").split(") ").at(-1).split(" ");
+}
+
+/** A file of /proc/ID; nothing of a process that ended meanwhile. */
+function proc(id, file) {
+  try {
+    return readFileSync(`/proc/${id}/${file}`, "utf8");
+  } catch {
+    return "";
+  }
 }

@@ -22,8 +22,8 @@ pub(crate) struct Client {
 pub(crate) enum Program {
     /// tests/bench/limit.
     Limit,
-    /// A file of tests/bench/python, with uvloop or without.
-    Python { file: &'static str, is_uvloop: bool },
+    /// A file of tests/bench/python, on this event loop: asyncio, uvloop or none.
+    Python { file: &'static str, event_loop: &'static str },
     /// tests/bench/c with the file of this name.
     C { file: &'static str, is_async: bool },
     /// tests/bench/web in Node, with this option.
@@ -62,8 +62,8 @@ const fn peer(name: &'static str, about: &'static str, program: Program) -> Clie
     Client { name, about, program, beside: &[], limit: WIRE, only: &[] }
 }
 
-const fn python(file: &'static str, is_uvloop: bool) -> Program {
-    Program::Python { file, is_uvloop }
+const fn python(file: &'static str, event_loop: &'static str) -> Program {
+    Program::Python { file, event_loop }
 }
 
 const fn node(client: &'static str, is_web: bool, option: Option<&'static str>) -> Program {
@@ -73,14 +73,14 @@ const fn node(client: &'static str, is_web: bool, option: Option<&'static str>) 
 /// In the order of the tables. nats.js needs a flag of Node 20 for its WebSocket.
 pub(crate) const ALL: &[Client] = &[
     peer("limit", "frames made beforehand over one socket, replies counted", Program::Limit),
-    Client { beside: &["nats-py"], ..peer("python", "natskv, asyncio", python("natskv_asyncio", false)) },
-    peer("nats-py", "nats-py", python("nats_py", false)),
+    Client { beside: &["nats-py"], ..peer("python", "natskv, asyncio", python("natskv_asyncio", "asyncio")) },
+    peer("nats-py", "nats-py", python("nats_py", "asyncio")),
     Client {
         beside: &["nats-py-uvloop"],
-        ..peer("python-uvloop", "natskv, asyncio, uvloop", python("natskv_asyncio", true))
+        ..peer("python-uvloop", "natskv, asyncio, uvloop", python("natskv_asyncio", "uvloop"))
     },
-    peer("nats-py-uvloop", "nats-py, uvloop", python("nats_py", true)),
-    Client { beside: &["nats-py"], ..peer("python-blocking", "natskv.sync", python("natskv_blocking", false)) },
+    peer("nats-py-uvloop", "nats-py, uvloop", python("nats_py", "uvloop")),
+    Client { beside: &["nats-py"], ..peer("python-blocking", "natskv.sync", python("natskv_blocking", "none")) },
     Client {
         beside: &["nats.c", "nats.c-async"],
         ..peer("c", "libnatskv", Program::C { file: "natskv", is_async: false })

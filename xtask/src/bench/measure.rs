@@ -94,12 +94,12 @@ impl Plan<'_> {
         let tests = dev.root.join("tests/bench");
         match client.program {
             Program::Limit => self.limit_command(workload),
-            Program::Python { file, is_uvloop } => {
+            Program::Python { file, event_loop } => {
                 let mut command = dev.command(folder.join("venv/bin/python"));
                 let file = if workload == "W0" { "nothing" } else { file };
                 command.arg(tests.join("python").join(file).with_extension("py"));
                 command.args(self.arguments(workload, &server.url));
-                command.arg(if is_uvloop { "loop=uvloop" } else { "loop=asyncio" });
+                command.arg(format!("loop={event_loop}"));
                 command
             }
             Program::C { file, is_async } => {
@@ -170,7 +170,8 @@ impl Running {
             let Some(status) = run::wait(process, self.until)? else { bail!("ended after {} s", LIMIT.as_secs()) };
             if !status.success() {
                 let said = std::fs::read_to_string(&self.log).unwrap_or_default();
-                bail!("{status}: {}", said.trim().lines().last().unwrap_or_default());
+                let line = said.lines().find(|line| line.contains("Error")).or_else(|| said.trim().lines().last());
+                bail!("{status}: {}", line.unwrap_or_default());
             }
         }
         Ok(numbers)

@@ -30,6 +30,9 @@ use workloads::Workload;
 const QUICK_WORKLOADS: [&str; 6] = ["W1", "W2", "W3", "W4", "W5", "W10"];
 const QUICK_CLIENTS: [&str; 3] = ["python", "c", "node"];
 
+/// What was measured last, in target/bench.
+const JSON: &str = "results.json";
+
 /// What to measure.
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -70,12 +73,24 @@ enum Only {
         #[arg(long)]
         keep: bool,
     },
+    /// Make the tables and the plot anew of what was measured last, in target/bench/results.json
+    Tables {
+        /// Also write tests/bench/RESULTS.md
+        #[arg(long)]
+        publish: bool,
+    },
 }
 
 /// Measures, and tells; whether no client of ours and no check failed.
 pub(crate) fn bench(dev: &Dev, options: &Options) -> Result<bool> {
-    if let Some(Only::Instructions { keep }) = options.only {
-        return instructions::instructions(dev, keep).map(|()| true);
+    match options.only {
+        Some(Only::Instructions { keep }) => return instructions::instructions(dev, keep).map(|()| true),
+        Some(Only::Tables { publish }) => {
+            let text = fs::read_to_string(dev.root.join("target/bench").join(JSON)).context("nothing was measured")?;
+            let results = Results::from_json(&serde_json::from_str(&text)?).context("no results of this bench")?;
+            return tell(dev, &results, publish).map(|()| true);
+        }
+        None => {}
     }
     if options.list {
         list();
@@ -127,7 +142,7 @@ fn tell(dev: &Dev, results: &Results, is_published: bool) -> Result<()> {
     let folder = dev.root.join("target").join("bench");
     let markdown = table::markdown(results);
     let files = [
-        ("results.json", serde_json::to_string_pretty(&results.json())? + "\n"),
+        (JSON, serde_json::to_string_pretty(&results.json())? + "\n"),
         ("results.md", format!("{markdown}\n![natskv beside its peers](results.svg)\n")),
         ("results.svg", plot::svg(results).context("the plot")?),
     ];

@@ -62,6 +62,35 @@ impl Results {
         Self { rounds, seconds, keys, date, machine, versions, records: Vec::new() }
     }
 
+    /// What `json` told, for tables to be made anew. Whom nobody knows any more is left out.
+    pub(crate) fn from_json(told: &Value) -> Option<Self> {
+        let text = |name: &str| told[name].as_str().map(str::to_owned);
+        let versions = told["versions"].as_object()?.iter();
+        let record = |row: &Value| -> Option<Record> {
+            let number = |name: &str| row[name].as_f64().unwrap_or(f64::NAN);
+            let waits = [number("p50"), number("p99")];
+            let measure = Measure { speed: number("speed"), cpu: number("cpu"), peak: number("peak"), waits };
+            Some(Record {
+                round: row["round"].as_u64()?.try_into().ok()?,
+                workload: workloads::ALL.iter().find(|workload| row["workload"] == workload.name)?,
+                client: clients::ALL.iter().find(|client| row["client"] == client.name)?,
+                left: row["left_behind"].as_u64()?,
+                result: row["failed"].as_str().map_or(Ok(measure), |why| Err(why.to_owned())),
+            })
+        };
+        Some(Self {
+            rounds: told["rounds"].as_u64()?.try_into().ok()?,
+            seconds: told["seconds"].as_f64()?,
+            keys: told["keys"].as_u64()?.try_into().ok()?,
+            date: text("date")?,
+            machine: text("machine")?,
+            versions: versions
+                .map(|(name, version)| (name.clone(), version.as_str().unwrap_or_default().into()))
+                .collect(),
+            records: told["records"].as_array()?.iter().filter_map(record).collect(),
+        })
+    }
+
     pub(crate) fn add(&mut self, record: Record) {
         self.records.push(record);
     }
@@ -198,6 +227,7 @@ fn said(words: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::table;
 
     fn results(speeds: &[(&'static str, [f64; 3])]) -> Results {
         let mut results = Results::new(3, 1.0, 10, Vec::new());
@@ -224,6 +254,16 @@ mod tests {
 
         assert_eq!(ratio, Some(Spread { median: 2.0, lowest: 1.5, highest: 3.0 }));
         assert_eq!(results.ratio("W1", "python", "limit", |measure| measure.speed), None);
+    }
+
+    #[test]
+    fn what_is_told_as_json_makes_the_same_tables() {
+        let some = results(&[("python", [200.0, 900.0, 300.0]), ("nats-py", [100.0, 300.0, 200.0])]);
+
+        let again = Results::from_json(&some.json()).expect("results");
+
+        assert_eq!(table::markdown(&again), table::markdown(&some));
+        assert!(table::markdown(&some).contains("2.00 x nats-py"));
     }
 
     #[test]

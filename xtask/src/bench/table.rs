@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::bars::BARS;
+use super::bars::{BARS, Found};
 use super::clients::{self, Client};
 use super::results::{Results, Spread};
 use super::workloads::{self, Unit, Workload};
@@ -31,32 +31,26 @@ fn bars(results: &Results, text: &mut String) {
     if found.is_empty() {
         return;
     }
-    let met = found.iter().filter(|(_, found)| found.is_met).count();
-    let goals = found.iter().filter(|(_, found)| found.is_goal_met).count();
+    let count = |is: fn(&Found) -> Option<bool>| {
+        let known: Vec<bool> = found.iter().filter_map(|(_, found)| is(found)).collect();
+        format!("{} of {}", known.iter().filter(|is_met| **is_met).count(), known.len())
+    };
+    let (bars, goals) = (count(|found| found.is_met), count(|found| found.is_goal_met));
     let _ = write!(
         text,
-        "\n## Bars\n\nA release reaches the bar, the goal is what we are after. {met} of {} bars are reached, {goals} goals.\n\n\
+        "\n## Bars\n\nA release reaches the bars, the goals are what we are after. Reached: {bars} bars, {goals} goals.\n\n\
          | | client | found | bar | goal | |\n|---|---|---|---|---|---|\n",
-        found.len()
     );
-    for (bar, found) in found {
-        let number = |value: f64| bar.words().replace('#', &short(value));
-        let goal = bar.goal.map_or_else(String::new, short);
-        let verdict = if found.is_goal_met {
-            "goal"
-        } else if found.is_met {
-            "bar"
-        } else {
-            "**under**"
+    for (bar, Found { value, is_met, is_goal_met }) in found {
+        let value = bar.words().replace('#', &short(value));
+        let limits = [bar.bar, bar.goal].map(|limit| limit.map_or_else(String::new, short));
+        let verdict = match (is_met, is_goal_met) {
+            (_, Some(true)) => "goal",
+            (Some(true), _) => "bar",
+            (Some(false), _) => "**under**",
+            (None, _) => "not yet",
         };
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} | {} | {goal} | {verdict} |",
-            bar.workload,
-            bar.client,
-            number(found.value),
-            short(bar.bar)
-        );
+        let _ = writeln!(text, "| {} | {} | {value} | {} | {verdict} |", bar.workload, bar.client, limits.join(" | "));
     }
 }
 

@@ -53,5 +53,8 @@ pub(crate) const ALL: &[Workload] = &[
         unit: Unit::Milliseconds,
         ..workload("W11", "from process start (page: navigation) to the first get", "")
     },
-    Workload { unit: Unit::Memory, ..workload("W0", "the runtime and nothing else, for its memory", "") },
+    Workload {
+        unit: Unit::Memory,
+        ..workload("W0", "the runtime with an idle event loop and nothing else, for its memory", "")
+    },
 ];
