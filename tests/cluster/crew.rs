@@ -235,6 +235,9 @@ fn command(client: &str) -> Result<Command, String> {
         }
     };
     let mut command = Command::new(program);
+    if client == "Node" {
+        command.arg("--expose-gc");
+    }
     command.arg(folder.join(script)).env("NATSKV_DEV", dev());
     Ok(command)
 }
