@@ -236,7 +236,8 @@ fn command(client: &str) -> Result<Command, String> {
     };
     let mut command = Command::new(program);
     if client == "Node" {
-        command.arg("--expose-gc");
+        // A young generation that does not grow: only what is kept is to be seen.
+        command.args(["--expose-gc", "--max-semi-space-size=1"]);
     }
     command.arg(folder.join(script)).env("NATSKV_DEV", dev());
     Ok(command)

@@ -26,7 +26,7 @@ async def main(servers: str, bucket: str, number: str) -> None:
         try:
             revision = await kv.put(f"peer{number}", str(count).encode())
             print("wrote", f"peer{number}", start, time.monotonic_ns(), count, revision, -1, flush=True)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it is tried again
             print("failed", start, time.monotonic_ns(), type(error).__name__, flush=True)
         await asyncio.sleep(0.002)
     print("stopped", flush=True)
