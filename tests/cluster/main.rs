@@ -142,7 +142,7 @@ fn text(error: impl ToString) -> String {
 
 impl Cluster {
     /// The bucket, and everybody at work on it.
-    fn begin(&mut self) -> Result<Crew, String> {
+    fn begin(&self) -> Result<Crew, String> {
         let until = Instant::now() + PATIENCE;
         let config = BucketConfig { replicas: Some(3), history: Some(64), ..BucketConfig::new(BUCKET) };
         loop {
@@ -256,7 +256,7 @@ impl Cluster {
     }
 
     /// All is quiet: what is there is what must be there.
-    fn end(&mut self, crew: &mut Crew) -> Vec<(&'static str, Done)> {
+    fn end(&self, crew: &mut Crew) -> Vec<(&'static str, Done)> {
         let mut results = vec![("the cluster comes together", self.wait_until_whole())];
         results.push(("everybody stops", crew.stop(PATIENCE)));
         let kept = self.kept();
