@@ -10,6 +10,9 @@ use crate::record::{Call, Step, Transcript, config};
 /// How long after all was said the last operation must have ended: the longest of them wait for silence, several times.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// A client that is closed waits no longer than this for answers.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// A client wakes no more often than this in that time, and writes no more than that.
 const MOST_WAKES: u32 = 20_000;
 const MOST_WRITTEN: usize = 16 << 20;
@@ -241,6 +244,7 @@ impl Player {
             return Err(format!("{watch:?} is neither established nor failed after {PATIENCE:?} of silence"));
         }
         self.call(|client, now| client.close(now))?;
+        self.pass(LINGER)?;
         self.read()?;
         if !self.is_closed {
             return Err("it does not close".into());

@@ -95,6 +95,12 @@ enum Verb {
         /// Only this target
         target: Option<String>,
     },
+    /// Mixed load in Python, C and Node over connections that break at random; then nobody may hold more than at first
+    Soak {
+        /// How long
+        #[arg(long, default_value_t = 10)]
+        minutes: u64,
+    },
     /// Run the fast lane, or the suites that are named
     Test {
         /// Suites to run; the fast lane when none is named
@@ -134,6 +140,7 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Sim { minutes, seed } => force::explore(&dev, minutes, seed),
         Verb::Size => size::size(&dev),
         Verb::Fuzz { minutes, target } => force::fuzz(&dev, minutes, target.as_deref()),
+        Verb::Soak { minutes } => suites::soak(&dev, minutes),
         Verb::Test { list: true, .. } => {
             suites::list();
             Ok(true)
