@@ -15,11 +15,12 @@ use natskv_core::Entry;
 
 use crate::{attempts::Attempts, dev};
 
-/// Who is at work: eight clients of ours, and two peers.
-const CLIENTS: [&str; 10] = ["Python", "Python", "Python", "C", "C", "Node", "Node", "Node", "nats-py", "@nats-io/kv"];
+/// Kinds of clients; of the last two, which are peers, each only puts.
+pub(crate) const KINDS: [&str; 5] = ["Python", "C", "Node", "nats-py", "@nats-io/kv"];
 
-/// From here on they are peers, who only put.
-const PEERS: usize = 8;
+fn is_peer(kind: &str) -> bool {
+    KINDS[3..].contains(&kind)
+}
 
 /// Writes that everybody makes before the next thing happens.
 const ENOUGH: usize = 10;
@@ -29,6 +30,7 @@ pub(crate) fn keys() -> impl Iterator<Item = String> {
 }
 
 pub(crate) struct Crew {
+    kinds: Vec<&'static str>,
     members: Vec<Child>,
     lines: Receiver<(usize, String)>,
     pub(crate) attempts: Attempts,
@@ -41,19 +43,20 @@ pub(crate) struct Crew {
 }
 
 impl Crew {
-    pub(crate) fn start(servers: &str, bucket: &str) -> Result<Self, String> {
+    pub(crate) fn start(servers: &str, bucket: &str, kinds: &[&'static str]) -> Result<Self, String> {
         let (sender, lines) = channel();
         let mut crew = Self {
+            kinds: kinds.to_vec(),
             members: Vec::new(),
             lines,
             attempts: Attempts::default(),
             complaints: Vec::new(),
-            stopped: vec![false; CLIENTS.len()],
+            stopped: vec![false; kinds.len()],
             shown: BTreeMap::new(),
-            ended: vec![false; CLIENTS.len()],
+            ended: vec![false; kinds.len()],
             marks: Vec::new(),
         };
-        for (number, client) in CLIENTS.iter().enumerate() {
+        for (number, client) in kinds.iter().enumerate() {
             let mut child = command(client)?
                 .args([servers, bucket, &(number + 1).to_string()])
                 .stdin(Stdio::piped())
@@ -89,6 +92,13 @@ impl Crew {
         }
     }
 
+    /// Takes in what was told already.
+    pub(crate) fn listen_now(&mut self) {
+        while let Ok((number, line)) = self.lines.try_recv() {
+            self.learn(number, &line);
+        }
+    }
+
     fn learn(&mut self, number: usize, line: &str) {
         if self.attempts.learn(number, line) {
             return;
@@ -101,26 +111,24 @@ impl Crew {
                 self.shown.entry(number).or_default().insert(key.to_owned(), state);
             }
             ["gone"] if self.stopped[number] => {}
-            _ => self.complaints.push(format!("{} {}: {line}", CLIENTS[number], number + 1)),
+            _ => self.complaints.push(format!("{} {}: {line}", self.kinds[number], number + 1)),
         }
     }
 
     /// Until everybody has written some more.
     pub(crate) fn wait_for_writes(&mut self, patience: Duration) -> Result<(), String> {
-        self.listen(Duration::ZERO, |_| false); // what was told already is old
-        while let Ok((number, line)) = self.lines.try_recv() {
-            self.learn(number, &line);
-        }
+        self.listen_now(); // what was told already is old
         let since = self.attempts.now();
         let count = |crew: &Self, number| {
             let written = crew.attempts.written.get(&number).map(Vec::as_slice).unwrap_or_default();
             written.iter().rev().take_while(|(start, _)| *start > since).count()
         };
-        if self.listen(patience, |crew| (0..CLIENTS.len()).all(|number| count(crew, number) >= ENOUGH)) {
+        let has_enough = |crew: &Self| (0..crew.kinds.len()).all(|number| count(crew, number) >= ENOUGH);
+        if self.listen(patience, |crew| has_enough(crew) || !crew.complaints.is_empty()) {
             return self.check();
         }
         let counts: Vec<String> =
-            (0..CLIENTS.len()).map(|number| format!("{} {}", CLIENTS[number], count(self, number))).collect();
+            (0..self.kinds.len()).map(|number| format!("{} {}", self.kinds[number], count(self, number))).collect();
         Err(format!("after {patience:?} these have written so often: {}; {:?}", counts.join(", "), self.complaints))
     }
 
@@ -130,26 +138,28 @@ impl Crew {
 
     /// Something happens now.
     pub(crate) fn mark(&mut self, what: &str) {
-        while let Ok((number, line)) = self.lines.try_recv() {
-            self.learn(number, &line);
-        }
+        self.listen_now();
         self.marks.push((what.to_owned(), self.attempts.now()));
     }
 
     /// The longest time that each kind of client had no write acknowledged, by what happened.
     pub(crate) fn recoveries(&self) {
-        let kinds = ["Python", "C", "Node", "nats-py", "@nats-io/kv"];
-        println!("{:<44}{}", "seconds without a write, the longest", kinds.map(|kind| format!("{kind:>13}")).concat());
+        println!("{:<44}{}", "seconds without a write, the longest", KINDS.map(|kind| format!("{kind:>13}")).concat());
         for (at, (what, from)) in self.marks.iter().enumerate() {
             let to = self.marks.get(at + 1).map_or(u64::MAX, |(_, to)| *to);
-            let longest = kinds.map(|kind| {
-                let members = (0..CLIENTS.len()).filter(|number| CLIENTS[*number] == kind);
+            let longest = KINDS.map(|kind| {
+                let members = (0..self.kinds.len()).filter(|number| self.kinds[*number] == kind);
                 let gap =
                     members.filter_map(|number| longest_gap(self.attempts.written.get(&number)?, *from, to)).max();
                 gap.map_or_else(|| format!("{:>13}", "-"), |gap| format!("{:>13.2}", gap as f64 / 1e9))
             });
             println!("{what:<44}{}", longest.concat());
         }
+    }
+
+    /// The programs, and what kind each is of.
+    pub(crate) fn programs(&self) -> impl Iterator<Item = (&'static str, u32)> {
+        self.kinds.iter().copied().zip(self.members.iter().map(Child::id))
     }
 
     fn tell(&mut self, number: usize, line: &str) {
@@ -159,18 +169,19 @@ impl Crew {
     }
 
     pub(crate) fn stop(&mut self, patience: Duration) -> Result<(), String> {
-        (0..CLIENTS.len()).for_each(|number| self.tell(number, "stop"));
+        (0..self.kinds.len()).for_each(|number| self.tell(number, "stop"));
         if self.listen(patience, |crew| crew.stopped.iter().all(|stopped| *stopped)) {
             return self.check();
         }
-        let late: Vec<&str> = (0..CLIENTS.len()).filter(|at| !self.stopped[*at]).map(|at| CLIENTS[at]).collect();
+        let late: Vec<&str> = (0..self.kinds.len()).filter(|at| !self.stopped[*at]).map(|at| self.kinds[at]).collect();
         Err(format!("these do not stop: {}", late.join(", ")))
     }
 
     /// Each watch has come to `newest`, and shows the newest of each key.
     pub(crate) fn check_watches(&mut self, newest: u64, kept: &[Entry]) -> Result<(), String> {
-        (0..PEERS).for_each(|number| self.tell(number, &format!("show {newest}")));
-        self.listen(Duration::from_secs(70), |crew| crew.ended[..PEERS].iter().all(|ended| *ended));
+        let ours: Vec<usize> = (0..self.kinds.len()).filter(|number| !is_peer(self.kinds[*number])).collect();
+        ours.iter().for_each(|number| self.tell(*number, &format!("show {newest}")));
+        self.listen(Duration::from_secs(70), |crew| ours.iter().all(|number| crew.ended[*number]));
         let mut expected: BTreeMap<String, (u64, String)> = BTreeMap::new();
         for entry in kept {
             let state = (entry.revision, String::from_utf8_lossy(entry.value()).into_owned());
@@ -179,11 +190,11 @@ impl Crew {
                 *last = state;
             }
         }
-        for number in 0..PEERS {
+        for number in ours {
             let mut shown = self.shown.remove(&number).unwrap_or_default();
             shown.retain(|key, _| key.starts_with('k'));
             if shown != expected {
-                return Err(format!("{} {} shows {shown:?}, the server {expected:?}", CLIENTS[number], number + 1));
+                return Err(format!("{} {} shows {shown:?}, the server {expected:?}", self.kinds[number], number + 1));
             }
         }
         Ok(())

@@ -6,6 +6,8 @@
 
 mod attempts;
 mod crew;
+mod proxy;
+mod soak;
 
 use std::{
     env, io,
@@ -29,20 +31,47 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// Longer than two pings of the clients, which ask every second.
 const FROZEN: Duration = Duration::from_secs(8);
 
+/// Who is at work: eight clients of ours, and two peers.
+const CLIENTS: [&str; 10] = ["Python", "Python", "Python", "C", "C", "Node", "Node", "Node", "nats-py", "@nats-io/kv"];
+
 type Done = Result<(), String>;
 
 fn main() -> ExitCode {
-    let mut tally = (0, 0);
-    let mut count = |what: &str, result: Done| {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match arguments.as_slice() {
+        [verb, minutes] if verb == "soak" => soak::soak(minutes.parse().unwrap_or(10)),
+        _ => cluster(),
+    }
+}
+
+/// What passed and what failed.
+#[derive(Default)]
+struct Tally {
+    passed: u32,
+    failed: u32,
+}
+
+impl Tally {
+    fn count(&mut self, what: &str, result: Done) -> bool {
         match &result {
-            Ok(()) => tally.0 += 1,
+            Ok(()) => self.passed += 1,
             Err(why) => {
-                tally.1 += 1;
+                self.failed += 1;
                 println!("FAIL {what}: {why}");
             }
         }
         result.is_ok()
-    };
+    }
+
+    fn end(&self) -> ExitCode {
+        println!("{} passed, {} failed, 0 skipped", self.passed, self.failed);
+        if self.failed == 0 && self.passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
+
+fn cluster() -> ExitCode {
+    let mut tally = Tally::default();
+    let mut count = |what: &str, result: Done| tally.count(what, result);
     match Proof::start(&["cluster"]) {
         Ok(Some(proof)) => {
             let mut cluster = Cluster { proof };
@@ -68,8 +97,7 @@ fn main() -> ExitCode {
         }
         Err(error) => drop(count("start", Err(error.to_string()))),
     }
-    println!("{} passed, {} failed, 0 skipped", tally.0, tally.1);
-    if tally.1 == 0 && tally.0 > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    tally.end()
 }
 
 type Fault = fn(&mut Cluster, &mut Crew) -> Done;
@@ -114,7 +142,7 @@ fn text(error: impl ToString) -> String {
 
 impl Cluster {
     /// The bucket, and everybody at work on it.
-    fn begin(&mut self) -> Result<Crew, String> {
+    fn begin(&self) -> Result<Crew, String> {
         let until = Instant::now() + PATIENCE;
         let config = BucketConfig { replicas: Some(3), history: Some(64), ..BucketConfig::new(BUCKET) };
         loop {
@@ -132,7 +160,7 @@ impl Cluster {
         self.wait_until_whole()?;
         let servers: Vec<String> =
             self.proof.servers.iter().map(|server| format!("nats://127.0.0.1:{}", server.port)).collect();
-        let mut crew = Crew::start(&servers.join(","), BUCKET)?;
+        let mut crew = Crew::start(&servers.join(","), BUCKET, &CLIENTS)?;
         crew.wait_for_writes(PATIENCE)?;
         Ok(crew)
     }
@@ -228,7 +256,7 @@ impl Cluster {
     }
 
     /// All is quiet: what is there is what must be there.
-    fn end(&mut self, crew: &mut Crew) -> Vec<(&'static str, Done)> {
+    fn end(&self, crew: &mut Crew) -> Vec<(&'static str, Done)> {
         let mut results = vec![("the cluster comes together", self.wait_until_whole())];
         results.push(("everybody stops", crew.stop(PATIENCE)));
         let kept = self.kept();
@@ -246,34 +274,43 @@ impl Cluster {
         results
     }
 
-    /// The last revision of the keys, and all that is kept of each.
     fn kept(&self) -> Result<(u64, Vec<natskv_core::Entry>), String> {
-        let mut live = Live::connect(self.proof.servers[0].port, Config::default()).map_err(text)?;
-        let options = HandleOptions { leader_reads: true, ..HandleOptions::default() };
-        let opened = live.run(|c, now| c.open(BUCKET, &options, None, now)).map_err(text)?;
-        let Outcome::Opened(opened) = opened else { return Err(format!("{opened:?} of open")) };
-        let mut all = Vec::new();
-        for key in crew::keys() {
-            let history = live.run(|c, now| c.history(opened.bucket, &key, None, now)).map_err(text)?;
-            let Outcome::Entries(entries) = history else { return Err(format!("{history:?} of history")) };
-            all.extend(entries);
-        }
-        let newest = all.iter().map(|entry| entry.revision).max().ok_or("nothing was written")?;
-        Ok((newest, all))
+        kept(self.proof.servers[0].port)
     }
 
     fn check_consumers(&self) -> Done {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let left = Raw::connect(self.proof.servers[0].port).and_then(|mut raw| raw.consumers()).map_err(text)?;
-            if left.is_empty() {
-                return Ok(());
-            }
-            if Instant::now() > until {
-                return Err(format!("{left:?}"));
-            }
-            thread::sleep(Duration::from_millis(200));
+        consumers_become(self.proof.servers[0].port, 0)
+    }
+}
+
+/// The last revision of the keys, and all that the bucket keeps of each.
+fn kept(port: u16) -> Result<(u64, Vec<natskv_core::Entry>), String> {
+    let mut live = Live::connect(port, Config::default()).map_err(text)?;
+    let options = HandleOptions { leader_reads: true, ..HandleOptions::default() };
+    let opened = live.run(|c, now| c.open(BUCKET, &options, None, now)).map_err(text)?;
+    let Outcome::Opened(opened) = opened else { return Err(format!("{opened:?} of open")) };
+    let mut all = Vec::new();
+    for key in crew::keys() {
+        let history = live.run(|c, now| c.history(opened.bucket, &key, None, now)).map_err(text)?;
+        let Outcome::Entries(entries) = history else { return Err(format!("{history:?} of history")) };
+        all.extend(entries);
+    }
+    let newest = all.iter().map(|entry| entry.revision).max().ok_or("nothing was written")?;
+    Ok((newest, all))
+}
+
+/// Waits until the server has so many consumers; those that nobody listens to are forgotten after half a minute.
+fn consumers_become(port: u16, count: usize) -> Done {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let there = Raw::connect(port).and_then(|mut raw| raw.consumers()).map_err(text)?;
+        if there.len() == count {
+            return Ok(());
         }
+        if Instant::now() > until {
+            return Err(format!("{} instead of {count}: {there:?}", there.len()));
+        }
+        thread::sleep(Duration::from_millis(200));
     }
 }
 

@@ -17,7 +17,7 @@ async def main(servers: str, bucket: str, number: str) -> None:
     client = await nats.connect(
         servers.split(","), ping_interval=1, max_outstanding_pings=2, max_reconnect_attempts=-1, error_cb=quiet
     )
-    kv = await client.jetstream().key_value(bucket)
+    kv = await client.jetstream(timeout=2).key_value(bucket)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_reader(sys.stdin, stop.set)
     count = 0

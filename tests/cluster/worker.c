@@ -118,7 +118,7 @@ int main(int argc, char **argv)
     natskv_options_init(&options);
     options.url = argv[1];
     options.ping_interval_ms = 1000;
-    options.watch_heartbeat_ms = 1000;
+    options.request_timeout_ms = 2000;
     natskv_client *client;
     must(natskv_connect(&options, &client, &err), &err, "connect");
     natskv_handle_options handle;

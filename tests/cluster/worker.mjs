@@ -10,7 +10,7 @@ const [servers, bucket, number] = process.argv.slice(2);
 const tell = (...words) => process.stdout.write(`${words.join(" ")}\n`);
 const now = () => process.hrtime.bigint();
 
-const nc = await connect({ servers: servers.split(","), pingInterval: 1000, maxPingOut: 2, watchHeartbeat: 1000 });
+const nc = await connect({ servers: servers.split(","), pingInterval: 1000, maxPingOut: 2, requestTimeout: 2000 });
 const kv = await new Kvm(nc).open(bucket, { leaderReads: true });
 const seen = new Map();
 let [last, revision, isStopped, moved] = [Number(number) * 1_000_000, 0, false, () => {}];
@@ -21,7 +21,7 @@ async function attempt(key) {
   try {
     entry = await kv.get(key);
   } catch (error) {
-    return tell("failed", start, now(), error.kind);
+    return tell("failed", start, now(), error.code);
   }
   if (entry?.operation !== "PUT") {
     entry = null;
@@ -35,10 +35,10 @@ async function attempt(key) {
   } catch (error) {
     if (error.maybeApplied) {
       tell("maybe", key, start, now(), value, expected);
-    } else if (error.kind === "WRONG_REVISION" || error.kind === "KEY_EXISTS") {
+    } else if (error.code === "WRONG_REVISION" || error.code === "KEY_EXISTS") {
       tell("refused", key, start, now(), expected, error.revision ?? 0);
     } else {
-      tell("failed", start, now(), error.kind);
+      tell("failed", start, now(), error.code);
     }
   }
 }

@@ -86,7 +86,8 @@ async def main(servers: str, bucket: str, number: str) -> None:
     commands: asyncio.Queue[str] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     loop.add_reader(sys.stdin, lambda: commands.put_nowait(sys.stdin.readline()))
-    async with natskv.connect(servers.split(","), ping_interval=1, max_pings_out=2, watch_heartbeat=1) as client:
+    options: dict[str, Any] = {"ping_interval": 1, "max_pings_out": 2, "request_timeout": 2}
+    async with natskv.connect(servers.split(","), **options) as client:
         worker = Worker(await client.key_value(bucket, leader_reads=True), int(number))
         watching = asyncio.create_task(worker.watch())
         writing = asyncio.create_task(worker.write())

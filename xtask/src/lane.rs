@@ -173,7 +173,7 @@ pub(crate) fn report(rows: &[Row]) -> bool {
     println!("\n{:<12}{:>8}{:>8}{:>9}{:>10}", "suite", "passed", "failed", "skipped", "seconds");
     for row in rows {
         let Count { passed, failed, skipped } = row.count;
-        println!("{:<12}{passed:>8}{failed:>8}{skipped:>9}{:>10.1}", row.name, row.took.as_secs_f64());
+        println!("{:<14}{passed:>8}{failed:>8}{skipped:>9}{:>10.1}", row.name, row.took.as_secs_f64());
         whole += row.count;
     }
     println!("{whole}");

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
@@ -264,17 +265,36 @@ fn fake(lane: &mut Lane<'_>) {
 }
 
 fn cluster(lane: &mut Lane<'_>) {
-    let dev = lane.dev;
-    if has_python(lane) && has_web(lane) {
-        let mut worker = PathBuf::new();
-        if lane.build("tests/cluster/worker.c", || {
-            c_suite::program(dev, "cluster-worker", &["tests/cluster/worker.c"]).map(|built| worker = built)
-        }) {
-            let mut tests = dev.cargo(["test", "-p", "natskv-tests", "--test", "cluster"]);
-            tests.env("NATSKV_CLUSTER_WORKER", worker);
-            lane.tests_shown("a cluster under fire", tests, force::LONG);
-        }
+    if let Some(tests) = cluster_test(lane) {
+        lane.tests_shown("a cluster under fire", tests, force::LONG);
     }
+}
+
+/// The test of many clients, with them built.
+fn cluster_test(lane: &mut Lane<'_>) -> Option<Command> {
+    let dev = lane.dev;
+    if !has_python(lane) || !has_web(lane) {
+        return None;
+    }
+    let mut worker = PathBuf::new();
+    let source = "tests/cluster/worker.c";
+    if !lane.build(source, || c_suite::program(dev, "cluster-worker", &[source]).map(|built| worker = built)) {
+        return None;
+    }
+    let mut tests = dev.cargo(["test", "-p", "natskv-tests", "--test", "cluster", "--"]);
+    tests.env("NATSKV_CLUSTER_WORKER", worker);
+    Some(tests)
+}
+
+/// The soak, which takes as long as it is told.
+pub(crate) fn soak(dev: &Dev, minutes: u64) -> Result<bool> {
+    let missing = setup(dev, &[Need::Server, Need::Python, Need::Node, Need::Wasm]);
+    let mut lane = Lane::new(dev, &missing, "soak");
+    if let Some(mut tests) = cluster_test(&mut lane) {
+        tests.args(["soak", &minutes.to_string()]);
+        lane.tests_shown("mixed load", tests, Duration::from_secs(60 * minutes) + force::LONG);
+    }
+    Ok(report(&[lane.end()]))
 }
 
 fn address(lane: &mut Lane<'_>) {
