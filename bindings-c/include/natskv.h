@@ -1257,8 +1257,8 @@ natskv_code natskv_drain_async(const natskv_client *client,
 natskv_code natskv_wake(const natskv_client *client);
 
 /**
- * Ends everything now: operations in flight fail with NATSKV_CLOSED, watches end, and the connection is closed. Does not wait.
- * Closing twice is fine. Any thread, and inside callbacks too.
+ * Ends everything now: operations in flight fail with NATSKV_CLOSED, watches end, and the connection is closed. Does not wait: where a
+ * watch was just being made, the connection stays up to a second longer, to take it back on the server. Closing twice is fine. Any thread, and inside callbacks too.
  */
 natskv_code natskv_close(const natskv_client *client);
 

@@ -88,10 +88,11 @@ impl Object {
     }
 }
 
-/// The same fields, in whatever order.
+/// The same fields, in whatever order, each with the value that counts.
 impl PartialEq for Object {
     fn eq(&self, other: &Self) -> bool {
-        self.0.len() == other.0.len() && self.0.iter().all(|(name, value)| other.get(name) == Some(value))
+        let has_all_of = |object: &Self| object.iter().all(|(name, _)| self.get(name) == other.get(name));
+        has_all_of(self) && has_all_of(other)
     }
 }
 
@@ -496,6 +497,15 @@ mod tests {
     use alloc::string::ToString;
 
     use super::*;
+
+    #[test]
+    fn of_a_name_that_comes_twice_the_last_counts() {
+        let twice = Value::parse(r#"{"a":1,"b":2,"a":3}"#).expect("JSON");
+        assert_eq!(twice, twice.clone());
+        assert_eq!(twice, Value::parse(r#"{"b":2,"a":3}"#).expect("JSON"));
+        assert_ne!(twice, Value::parse(r#"{"a":1,"b":2}"#).expect("JSON"));
+        assert_ne!(twice, Value::parse(r#"{"a":3,"c":2}"#).expect("JSON"));
+    }
 
     #[test]
     fn what_is_read_is_written_again() {

@@ -306,6 +306,11 @@ impl Net {
         self.undo.push((id, undo));
     }
 
+    /// Whether a disowned request waits for its answer.
+    pub(crate) fn has_disowned(&self) -> bool {
+        !self.undo.is_empty()
+    }
+
     /// A disowned request is answered, or never will be.
     pub(crate) fn on_disowned(&mut self, id: u64) {
         if let Some(at) = self.undo.iter().position(|(known, _)| *known == id) {

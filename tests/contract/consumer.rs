@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use natskv_core::{
-    BucketId, Config, ErrorCode, Event, HandleOptions, Notice, OpId, Outcome, WatchId, WatchItem, WatchOptions,
+    Action, BucketId, Config, ErrorCode, Event, HandleOptions, Notice, OpId, Outcome, State, WatchId, WatchItem,
+    WatchOptions,
 };
 use natskv_kit::rig::Rig;
 
@@ -270,6 +271,30 @@ fn after_a_reconnect_the_consumer_is_asked_for_once() {
     scene.created(1, 4);
     scene.message("b", 5, 1, 0);
     assert_eq!(scene.revisions(), ["4", "caught up", "5"]);
+}
+
+#[test]
+fn what_went_to_the_lost_connection_is_fetched_at_once() {
+    // What the server says it has sent, and whether the consumer of one received message is made anew for it.
+    for (sent, is_replaced) in [(3, true), (1, false), (0, false)] {
+        let mut scene = Scene::new(WatchOptions::default());
+        scene.created(3, 0);
+        scene.message("a", 4, 1, 2);
+        scene.rig.pass(Duration::from_secs(2));
+        scene.rig.lose();
+        scene.rig.pass(Duration::from_millis(1));
+        scene.rig.establish();
+        scene.rig.answer("CONSUMER.INFO", &format!("{{\"delivered\":{{\"consumer_seq\":{sent}}},\"num_pending\":0}}"));
+        assert_eq!(scene.rig.written.contains("CONSUMER.CREATE"), is_replaced, "{sent} sent: {}", scene.rig.written);
+        if is_replaced {
+            let request = scene.recreated(CREATED, 6);
+            assert!(request.contains("\"opt_start_seq\":5"), "{request}");
+            scene.created(2, 4);
+            scene.message("b", 5, 1, 1);
+            scene.message("c", 6, 2, 0);
+            assert_eq!(scene.revisions(), ["4", "5", "6", "caught up"]);
+        }
+    }
 }
 
 #[test]
@@ -796,4 +821,49 @@ fn a_purge_that_is_not_answered_times_out_whatever_its_consumer_says() {
         scene.control("Idle Heartbeat\r\nNats-Last-Consumer: 1\r\nNats-Consumer-Stalled: $JS.FC.KV_b.c.t", "");
     }
     assert_eq!(scene.rig.result(op).as_ref().expect_err("silence").code, ErrorCode::Timeout);
+}
+
+/// A client that is closed while the server makes a consumer for it.
+fn closed_over_a_create() -> Scene {
+    let mut scene = Scene::new(WatchOptions::default());
+    scene.rig.call(|c, now| c.close(now));
+    let is_refused =
+        |event: &Event| matches!(event, Event::WatchOpen { result: Err(error), .. } if error.code == ErrorCode::Closed);
+    assert!(scene.rig.events.iter().any(is_refused), "{:?}", scene.rig.events);
+    assert_eq!(scene.rig.client.state(), &State::Connected, "it could not be deleted yet");
+    let error = scene.rig.call(|c, now| c.flush(None, now)).expect_err("it is closed");
+    assert_eq!(error.code, ErrorCode::Closed);
+    scene.rig.call(|c, now| c.drain(now));
+    scene.rig.call(|c, now| c.close(now));
+    assert_eq!(scene.rig.client.state(), &State::Connected);
+    scene
+}
+
+fn has_hung_up(rig: &Rig) -> bool {
+    rig.actions.iter().any(|action| matches!(action, Action::Disconnect { .. }))
+}
+
+#[test]
+fn a_close_over_a_create_takes_it_back() {
+    let mut scene = closed_over_a_create();
+    let deletes = |rig: &Rig| rig.written.matches("CONSUMER.DELETE").count();
+    let before = deletes(&scene.rig); // which may have overtaken the create
+    scene.created(0, 0);
+    assert_eq!(deletes(&scene.rig), before + 1, "{}", scene.rig.written);
+    assert_eq!(scene.rig.client.state(), &State::Closed(None));
+    assert!(has_hung_up(&scene.rig));
+}
+
+#[test]
+fn a_close_over_a_create_that_nobody_answers_is_one_all_the_same() {
+    let mut scene = closed_over_a_create();
+    assert!(!has_hung_up(&scene.rig));
+    scene.rig.pass(Duration::from_secs(1));
+    assert_eq!(scene.rig.client.state(), &State::Closed(None));
+    assert!(has_hung_up(&scene.rig));
+
+    let mut scene = closed_over_a_create();
+    scene.rig.lose();
+    assert_eq!(scene.rig.client.state(), &State::Closed(None));
+    assert_eq!(scene.rig.actions.iter().filter(|action| matches!(action, Action::Connect { .. })).count(), 1);
 }

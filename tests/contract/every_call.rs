@@ -212,6 +212,8 @@ fn after_closed_nothing_comes_out() {
     let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
     rig.call(|c, now| c.watch(bucket, &[], WatchOptions::default(), now)).expect("watch");
     rig.call(|c, now| c.close(now));
+    rig.answer("CONSUMER.CREATE", "{\"num_pending\":0,\"delivered\":{\"stream_seq\":0}}");
+    assert_eq!(rig.client.state(), &State::Closed(None));
     assert!(rig.written.contains("CONSUMER.DELETE"), "the watch's consumer is ended on the way out: {:?}", rig.written);
     rig.written.clear();
     let (actions, events) = (rig.actions.len(), rig.events.len());

@@ -5,47 +5,26 @@ from __future__ import annotations
 from itertools import permutations
 
 import pytest
+from facts import CODECS
 
 from kit import OURS, Client, lists
 
-FACTS = {
-    # as orbit.go writes them: RFC 4648's URL alphabet, token by token, without padding
-    "base64": {
-        "users.alice": "dXNlcnM.YWxpY2U",
-        "~~~": "fn5-",
-        "???": "Pz8_",
-        "a/b": "YS9i",
-        "a": "YQ",
-        "ab": "YWI",
-        "😀.key with spaces": "8J-YgA.a2V5IHdpdGggc3BhY2Vz",
-        "user:12345": "dXNlcjoxMjM0NQ",
-    },
-    # and its paths: what begins with a slash gets a first token that nothing else has
-    "path": {"/a/b": "_root_.a.b", "a/b": "a.b", "/users/alice/settings": "_root_.users.alice.settings", "a": "a"},
-    "escape": {
-        "user:12345": "user=3A12345",
-        "a=b.é": "a=3Db.=C3=A9",
-        "plain-key.a_b/c": "plain-key.a_b/c",
-        "😀": "=F0=9F=98=80",
-        "a b.*": "a=20b.=2A",
-    },
-}
 Clients = dict[str, Client]
 
 
-@pytest.mark.parametrize("codec", FACTS)
+@pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize(("writer", "reader"), [*permutations(OURS, 2)])
 def test_same_bytes(writer: str, reader: str, codec: str, clients: Clients, bucket: str) -> None:
     ours, theirs, neutral = clients[writer], clients[reader], clients["nats-py"]
     ours.create_bucket(bucket=bucket, codec=codec)
     theirs.open(bucket=bucket)  # by the codec that the bucket records
     neutral.open(bucket=bucket)
-    for key, raw in FACTS[codec].items():
+    for key, raw in CODECS[codec].items():
         ours.put(bucket=bucket, key=key, value=key.encode())
         assert theirs.get(bucket=bucket, key=key)["value"] == key.encode()
         assert neutral.get(bucket=bucket, key=raw)["value"] == key.encode()
-    assert theirs.keys(bucket=bucket) == sorted(FACTS[codec])
-    assert lists(neutral, lambda: neutral.keys(bucket=bucket), sorted(FACTS[codec].values()))
+    assert theirs.keys(bucket=bucket) == sorted(CODECS[codec])
+    assert lists(neutral, lambda: neutral.keys(bucket=bucket), sorted(CODECS[codec].values()))
 
 
 @pytest.mark.parametrize("codec", ["base64", "escape"])
@@ -55,14 +34,14 @@ def test_with_a_codec_given_to_nats_io_kv(ours: str, codec: str, clients: Client
     natskv, other = clients[ours], clients["nats-io-kv"]
     natskv.create_bucket(bucket=bucket, codec=codec)
     other.open(bucket=bucket, codec=codec)
-    keys = [key for key in FACTS[codec] if "*" not in key]
+    keys = [key for key in CODECS[codec] if "*" not in key]
     for number, key in enumerate(keys):
         writer, reader = (natskv, other) if number % 2 else (other, natskv)
         writer.put(bucket=bucket, key=key, value=key.encode())
         found = reader.get(bucket=bucket, key=key)
         assert (found["key"], found["value"]) == (key, key.encode())
     assert natskv.keys(bucket=bucket) == other.keys(bucket=bucket) == sorted(keys)
-    first = FACTS["base64"].keys() & {"users.alice"} if codec == "base64" else {"a=b.é"}
+    first = CODECS["base64"].keys() & {"users.alice"} if codec == "base64" else {"a=b.é"}
     assert natskv.keys(bucket=bucket, filters=[f"{min(first).split('.')[0]}.*"]) == sorted(first)
 
 

@@ -17,7 +17,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+import packages
 
 ROOT = Path(__file__).resolve().parents[2]
 DEV = Path(os.environ.get("NATSKV_DEV", ROOT / "target" / "dev"))
@@ -34,6 +36,18 @@ COMMANDS: dict[str, list[str]] = {
 }
 OURS = ("natskv-py", "natskv-js")
 CALL_WITHIN = 30.0
+
+
+Package = tuple[list[str], str, Callable[[Path], None]]
+"""How to run it where only what it declares is installed: the command, the program, and what lays these things out."""
+
+PACKAGES: dict[str, Package] = {
+    "natskv-py": packages.python(sys.executable, "natskv", "natskv.sync"),
+    "natskv-js": packages.node(DEV / "npm", "natskv"),
+    "nats-py": packages.python(sys.executable, "nats-py", "nats.js.kv"),
+    "nats-io-kv": packages.node(DEV / "node" / "node_modules", "@nats-io/kv"),
+    "nats-key-value": packages.python(str(NEWER_PYTHON / "bin" / "python"), "nats-key-value", "nats.key_value"),
+}
 
 
 def names() -> list[str]:
@@ -63,11 +77,11 @@ class Absent(Exception):
 class Client:
     """One client, driven by calls: `client.put(bucket="b", key="k", value=b"v")`."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, log: IO[bytes] | None = None) -> None:
         self.name = name
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         self._process = subprocess.Popen(
-            COMMANDS[name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, bufsize=0
+            COMMANDS[name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment, bufsize=0
         )
         self._unread = bytearray()
 
@@ -83,7 +97,8 @@ class Client:
         if "value" in given:
             given["value"] = base64.b64encode(given["value"]).decode()
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"do": do, **given}).encode() + b"\n")
+        with contextlib.suppress(BrokenPipeError):  # then there is no answer either
+            self._process.stdin.write(json.dumps({"do": do, **given}).encode() + b"\n")
         result = json.loads(self._line(do))
         if "absent" in result:
             raise Absent(result["absent"])
@@ -98,10 +113,10 @@ class Client:
             while b"\n" not in self._unread:
                 if not selector.select(CALL_WITHIN):
                     self._process.kill()
-                    raise RuntimeError(f"{self.name} did not answer to {do} within {CALL_WITHIN:.0f} s")
+                    raise ClientError("Hangs", f"{do} does not end within {CALL_WITHIN:.0f} s")
                 piece = os.read(self._process.stdout.fileno(), 1 << 20)
                 if not piece:
-                    raise RuntimeError(f"{self.name} has ended: {self._process.wait(CALL_WITHIN)}")
+                    raise ClientError("Crash", f"{self.name} has ended: {self._process.wait(CALL_WITHIN)}")
                 self._unread += piece
         line, _, rest = bytes(self._unread).partition(b"\n")
         self._unread = bytearray(rest)
@@ -162,6 +177,7 @@ class Proxy:
         self.rewrite: Rewrite | None = None
         self.is_refusing = False
         self.cuts = 0
+        self.heard = 0
         self.connections = 0
         self.url = f"nats://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -213,6 +229,7 @@ class Proxy:
         self._end(link)
 
     def _as_told(self, piece: bytes) -> tuple[bytes, bool]:
+        self.heard += len(piece)
         if self.rewrite is not None:
             piece = self.rewrite(piece)
         with self._lock:
@@ -241,5 +258,6 @@ def through_proxy(client: Client, port: int, url: str) -> Iterator[Proxy]:
     try:
         yield proxy
     finally:
-        client.connect(url=url)
+        with contextlib.suppress(ClientError):  # what went wrong before is told, and matters
+            client.connect(url=url)
         proxy.end()

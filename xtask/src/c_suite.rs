@@ -12,6 +12,7 @@ use anyhow::{Context, Result, ensure};
 use crate::c_table;
 use crate::dev::Dev;
 use crate::dist;
+use crate::force::{NIGHTLY, nightly};
 use crate::lane::{LIMIT, Lane};
 use crate::run::check;
 use crate::server::Server;
@@ -69,10 +70,47 @@ pub(crate) fn scenarios(lane: &mut Lane<'_>) {
     }
 }
 
+/// tests/real/c with a sanitizer, in the library and in the tests.
+pub(crate) fn sanitized(lane: &mut Lane<'_>, sanitizer: &'static str, options: &str) {
+    let dev = lane.dev;
+    let mut program = PathBuf::new();
+    let what = format!("tests/real/c with the sanitizer of {sanitizer}");
+    let build = || {
+        nightly(dev)?;
+        let library = sanitized_library(dev, sanitizer)?;
+        let flags = [format!("-fsanitize={sanitizer}"), "-fno-omit-frame-pointer".into()];
+        program = suite(dev, &format!("suite-{sanitizer}"), &flags, &library)?;
+        Ok(())
+    };
+    if lane.build(&what, build) {
+        let mut tests = dev.command(&program);
+        tests.arg("-scenario").env("NATSKV_SMALL", "1");
+        lane.tests(&what, tests.env(format!("{}SAN_OPTIONS", &sanitizer[..1].to_uppercase()), options));
+    }
+}
+
+/// libnatskv.a by the nightly compiler; for threads, with a standard library whose atomics the sanitizer sees too.
+fn sanitized_library(dev: &Dev, sanitizer: &str) -> Result<PathBuf> {
+    let host = format!("{}-unknown-linux-gnu", env::consts::ARCH);
+    let target = format!("target/{sanitizer}");
+    let mut build = dev.command("cargo");
+    build
+        .args(["build", "--quiet", "-p", "natskv-c", "--target", &host, "--target-dir", &target])
+        .env("RUSTFLAGS", format!("-Zsanitizer={sanitizer}"))
+        .env("RUSTUP_TOOLCHAIN", NIGHTLY)
+        .env_remove("CARGO");
+    if sanitizer == "thread" {
+        build.arg("-Zbuild-std");
+    }
+    check(&mut build, &log(dev, &format!("library-{sanitizer}")), LIMIT)?;
+    Ok(dev.root.join(target).join(host).join("debug/libnatskv.a"))
+}
+
 fn built(lane: &mut Lane<'_>) -> Option<PathBuf> {
     let dev = lane.dev;
     let mut program = None;
-    lane.build("tests/real/c", || suite(dev).map(|built| program = Some(built)));
+    let library = Path::new("target/debug/libnatskv.a");
+    lane.build("tests/real/c", || suite(dev, "suite", &[], library).map(|built| program = Some(built)));
     program
 }
 
@@ -83,7 +121,7 @@ fn library(dev: &Dev) -> Result<()> {
 }
 
 /// The test program, with the scenarios in it.
-fn suite(dev: &Dev) -> Result<PathBuf> {
+fn suite(dev: &Dev, name: &str, flags: &[String], library: &Path) -> Result<PathBuf> {
     let folder = folder(dev)?;
     let table = folder.join("scenarios_table.c");
     fs::write(&table, c_table::generate(&dev.root.join("tests/scenarios"), dev.release.level)?)?;
@@ -95,7 +133,7 @@ fn suite(dev: &Dev) -> Result<PathBuf> {
         }
     }
     sources.sort();
-    let program = folder.join("suite");
+    let program = folder.join(name);
     let mut compile = compiler(dev, "CC", "cc");
     compile
         .args([
@@ -108,9 +146,10 @@ fn suite(dev: &Dev) -> Result<PathBuf> {
         ])
         .args(STRICT)
         .args(["-Ibindings-c/include", "-Itests/real/c"])
+        .args(flags)
         .args(&sources);
-    link(&mut compile, &program);
-    check(&mut compile, &log(dev, "suite"), LIMIT)?;
+    link(&mut compile, library, &program);
+    check(&mut compile, &log(dev, name), LIMIT)?;
     Ok(program)
 }
 
@@ -121,7 +160,7 @@ pub(crate) fn program(dev: &Dev, name: &str, sources: &[&str]) -> Result<PathBuf
     let mut compile = compiler(dev, "CC", "cc");
     compile.args(["-std=c99", "-D_XOPEN_SOURCE=700", "-g", "-O1"]).args(STRICT);
     compile.args(["-Ibindings-c/include", "-Itests/real/c"]).args(sources);
-    link(&mut compile, &program);
+    link(&mut compile, Path::new("target/debug/libnatskv.a"), &program);
     check(&mut compile, &log(dev, name), LIMIT)?;
     Ok(program)
 }
@@ -141,7 +180,7 @@ fn examples(lane: &mut Lane<'_>) {
                 .args(["-std=c99", "-D_POSIX_C_SOURCE=200809L", "-g"])
                 .args(STRICT)
                 .args(["-Ibindings-c/include", &format!("bindings-c/examples/{name}.c")]);
-            link(&mut compile, &program);
+            link(&mut compile, Path::new("target/debug/libnatskv.a"), &program);
             check(&mut compile, &log(dev, name), LIMIT)?;
             check(dev.command(&program).arg(&server.url), &log(dev, name), LIMIT)?;
             server.has_no_consumers()
@@ -243,8 +282,8 @@ pub(crate) fn compiler(dev: &Dev, variable: &str, default: &str) -> Command {
     dev.command(env::var_os(variable).unwrap_or_else(|| OsString::from(default)))
 }
 
-fn link(compile: &mut Command, program: &Path) {
-    compile.arg("target/debug/libnatskv.a").args(NATIVE_LIBRARIES).arg("-o").arg(program);
+fn link(compile: &mut Command, library: &Path, program: &Path) {
+    compile.arg(library).args(NATIVE_LIBRARIES).arg("-o").arg(program);
 }
 
 fn folder(dev: &Dev) -> Result<PathBuf> {

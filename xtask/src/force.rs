@@ -1,11 +1,18 @@
 //! What hurts natskv on purpose: the simulation, and what else takes as long as one lets it.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::dev::Dev;
-use crate::run::words;
+use crate::lane::Lane;
+use crate::run::{check, words};
+
+/// Installing a compiler, or building a tool.
+pub(crate) const LONG: Duration = Duration::from_secs(1200);
 
 /// The simulation with these arguments; without any it plays its fixed seeds.
 pub(crate) fn sim(dev: &Dev, arguments: &[String]) -> Command {
@@ -27,4 +34,86 @@ pub(crate) fn explore(dev: &Dev, minutes: Option<u64>, seed: Option<u64>) -> Res
 fn here(command: &mut Command) -> Result<bool> {
     let status = command.status().with_context(|| format!("cannot start {}", words(command)))?;
     Ok(status.success())
+}
+
+/// The compiler of fuzzing, Miri and the sanitizers: nothing else is built with it.
+pub(crate) const NIGHTLY: &str = "nightly-2026-05-20";
+
+/// Pinned, since its flags go with the compiler's.
+const CARGO_FUZZ: &str = "0.13.1";
+
+/// The fuzz targets of tests/fuzz.
+const TARGETS: [&str; 7] = ["parser", "headers", "receive", "web", "creds", "config", "execute"];
+
+/// Fuzzes each target, or the one named, for so long; whether nothing was found.
+///
+/// What is new of interest goes to target/fuzz/corpus, what was found to tests/fuzz/artifacts; the corpus of the repository grows only by hand.
+pub(crate) fn fuzz(dev: &Dev, minutes: u64, only: Option<&str>) -> Result<bool> {
+    if let Some(unknown) = only.filter(|only| !TARGETS.contains(only)) {
+        bail!("no fuzz target {unknown:?}; there are: {}", TARGETS.join(", "));
+    }
+    nightly(dev)?;
+    let tool = cargo_fuzz(dev)?;
+    let mut is_good = true;
+    for target in TARGETS.into_iter().filter(|target| only.is_none_or(|only| only == *target)) {
+        let (found, known) = (dev.root.join("target/fuzz/corpus").join(target), format!("tests/fuzz/corpus/{target}"));
+        fs::create_dir_all(&found).with_context(|| format!("cannot make {}", found.display()))?;
+        let mut fuzz = dev.command(&tool);
+        fuzz.args(["run", "--fuzz-dir", "tests/fuzz", "--target-dir", "target/fuzz", target])
+            .arg(&found)
+            .arg(&known)
+            .args(["--", "-timeout=20", "-rss_limit_mb=2048", "-max_len=4096"])
+            .arg(format!("-max_total_time={}", 60 * minutes))
+            .env("RUSTUP_TOOLCHAIN", NIGHTLY)
+            .env_remove("CARGO"); // that of stable, which runs xtask
+        println!("── {target}, {minutes} minutes");
+        is_good &= here(&mut fuzz)?;
+    }
+    Ok(is_good)
+}
+
+/// Core's tests under Miri: undefined behaviour in what it stands on, and in what it makes of it.
+pub(crate) fn miri(lane: &mut Lane<'_>) {
+    let dev = lane.dev;
+    if !lane.build("Miri", || nightly(dev)) {
+        return;
+    }
+    let tests = [("natskv-core", "--lib"), ("natskv-tests", "--test=contract")];
+    for (package, tests) in tests {
+        let mut miri = dev.command("cargo");
+        miri.args(["miri", "test", "--target-dir", "target/miri", "-p", package, tests])
+            .env("MIRIFLAGS", "-Zmiri-disable-isolation")
+            .env("RUSTUP_TOOLCHAIN", NIGHTLY)
+            .env_remove("CARGO");
+        if package == "natskv-core" {
+            miri.arg("--all-features");
+        }
+        lane.tests_within(package, miri, LONG);
+    }
+}
+
+fn cargo_fuzz(dev: &Dev) -> Result<PathBuf> {
+    let root = dev.dev.join("cargo-fuzz");
+    let tool = root.join("bin").join("cargo-fuzz");
+    if !tool.exists() {
+        println!("setup: cargo-fuzz {CARGO_FUZZ}");
+        let mut install = dev.cargo(["install", "--quiet", "--locked", "cargo-fuzz", "--version", CARGO_FUZZ]);
+        install.arg("--root").arg(&root);
+        check(&mut install, &dev.dev.join("logs").join("setup-cargo-fuzz.log"), LONG)?;
+    }
+    Ok(tool)
+}
+
+/// The nightly compiler with what Miri and the sanitizers want.
+pub(crate) fn nightly(dev: &Dev) -> Result<()> {
+    let log = dev.dev.join("logs").join("setup-nightly.log");
+    let installed = dev.command("rustup").args(["component", "list", "--installed", "--toolchain", NIGHTLY]).output();
+    let installed = installed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    if ["miri", "rust-src"].iter().all(|part| installed.contains(part)) {
+        return Ok(());
+    }
+    println!("setup: {NIGHTLY}");
+    let mut install = dev.command("rustup");
+    install.args(["toolchain", "install", NIGHTLY, "--profile", "minimal", "-c", "miri", "-c", "rust-src"]);
+    check(&mut install, &log, LONG).map(|_| ())
 }

@@ -1,5 +1,6 @@
 //! One suite while it runs: it counts, prints a line for each part, and keeps the numbers for the table.
 
+use std::borrow::BorrowMut;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -44,8 +45,20 @@ impl<'a> Lane<'a> {
     }
 
     /// Runs tests that print their own numbers, in a dialect that `outcome` reads.
-    pub(crate) fn tests(&mut self, what: &str, mut command: Command) {
-        let ran = match run(&mut command, &self.log(what), LIMIT) {
+    pub(crate) fn tests(&mut self, what: &str, command: impl BorrowMut<Command>) {
+        self.tests_within(what, command, LIMIT);
+    }
+
+    /// The same for tests that may take longer, and whose output has tables in it that are shown.
+    pub(crate) fn tests_shown(&mut self, what: &str, command: impl BorrowMut<Command>, limit: Duration) {
+        self.tests_within(what, command, limit);
+        let told = std::fs::read_to_string(self.log(what)).unwrap_or_default();
+        told.lines().filter(|line| line.contains("  ")).for_each(|line| println!("   {line}"));
+    }
+
+    /// The same for tests that may take longer.
+    pub(crate) fn tests_within(&mut self, what: &str, mut command: impl BorrowMut<Command>, limit: Duration) {
+        let ran = match run(command.borrow_mut(), &self.log(what), limit) {
             Ok(ran) => ran,
             Err(error) => return self.failed(what, &format!("{error:#}")),
         };
@@ -160,7 +173,7 @@ pub(crate) fn report(rows: &[Row]) -> bool {
     println!("\n{:<12}{:>8}{:>8}{:>9}{:>10}", "suite", "passed", "failed", "skipped", "seconds");
     for row in rows {
         let Count { passed, failed, skipped } = row.count;
-        println!("{:<12}{passed:>8}{failed:>8}{skipped:>9}{:>10.1}", row.name, row.took.as_secs_f64());
+        println!("{:<14}{passed:>8}{failed:>8}{skipped:>9}{:>10.1}", row.name, row.took.as_secs_f64());
         whole += row.count;
     }
     println!("{whole}");

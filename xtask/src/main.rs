@@ -16,6 +16,7 @@ mod lane;
 mod lint;
 mod many;
 mod outcome;
+mod peers;
 mod recover;
 mod run;
 mod server;
@@ -64,6 +65,8 @@ enum Verb {
     },
     /// clippy, rustfmt, rustdoc, ruff, mypy, stubtest, tsc: the suite `lint` of `test`
     Lint,
+    /// Have natskv and the clients that others wrote take the same checks, and print who passes what
+    Peers,
     /// Kill a server and start it again: how long each client needs to read and to watch again, beside nats-py and nats.js
     Recover {
         /// How often
@@ -84,6 +87,20 @@ enum Verb {
     },
     /// Print how big the npm package, the wheel and the C library are, and what they may not grow beyond
     Size,
+    /// Fuzz the targets of tests/fuzz, each for some minutes, with a pinned nightly compiler
+    Fuzz {
+        /// How long each target is fuzzed
+        #[arg(long, default_value_t = 10)]
+        minutes: u64,
+        /// Only this target
+        target: Option<String>,
+    },
+    /// Mixed load in Python, C and Node over connections that break at random; then nobody may hold more than at first
+    Soak {
+        /// How long
+        #[arg(long, default_value_t = 10)]
+        minutes: u64,
+    },
     /// Run the fast lane, or the suites that are named
     Test {
         /// Suites to run; the fast lane when none is named
@@ -117,10 +134,13 @@ fn run(verb: Verb) -> Result<bool> {
         Verb::Dist => dist::dist(&dev).map(|()| true),
         Verb::Header { check: true } => build::header_is_fresh(&dev).map(|()| true),
         Verb::Header { check: false } => build::header(&dev).map(|()| true),
+        Verb::Peers => peers::peers(&dev),
         Verb::Recover { rounds, away } => recover::recover(&dev, rounds, Duration::from_millis(away)).map(|()| true),
         Verb::Lint => suites::test(&dev, &["lint".to_owned()], false),
         Verb::Sim { minutes, seed } => force::explore(&dev, minutes, seed),
         Verb::Size => size::size(&dev),
+        Verb::Fuzz { minutes, target } => force::fuzz(&dev, minutes, target.as_deref()),
+        Verb::Soak { minutes } => suites::soak(&dev, minutes),
         Verb::Test { list: true, .. } => {
             suites::list();
             Ok(true)

@@ -1,8 +1,10 @@
 //! Which suites there are, what each stands on, and how it runs: the fast lane, and what only `test --all` takes.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
@@ -37,7 +39,7 @@ impl Suite {
 
     /// Whether it is left to `test --all`.
     fn is_long(&self) -> bool {
-        self.release().is_some()
+        self.release().is_some() || matches!(self.name, "cluster" | "miri" | "address" | "thread")
     }
 }
 
@@ -56,6 +58,12 @@ const SUITES: &[Suite] = &[
         about: "a simulated world from fixed seeds: everything that can go wrong, and what must hold all the time",
         needs: &[],
         run: sim,
+    },
+    Suite {
+        name: "hostile",
+        about: "100,000 conversations with a server that says what no server should",
+        needs: &[],
+        run: hostile,
     },
     Suite {
         name: "real",
@@ -124,6 +132,25 @@ const SUITES: &[Suite] = &[
         needs: &[Need::Python, Need::Node, Need::Wasm],
         run: lint::lint,
     },
+    Suite {
+        name: "cluster",
+        about: "three servers, killed, frozen and restarted, while clients in Python, C and Node write and watch",
+        needs: &[Need::Server, Need::Python, Need::Node, Need::Wasm],
+        run: cluster,
+    },
+    Suite { name: "miri", about: "core's tests under Miri", needs: &[], run: force::miri },
+    Suite {
+        name: "address",
+        about: "tests/real/c with the address sanitizer in library and tests",
+        needs: &[Need::Server],
+        run: address,
+    },
+    Suite {
+        name: "thread",
+        about: "the threads of tests/real/c with the thread sanitizer in library and tests",
+        needs: &[Need::Server],
+        run: thread_sanitizer,
+    },
     Suite::on("on-2.10.25"),
     Suite::on("on-2.11.9"),
     Suite::on("on-2.12.4"),
@@ -132,7 +159,7 @@ const SUITES: &[Suite] = &[
 /// Prints the suites.
 pub(crate) fn list() {
     for suite in SUITES {
-        println!("{:<12}{}{}", suite.name, suite.about, if suite.is_long() { " (--all)" } else { "" });
+        println!("{:<14}{}{}", suite.name, suite.about, if suite.is_long() { " (--all)" } else { "" });
     }
 }
 
@@ -200,7 +227,10 @@ fn vectors(lane: &mut Lane<'_>) {
 fn contract(lane: &mut Lane<'_>) {
     let mut tests = lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--lib"]);
     for target in build::test_targets(lane) {
-        if !matches!(target.as_str(), "vectors" | "scenarios" | "core_real" | "sim" | "fake") {
+        if !matches!(
+            target.as_str(),
+            "vectors" | "scenarios" | "core_real" | "sim" | "hostile" | "fake" | "cluster" | "soak"
+        ) {
             tests.args(["--test", &target]);
         }
     }
@@ -208,7 +238,14 @@ fn contract(lane: &mut Lane<'_>) {
 }
 
 fn sim(lane: &mut Lane<'_>) {
-    lane.tests("fixed seeds", force::sim(lane.dev, &[]));
+    lane.tests("fixed seeds", force::sim(lane.dev, &["--seeds".to_owned(), "600".to_owned()]));
+}
+
+fn hostile(lane: &mut Lane<'_>) {
+    lane.tests(
+        "mutated conversations",
+        lane.dev.cargo(["test", "--profile", "sim", "-p", "natskv-tests", "--test", "hostile"]),
+    );
 }
 
 fn real(lane: &mut Lane<'_>) {
@@ -224,6 +261,51 @@ fn fake(lane: &mut Lane<'_>) {
     if lane.has(Need::Server, "FakeServer beside nats-server") {
         let tests = lane.dev.cargo(["test", "-p", "natskv-tests", "--test", "fake"]);
         lane.tests("FakeServer beside nats-server", tests);
+    }
+}
+
+fn cluster(lane: &mut Lane<'_>) {
+    if let Some(tests) = cluster_test(lane) {
+        lane.tests_shown("a cluster under fire", tests, force::LONG);
+    }
+}
+
+/// The test of many clients, with them built.
+fn cluster_test(lane: &mut Lane<'_>) -> Option<Command> {
+    let dev = lane.dev;
+    if !has_python(lane) || !has_web(lane) {
+        return None;
+    }
+    let mut worker = PathBuf::new();
+    let source = "tests/cluster/worker.c";
+    if !lane.build(source, || c_suite::program(dev, "cluster-worker", &[source]).map(|built| worker = built)) {
+        return None;
+    }
+    let mut tests = dev.cargo(["test", "-p", "natskv-tests", "--test", "cluster", "--"]);
+    tests.env("NATSKV_CLUSTER_WORKER", worker);
+    Some(tests)
+}
+
+/// The soak, which takes as long as it is told.
+pub(crate) fn soak(dev: &Dev, minutes: u64) -> Result<bool> {
+    let missing = setup(dev, &[Need::Server, Need::Python, Need::Node, Need::Wasm]);
+    let mut lane = Lane::new(dev, &missing, "soak");
+    if let Some(mut tests) = cluster_test(&mut lane) {
+        tests.args(["soak", &minutes.to_string()]);
+        lane.tests_shown("mixed load", tests, Duration::from_secs(60 * minutes) + force::LONG);
+    }
+    Ok(report(&[lane.end()]))
+}
+
+fn address(lane: &mut Lane<'_>) {
+    if lane.has(Need::Server, "libnatskv") && has_proof_server(lane) {
+        c_suite::sanitized(lane, "address", "detect_leaks=1");
+    }
+}
+
+fn thread_sanitizer(lane: &mut Lane<'_>) {
+    if lane.has(Need::Server, "libnatskv") && has_proof_server(lane) {
+        c_suite::sanitized(lane, "thread", "halt_on_error=0");
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use libc::{POLLIN, POLLOUT};
-use natskv_core::{Action, Client, Config, ConnId, Error, ErrorCode, Event, Instant, Lost, Server, TlsMode};
+use natskv_core::{Action, Client, Config, ConnId, Error, ErrorCode, Event, Instant, Lost, Server, State, TlsMode};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::credentials::{self, Question, Source};
@@ -128,9 +128,9 @@ impl Driver {
         Wants { fd, events, until: [own_deadline, self.core.deadline()].into_iter().flatten().min() }
     }
 
-    /// Bytes are still to leave after the end.
+    /// Asked after the end: bytes are still to leave, or core still waits for an answer.
     pub(crate) fn is_closing(&self) -> bool {
-        matches!(self.link, Link::Closing(..))
+        matches!(self.link, Link::Closing(..)) || !matches!(self.core.state(), State::Closed(_))
     }
 
     /// Reads, writes and watches the time. `ready` are poll(2)'s bits; wrong or stale ones are harmless.

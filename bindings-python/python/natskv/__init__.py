@@ -6,10 +6,12 @@ async with natskv.connect("nats://127.0.0.1:4222") as client:
     print((await kv.get("color")).text())
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from ._common import Options
 from ._credentials import Credentials
 from ._native import KeyValueEntry, __version__
-from .aio import Client, KeyHistory, KeyLister, KeyValue, KeyWatcher, connect
 from .errors import (
     AuthenticationError,
     BadBucketError,
@@ -49,6 +51,9 @@ from .types import (
     StreamSource,
     SubjectTransform,
 )
+
+if TYPE_CHECKING:
+    from .aio import Client, KeyHistory, KeyLister, KeyValue, KeyWatcher, connect
 
 __all__ = [
     "AuthenticationError",
@@ -103,3 +108,15 @@ __all__ = [
 def version() -> str:
     """The version of natskv, such as `"0.1.0"`."""
     return __version__
+
+
+def __getattr__(name: str) -> Any:
+    # asyncio takes longer to import than all of natskv: programs that use natskv.sync start without it.
+    if name in {"Client", "KeyHistory", "KeyLister", "KeyValue", "KeyWatcher", "aio", "connect"}:
+        aio = import_module(".aio", __name__)
+        return aio if name == "aio" else globals().setdefault(name, getattr(aio, name))
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -71,6 +71,8 @@ pub struct Client {
     watch_limit: usize,
     drain_timeout: Duration,
     drain_deadline: Option<Instant>,
+    /// Closed but for consumers whose creation is still to be answered: only then can they be deleted.
+    lingers_until: Option<Instant>,
     now: Instant,
 }
 
@@ -115,6 +117,7 @@ impl Client {
             watch_limit,
             drain_timeout,
             drain_deadline: None,
+            lingers_until: None,
             now,
         };
         client.tell_states();
@@ -539,7 +542,7 @@ impl Client {
         self.advance(now);
         let exposed = self.is_exposed(op.0);
         self.finish(op.0, Err(Error::from_code(ErrorCode::Cancelled).maybe_applied(exposed)));
-        self.close_if_drained();
+        self.close_if_idle();
     }
 
     /// Starts a watch on the keys that match any filter (none given: all).
@@ -619,16 +622,17 @@ impl Client {
 
     fn begin_drain(&mut self, timeout: Duration, now: Instant) {
         self.advance(now);
-        if self.drain_deadline.is_some() || matches!(self.state, State::Closed(_)) {
+        if self.drain_deadline.is_some() || self.check_open().is_err() {
             return;
         }
         self.drain_deadline = Some(self.now + timeout);
         self.set_state(State::Draining);
         self.end_watches(&Error::from_code(ErrorCode::Closed));
-        self.close_if_drained();
+        self.close_if_idle();
     }
 
-    /// Ends everything now: operations in flight fail with CLOSED, consumers of ours are deleted on the way out.
+    /// Ends everything now: operations in flight fail with CLOSED, consumers of ours are deleted on the way out. Where one is just being
+    /// made, `State::Closed` comes when the server has answered, or a second later: it cannot be deleted before.
     pub fn close(&mut self, now: Instant) {
         self.advance(now);
         self.end(None);
@@ -640,7 +644,7 @@ impl Client {
         self.advance(now);
         let change = self.net.session.sleep(&mut self.net.rng, self.now);
         self.apply(change);
-        self.close_if_drained();
+        self.close_if_idle();
     }
 
     /// Says that time may have been lost or the network be another one (a page thawed, a laptop opened, online again): a wait between
@@ -703,7 +707,7 @@ impl Client {
             }
         }
         self.leave_if_idle();
-        self.close_if_drained();
+        self.close_if_idle();
     }
 
     /// The transport is gone, or could not be made.
@@ -712,7 +716,7 @@ impl Client {
         if self.net.session.is_current(conn) {
             let change = self.net.session.on_closed(why, &mut self.net.rng, self.now);
             self.apply(change);
-            self.close_if_drained();
+            self.close_if_idle();
         }
     }
 
@@ -727,11 +731,14 @@ impl Client {
                 Timer::Consumer(consumer) => self.on_consumer_timer(consumer),
             }
         }
+        if self.lingers_until.is_some_and(|until| until <= self.now) {
+            self.end_now(None);
+        }
         if self.drain_deadline.is_some_and(|deadline| deadline <= self.now) {
             self.end(Some(Error::new(ErrorCode::Timeout, "drain: what was in flight did not end in the time allowed")));
         }
         self.leave_if_idle();
-        self.close_if_drained();
+        self.close_if_idle();
         self.sweep();
     }
 
@@ -759,9 +766,9 @@ impl Client {
 
     /// When `handle_timeout` is due; None: not at all.
     pub fn deadline(&self) -> Option<Instant> {
-        // Not `flatten().min()` over all three: the optimised code of that looks uninitialised to valgrind, in every C program.
+        // Not `flatten().min()` over all: the optimised code of that looks uninitialised to valgrind, in every C program.
         let mut next = self.net.session.deadline();
-        for other in [self.net.timers.next(), self.drain_deadline].into_iter().flatten() {
+        for other in [self.net.timers.next(), self.drain_deadline, self.lingers_until].into_iter().flatten() {
             next = Some(next.map_or(other, |next| next.min(other)));
         }
         next

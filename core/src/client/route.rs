@@ -29,6 +29,9 @@ use crate::{
     timers::Timer,
 };
 
+/// How long a closing client waits for answers that tell of something to be taken back.
+const LINGER: Duration = Duration::from_secs(1);
+
 impl Client {
     // ── operations
 
@@ -695,6 +698,7 @@ impl Client {
         if matches!(self.state, State::Closed(_)) {
             return;
         }
+        let error = error.filter(|_| self.lingers_until.is_none()); // it was asked to end, whatever comes now
         let reason = error.clone().unwrap_or_else(|| Error::from_code(ErrorCode::Closed));
         // Parents take their children with them.
         for id in self.ops.keys() {
@@ -704,10 +708,25 @@ impl Client {
             }
         }
         self.end_watches(&reason);
-        self.net.session.close();
         self.drain_deadline = None;
+        if error.is_some() || !self.owes() {
+            return self.end_now(error);
+        }
+        self.lingers_until.get_or_insert(self.now + LINGER);
+        self.sweep();
+    }
+
+    /// The same for what is left when all operations and watches have ended.
+    pub(super) fn end_now(&mut self, error: Option<Error>) {
+        self.lingers_until = None;
+        self.net.session.close();
         self.set_state(State::Closed(error));
         self.sweep();
+    }
+
+    /// Whether an answer is still to come that tells of something to be taken back.
+    fn owes(&self) -> bool {
+        self.net.session.is_ready() && self.net.has_disowned()
     }
 
     /// Each watch says its end; what it queued before stays to be read.
@@ -720,7 +739,10 @@ impl Client {
         }
     }
 
-    pub(super) fn close_if_drained(&mut self) {
+    pub(super) fn close_if_idle(&mut self) {
+        if self.lingers_until.is_some() && !self.owes() {
+            self.end_now(None);
+        }
         if self.drain_deadline.is_some() && self.ops.len() == 0 {
             self.end(None);
         }
@@ -741,6 +763,7 @@ impl Client {
 
     pub(super) fn check_open(&self) -> Result<(), Error> {
         match &self.state {
+            _ if self.lingers_until.is_some() => Err(Error::new(ErrorCode::Closed, "the client is closed")),
             State::Closed(Some(error)) => {
                 Err(Error::new(ErrorCode::Closed, format!("the client is closed: {}", error.message)))
             }

@@ -616,17 +616,19 @@ impl Ordered {
     }
 
     fn on_probed(&mut self, answer: &Answer<'_>, net: &mut Net, now: Instant) -> Step<'static> {
-        let is_there = match answer {
+        match answer {
             Answer::Reply { payload, .. } => match api::answer(payload) {
-                Ok(_) => true,
+                Ok(info) => {
+                    let sent = info.get("delivered").and_then(|delivered| delivered.get("consumer_seq"));
+                    if sent.and_then(Value::as_u64).is_some_and(|sent| self.tracker.has_missed(sent)) {
+                        return self.recreate("messages went to the lost connection", net, now);
+                    }
+                }
                 Err(ApiFailure::Refused(error)) if error.is_retryable() => return self.retry(net, now),
-                Err(_) => false,
+                Err(_) => return self.recreate("the server forgot the consumer", net, now),
             },
             Answer::NoResponders => return self.retry(net, now),
-            Answer::Failed(_) => true, // not allowed to ask: the heartbeats will tell
-        };
-        if !is_there {
-            return self.recreate("the server forgot the consumer", net, now);
+            Answer::Failed(_) => {} // not allowed to ask: the heartbeats will tell
         }
         self.enter(State::Active, self.plan.heartbeat * MISSED_HEARTBEATS, net, now);
         Step::Nothing

@@ -138,6 +138,12 @@ impl Tracker {
         Verdict::Skip { caught_up: !is_stalled && self.is_created && self.catch_up(self.position) }
     }
 
+    /// What the server says after a reconnect that it has sent. More than came went to the lost connection; less is an answer that
+    /// a message has overtaken.
+    pub fn has_missed(&self, last_consumer_seq: u64) -> bool {
+        last_consumer_seq >= self.next_consumer_seq
+    }
+
     /// Stream sequence of the last message handed out.
     pub fn position(&self) -> u64 {
         self.position

@@ -157,7 +157,8 @@ mod tests {
             };
             (0..filters.len()).filter(|&at| !is_covered(at)).map(|at| filters[at].into()).collect()
         };
-        for seed in 0..10_000_usize {
+        let step = if cfg!(miri) { 97 } else { 1 }; // an interpreter has not the time for all
+        for seed in (0..10_000_usize).step_by(step) {
             let filters = [seed % 10, seed / 10 % 10, seed / 100 % 10, seed / 1000].map(|at| names[at]);
             assert_eq!(reduce(filters.map(Cow::Borrowed)), plainly(&filters), "{filters:?}");
         }

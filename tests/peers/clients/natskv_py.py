@@ -36,6 +36,10 @@ class Client:
         policy: Any = codec
         self.buckets[bucket] = await self.client.key_value(bucket, key_policy=policy)
 
+    async def fill(self, bucket: str, count: int) -> None:
+        """Many keys at once."""
+        await self.buckets[bucket].put_many({f"fill.{number:06}": b"v" * 20 for number in range(count)})
+
     async def put(self, bucket: str, key: str, value: bytes) -> int:
         return await self.buckets[bucket].put(key, value)
 

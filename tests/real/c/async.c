@@ -222,6 +222,34 @@ static void in_flight_at_the_end(void)
     server_end(&server);
 }
 
+/* Takes nothing, so that what was made is freed. */
+static void on_made(void *user, natskv_reply *reply)
+{
+    (void)reply;
+    counter_add(user, 1);
+}
+
+static void a_watch_in_the_making_is_taken_back(void)
+{
+    struct server server;
+    server_start(&server);
+    natskv_client *client = client_of(&server);
+    natskv_kv *kv = fresh_bucket(client, "making", ""), *own;
+    for (int i = 0; i < (is_small ? 2 : 10); i++) {
+        struct counter made = COUNTER;
+        natskv_client *brief = client_of(&server);
+        CHECK_OK(natskv_bucket_open(brief, "making", &own, &err));
+        for (int n = 0; n < 50; n++)
+            CHECK_EQ(natskv_watch_async(own, NULL, 0, NULL, on_made, &made, NULL), NATSKV_OK);
+        natskv_client_free(brief);
+        CHECK_EQ(counter_get(&made), 50);
+        natskv_kv_free(own);
+    }
+    natskv_kv_free(kv);
+    natskv_client_free(client);
+    server_end(&server); /* which fails when one of the consumers is there */
+}
+
 /* ── watches with callbacks */
 
 struct feed {
@@ -346,6 +374,7 @@ const struct test async_tests[] = {
     {"what is not taken is freed", what_is_not_taken_is_freed},
     {"cancelled in mid-flight", cancelled_in_mid_flight},
     {"in flight at the end", in_flight_at_the_end},
+    {"a watch in the making is taken back", a_watch_in_the_making_is_taken_back},
     {"a watch with a callback", a_watch_with_a_callback},
     {"a client freed under its watches", a_client_freed_under_its_watches},
     {"everything freed in a callback", everything_freed_in_a_callback},

@@ -251,6 +251,27 @@ def test_a_forgotten_client_is_closed_and_says_so(api: Api, server: Server, buck
     run(test)
 
 
+def test_a_watch_in_the_making_goes_with_its_client(server: Server, bucket: str) -> None:
+    async def make(kv: natskv.KeyValue) -> None:
+        await kv.watch()
+
+    async def test() -> None:
+        async with natskv.connect(server.url) as keeper:
+            await keeper.create_key_value(bucket)
+            for _ in range(10):
+                client = await natskv.connect(server.url)
+                kv = await client.key_value(bucket)
+                making = [asyncio.create_task(make(kv)) for _ in range(50)]
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                await client.close()
+                ends = await asyncio.gather(*making, return_exceptions=True)
+                assert {type(end) for end in ends} == {natskv.ClosedError}
+            assert await asyncio.to_thread(server.left_behind) == []
+
+    run(test)
+
+
 def test_a_closed_client_says_nothing(api: Api, server: Server, bucket: str) -> None:
     async def test() -> None:
         async with await api.connect(server.url) as client:
@@ -470,6 +491,7 @@ CTRL_C_ASYNCIO = """
 import asyncio, sys, natskv
 
 async def main():
+    asyncio.get_running_loop().slow_callback_duration = 60  # how busy the machine is, is not what is tested
     async with natskv.connect(sys.argv[1]) as client:
         kv = await client.create_or_update_key_value("ctrl_c")
         await kv.put("k", b"v")

@@ -897,9 +897,9 @@ async function transitions({ connect, server, url }) {
   await server.start();
   await eventually(() => seen.some((type) => type.startsWith("reconnect ")), "reconnect", 10_000);
   await nc.flush();
-  await nc.close();
+  await nc.drain();
   await reading;
-  equal(seen, [`ldm ${url}`, `disconnect ${url}`, "reconnecting", `reconnect ${url}`, "close"]);
+  equal(seen, [`ldm ${url}`, `disconnect ${url}`, "reconnecting", `reconnect ${url}`, "draining", "close"]);
   equal(told.map(name), ["connecting", `connect ${url}`, ...seen]);
   const reason = told.find(({ type }) => type === "disconnect").error;
   equal(reason.code, "DISCONNECTED");
