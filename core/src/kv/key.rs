@@ -78,7 +78,10 @@ pub(crate) fn check_tokens(what: &str, text: &str, alphabet: Alphabet, is_filter
         if token.is_empty() {
             return Err(invalid(what, text, &format!("empty token at byte {at}")));
         }
-        let is_wildcard = is_filter && (token == "*" || token == ">" && at + 1 == text.len());
+        if is_filter && token == ">" && at + 1 < text.len() {
+            return Err(invalid(what, text, &advice('>', at, alphabet, true))); // also where any text is a token
+        }
+        let is_wildcard = is_filter && matches!(token, "*" | ">");
         if !is_wildcard && let Some((offset, c)) = token.char_indices().find(|(_, c)| !alphabet.has(*c)) {
             return Err(invalid(what, text, &advice(c, at + offset, alphabet, is_filter)));
         }
