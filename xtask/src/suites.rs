@@ -26,7 +26,7 @@ impl Suite {
         const NEEDS: &[Need] = &[Need::OlderServers, Need::Server, Need::Python, Need::Node, Need::Wasm, Need::Browser];
         Self {
             name,
-            about: "core_real and the scenarios through every binding on that nats-server",
+            about: "core_real, FakeServer of its level beside it, and the scenarios through every binding on that nats-server",
             needs: NEEDS,
             run: older,
         }
@@ -318,6 +318,7 @@ fn thread_sanitizer(lane: &mut Lane<'_>) {
 fn older(lane: &mut Lane<'_>) {
     if lane.has(Need::OlderServers, "an older nats-server") {
         real(lane);
+        fake(lane);
         through_bindings(lane);
     }
 }

@@ -109,6 +109,7 @@ pub(crate) fn bench(dev: &Dev, options: &Options) -> Result<bool> {
         for workload in &workloads {
             take_turns(&plan, round, workload, &clients, &mut results)?;
         }
+        results.end_round();
     }
     drop(server);
     tell(dev, &results, options.publish)?;

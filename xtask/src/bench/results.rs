@@ -31,6 +31,8 @@ pub(crate) struct Results {
     pub(crate) keys: u32,
     pub(crate) date: String,
     pub(crate) machine: String,
+    /// The load average after each round: 1 for each process that wanted a processor.
+    pub(crate) load: Vec<f64>,
     pub(crate) versions: Vec<(String, String)>,
     records: Vec<Record>,
 }
@@ -59,7 +61,7 @@ impl Results {
     /// None yet.
     pub(crate) fn new(rounds: u32, seconds: f64, keys: u32, versions: Vec<(String, String)>) -> Self {
         let (date, machine) = (said(&["date", "-u", "+%Y-%m-%d %H:%M UTC"]), machine());
-        Self { rounds, seconds, keys, date, machine, versions, records: Vec::new() }
+        Self { rounds, seconds, keys, date, machine, load: Vec::new(), versions, records: Vec::new() }
     }
 
     /// What `json` told, for tables to be made anew. Whom nobody knows any more is left out.
@@ -84,6 +86,7 @@ impl Results {
             keys: told["keys"].as_u64()?.try_into().ok()?,
             date: text("date")?,
             machine: text("machine")?,
+            load: told["load"].as_array()?.iter().filter_map(Value::as_f64).collect(),
             versions: versions
                 .map(|(name, version)| (name.clone(), version.as_str().unwrap_or_default().into()))
                 .collect(),
@@ -93,6 +96,12 @@ impl Results {
 
     pub(crate) fn add(&mut self, record: Record) {
         self.records.push(record);
+    }
+
+    /// Notes how busy the machine is.
+    pub(crate) fn end_round(&mut self) {
+        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        self.load.extend(load.split(' ').next().and_then(|load| load.parse::<f64>().ok()));
     }
 
     /// Whether no client of ours failed or left a consumer behind.
@@ -184,7 +193,7 @@ impl Results {
                 })
             });
         json!({
-            "date": self.date, "machine": self.machine, "rounds": self.rounds, "seconds": self.seconds, "keys": self.keys,
+            "date": self.date, "machine": self.machine, "load": self.load, "rounds": self.rounds, "seconds": self.seconds, "keys": self.keys,
             "versions": self.versions.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
             "summary": summary.collect::<Value>(), "bars": bars::json(self), "records": records.collect::<Value>(),
         })

@@ -13,9 +13,14 @@ pub(crate) fn markdown(results: &Results) -> String {
         "# natskv beside its peers and beside the limit\n\n\
          {}. {}. Client and server on the same machine.\n\
          {} rounds, in which the clients took turns with a fresh process for each measure; {} s a measure where that is free; \
-         {} keys; values of 128 bytes where nothing else is said; memory storage.\n\
+         {} keys; values of 128 bytes where nothing else is said; memory storage. Load average after each round: {}.\n\
          Absolute numbers change with the machine and its load; ratios are medians of those within a round, and last.\n\n",
-        results.date, results.machine, results.rounds, results.seconds, results.keys
+        results.date,
+        results.machine,
+        results.rounds,
+        results.seconds,
+        results.keys,
+        results.load.iter().map(|load| short(*load)).collect::<Vec<_>>().join(", ")
     );
     let versions = results.versions.iter().map(|(name, version)| format!("{name} {version}"));
     let _ = writeln!(text, "{}.", versions.collect::<Vec<_>>().join("; "));
