@@ -33,8 +33,8 @@ fn python(lane: &mut Lane<'_>) {
         return;
     }
     let dev = lane.dev;
-    let folders =
-        ["access", "demo", "interop", "peers", "real/python", "recover"].map(|folder| format!("tests/{folder}"));
+    let folders = ["access", "bench/python", "demo", "interop", "peers", "real/python", "recover"]
+        .map(|folder| format!("tests/{folder}"));
     let folders = ["bindings-python/python".to_owned()].into_iter().chain(folders);
     let folders: Vec<String> = folders.filter(|folder| dev.root.join(folder).is_dir()).collect();
     let config = dev.root.join("bindings-python").join("pyproject.toml");
