@@ -282,6 +282,11 @@ pub fn stream_config(config: &BucketConfig) -> Result<Value, Error> {
     Ok(Value::Object(config.to_stream()))
 }
 
+/// The configuration of the bucket that has this stream, every field given.
+pub fn bucket_config(bucket: &str, stream: &Value) -> BucketConfig {
+    stream.as_object().map_or_else(|| BucketConfig::new(bucket), |stream| BucketConfig::of_stream(bucket, stream))
+}
+
 /// The operation that a message's headers stand for.
 pub fn operation(headers: &Headers<'_>) -> Operation {
     Operation::of(headers)

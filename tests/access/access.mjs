@@ -2,14 +2,11 @@
 // Chromium. Reads a door a line, knocks, and answers with a line: the code, and all that the client shows of itself.
 // A line `{"trusted": [wss URLs]}` at the start names the servers whose certificates the browser is to trust.
 
-import { createHash } from "node:crypto";
-import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { connect as connectTls } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { inspect } from "node:util";
 
-import { Chromium } from "../real/web/chromium.mjs";
+import { Chromium, fingerprint } from "../real/web/chromium.mjs";
 import { dist, natskv, root } from "../real/web/dev.mjs";
 import { serve } from "../real/web/serve.mjs";
 import { knock } from "./knock.mjs";
@@ -45,14 +42,4 @@ async function inChromium() {
     await browser.end();
     site.end();
   }
-}
-
-/** By which Chromium knows a server's key that it is to trust. */
-async function fingerprint(url) {
-  const { hostname: host, port } = new URL(url);
-  const socket = connectTls({ host, port, rejectUnauthorized: false });
-  await once(socket, "secureConnect");
-  const { publicKey } = socket.getPeerX509Certificate();
-  socket.destroy();
-  return createHash("sha256").update(publicKey.export({ type: "spki", format: "der" })).digest("base64");
 }

@@ -235,6 +235,10 @@ fn command(client: &str) -> Result<Command, String> {
         }
     };
     let mut command = Command::new(program);
+    if client == "Node" {
+        // A young generation that does not grow: only what is kept is to be seen.
+        command.args(["--expose-gc", "--max-semi-space-size=1"]);
+    }
     command.arg(folder.join(script)).env("NATSKV_DEV", dev());
     Ok(command)
 }

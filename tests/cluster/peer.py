@@ -1,4 +1,4 @@
-"""nats-py beside the clients of the cluster test: puts to a key of its own, so that its times to recover can be compared."""
+"""nats-py beside the clients of the cluster test: puts to a key of its own, for its times to recover."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ const CLIENTS: [&str; 6] = ["Python", "Python", "C", "C", "Node", "Node"];
 
 /// Memory that may come and go: allocators and collectors keep some. Of Node's heap V8 gives back little, and late.
 const SLACK_KB: u64 = 12 << 10;
-const SLACK_OF_NODE_KB: u64 = 64 << 10;
+const SLACK_OF_NODE_KB: u64 = 32 << 10;
 
 /// Before the first look, everybody has worked, and lost connections.
 const WARM_UP: Duration = Duration::from_secs(45);

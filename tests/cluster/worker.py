@@ -1,6 +1,7 @@
 """A client of the cluster test in Python: writes by compare-and-set, watches, and tells each attempt.
 
-worker.py SERVERS BUCKET NUMBER. A line an attempt; on "stop" it ends writing, on "show REVISION" it shows what its watch knows.
+worker.py SERVERS BUCKET NUMBER. A line an attempt; on "stop" it ends writing, on "show REVISION" it shows what its
+watch knows.
 """
 
 from __future__ import annotations

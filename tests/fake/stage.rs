@@ -34,8 +34,8 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    pub(crate) fn new() -> Self {
-        let mut world = World::new(1, Settings::default(), Weather::default());
+    pub(crate) fn new(level: u64) -> Self {
+        let mut world = World::new(1, Settings { level, ..Settings::default() }, Weather::default());
         let seat = world.seat(Config::default()).expect("a plain configuration");
         Self { world, seat }
     }

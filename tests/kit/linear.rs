@@ -51,17 +51,58 @@ pub fn check(history: &[Attempt]) -> Result<(), String> {
     let maybes: Vec<&Attempt> =
         history.iter().filter(|attempt| matches!(attempt.what, What::MayHaveWritten { .. })).collect();
     check_order(&stored)?;
+    let order = Order::of(&stored);
     for attempt in history {
         match &attempt.what {
             What::Wrote { revision, condition, .. } => {
                 check_condition(attempt, *revision, *condition, &stored, &maybes)?
             }
-            What::Refused { condition } => check_refusal(attempt, *condition, &stored, &maybes)?,
-            What::Read(found) => check_read(attempt, *found, &stored, &maybes)?,
+            What::Refused { condition } => check_refusal(attempt, *condition, &order, &maybes)?,
+            What::Read(found) => check_read(attempt, *found, &order, &maybes)?,
             What::MayHaveWritten { .. } => {}
         }
     }
     Ok(())
+}
+
+/// The stored writes, and what makes it quick to ask which of them were over at a time: histories have a hundred thousand.
+#[derive(Debug)]
+struct Order<'a> {
+    stored: &'a BTreeMap<u64, Stored<'a>>,
+    /// By the time that a write was over: the newest revision of all that were over by then.
+    newest_over: Vec<(u64, u64)>,
+    /// By revision: when the first of it and all later ones began.
+    first_start: BTreeMap<u64, u64>,
+}
+
+impl<'a> Order<'a> {
+    fn of(stored: &'a BTreeMap<u64, Stored<'a>>) -> Self {
+        let mut newest_over: Vec<(u64, u64)> = stored.iter().map(|(revision, write)| (write.end, *revision)).collect();
+        newest_over.sort_unstable();
+        let mut newest = 0;
+        for (_, revision) in &mut newest_over {
+            newest = newest.max(*revision);
+            *revision = newest;
+        }
+        let mut first = u64::MAX;
+        let from_the_end = stored.iter().rev().map(|(revision, write)| {
+            first = first.min(write.start);
+            (*revision, first)
+        });
+        Self { stored, newest_over, first_start: from_the_end.collect() }
+    }
+
+    /// The newest write that was over before this time.
+    fn over_before(&self, time: u64) -> Option<(u64, &Stored<'a>)> {
+        let count = self.newest_over.partition_point(|(end, _)| *end < time);
+        let (_, revision) = self.newest_over.get(count.checked_sub(1)?)?;
+        Some((*revision, self.stored.get(revision)?))
+    }
+
+    /// Whether a write of a later revision had begun before this time.
+    fn has_later_begun(&self, revision: u64, time: u64) -> bool {
+        self.first_start.range(revision + 1..).next().is_some_and(|(_, first)| *first < time)
+    }
 }
 
 /// The writes that are known to be stored, by revision.
@@ -125,16 +166,16 @@ fn check_condition(
 fn check_refusal(
     refused: &Attempt,
     condition: Condition,
-    stored: &BTreeMap<u64, Stored<'_>>,
+    order: &Order<'_>,
     maybes: &[&Attempt],
 ) -> Result<(), String> {
     if maybes.iter().any(|maybe| maybe.start < refused.end) {
         return Ok(());
     }
     // The condition held all the time if the last write that was over before, none of the others having begun, makes it true.
-    let was_over = stored.iter().rev().find(|(_, write)| write.end < refused.start);
-    let last = was_over.map_or(0, |(revision, _)| *revision);
-    let has_changed = stored.range(last + 1..).any(|(_, write)| write.start < refused.end);
+    let was_over = order.over_before(refused.start);
+    let last = was_over.map_or(0, |(revision, _)| revision);
+    let has_changed = order.has_later_begun(last, refused.end);
     let holds = match condition {
         Condition::Always => true,
         // A marker may be gone: operators and purge_deletes remove them.
@@ -147,28 +188,23 @@ fn check_refusal(
     Ok(())
 }
 
-fn check_read(
-    read: &Attempt,
-    found: Option<(u64, u64)>,
-    stored: &BTreeMap<u64, Stored<'_>>,
-    maybes: &[&Attempt],
-) -> Result<(), String> {
-    let newest_over = stored.iter().rev().find(|(_, write)| write.end < read.start);
+fn check_read(read: &Attempt, found: Option<(u64, u64)>, order: &Order<'_>, maybes: &[&Attempt]) -> Result<(), String> {
+    let newest_over = order.over_before(read.start);
     match found {
         Some((revision, _)) => {
-            if let Some((newer, write)) = newest_over.filter(|(newest, _)| **newest > revision) {
+            if let Some((newer, write)) = newest_over.filter(|(newest, _)| *newest > revision) {
                 return Err(format!("{read:?} is stale: {:?} was over before, revision {newer}", write.by));
             }
-            match stored.get(&revision).filter(|write| write.start > read.end) {
+            match order.stored.get(&revision).filter(|write| write.start > read.end) {
                 Some(write) => Err(format!("{read:?} shows {:?}, which began later", write.by)),
                 None => Ok(()),
             }
         }
         None => {
             let had_value = newest_over.is_some_and(|(_, write)| write.value.is_some());
-            let last = newest_over.map_or(0, |(revision, _)| *revision);
+            let last = newest_over.map_or(0, |(revision, _)| revision);
             let may_be_gone =
-                stored.range(last + 1..).any(|(_, write)| write.value.is_none() && write.start < read.end);
+                order.stored.range(last + 1..).any(|(_, write)| write.value.is_none() && write.start < read.end);
             let is_in_doubt = maybes
                 .iter()
                 .any(|maybe| matches!(maybe.what, What::MayHaveWritten { value: None, .. }) && maybe.start < read.end);

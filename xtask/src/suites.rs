@@ -26,7 +26,7 @@ impl Suite {
         const NEEDS: &[Need] = &[Need::OlderServers, Need::Server, Need::Python, Need::Node, Need::Wasm, Need::Browser];
         Self {
             name,
-            about: "core_real and the scenarios through every binding on that nats-server",
+            about: "core_real, FakeServer of its level beside it, and the scenarios through every binding on that nats-server",
             needs: NEEDS,
             run: older,
         }
@@ -52,6 +52,7 @@ const SUITES: &[Suite] = &[
         run: core,
     },
     Suite { name: "vectors", about: "protocol facts as data, through natskv_core::wire", needs: &[], run: vectors },
+    Suite { name: "properties", about: "what holds of the pure rules for any input", needs: &[], run: properties },
     Suite { name: "contract", about: "the rules between core and its bindings", needs: &[], run: contract },
     Suite {
         name: "sim",
@@ -224,12 +225,17 @@ fn vectors(lane: &mut Lane<'_>) {
     lane.tests("vectors.json", lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--test", "vectors"]));
 }
 
+fn properties(lane: &mut Lane<'_>) {
+    let tests = ["test", "--no-fail-fast", "-p", "natskv-tests", "--test", "properties"];
+    lane.tests("cargo test", lane.dev.cargo(tests));
+}
+
 fn contract(lane: &mut Lane<'_>) {
     let mut tests = lane.dev.cargo(["test", "--no-fail-fast", "-p", "natskv-tests", "--lib"]);
     for target in build::test_targets(lane) {
         if !matches!(
             target.as_str(),
-            "vectors" | "scenarios" | "core_real" | "sim" | "hostile" | "fake" | "cluster" | "soak"
+            "vectors" | "scenarios" | "core_real" | "sim" | "hostile" | "properties" | "fake" | "cluster" | "soak"
         ) {
             tests.args(["--test", &target]);
         }
@@ -312,6 +318,7 @@ fn thread_sanitizer(lane: &mut Lane<'_>) {
 fn older(lane: &mut Lane<'_>) {
     if lane.has(Need::OlderServers, "an older nats-server") {
         real(lane);
+        fake(lane);
         through_bindings(lane);
     }
 }

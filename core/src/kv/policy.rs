@@ -243,6 +243,15 @@ mod tests {
     }
 
     #[test]
+    fn the_rest_is_at_the_end() {
+        for policy in [KeyPolicy::Strict, KeyPolicy::Permissive, KeyPolicy::Base64, KeyPolicy::Escape] {
+            let error = policy.encode_filter("a.>.b").expect_err("`>` in the middle");
+            assert!(error.message.contains("wildcard '>' at byte 2"), "{error}");
+        }
+        assert!(KeyPolicy::Path.encode_filter("a/>/b").is_err());
+    }
+
+    #[test]
     fn what_is_no_key_is_named() {
         for (policy, key, says) in [
             (KeyPolicy::Base64, "a..b", "key \"a..b\": empty token at byte 2"),

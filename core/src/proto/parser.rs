@@ -370,10 +370,11 @@ mod tests {
     fn every_cut_gives_the_same_frames() {
         let whole = frames(&[STREAM]);
         assert_eq!(whole.len(), 9, "{whole:?}");
-        for first in 0..STREAM.len() {
+        let (one, other) = if cfg!(miri) { (7, 61) } else { (1, 7) }; // an interpreter has not the time for all
+        for first in (0..STREAM.len()).step_by(one) {
             let (a, rest) = STREAM.split_at(first);
             assert_eq!(frames(&[a, rest]), whole, "cut at {first}");
-            for second in (0..rest.len()).step_by(7) {
+            for second in (0..rest.len()).step_by(other) {
                 assert_eq!(frames(&[a, &rest[..second], &rest[second..]]), whole, "cut at {first} and {second}");
             }
         }

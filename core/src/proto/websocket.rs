@@ -422,7 +422,8 @@ mod tests {
         assert_eq!(whole.0.len(), 6 + 300 + 70_000);
         let close = Piece::Close(1001, "bye".into());
         assert_eq!(whole.1, [Piece::Ping(b"are you there".to_vec()), Piece::Pong, close]);
-        for at in (0..400).chain(69_900..stream.len()).filter(|at| *at <= stream.len()) {
+        let step = if cfg!(miri) { 101 } else { 1 }; // an interpreter has not the time for all
+        for at in (0..400).chain(69_900..stream.len()).filter(|at| *at <= stream.len()).step_by(step) {
             let (a, b) = stream.split_at(at);
             assert!(decoded(&[a, b]).expect("valid") == whole, "cut at {at}");
         }

@@ -1,14 +1,12 @@
 // Headless Chromium: every scenario, and every promise of suite.mjs, in a page over WebSocket.
 
-import { createHash } from "node:crypto";
-import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { connect } from "node:tls";
 
 import { life } from "./browser-life.mjs";
+import { fingerprint } from "./chromium.mjs";
 import { control, dist, here, natskv, root, scenarios, tool, wanted } from "./dev.mjs";
 import { equal, ok } from "./expect.mjs";
 import { FORMS, runsIn } from "./scenarios.mjs";
@@ -152,16 +150,6 @@ describe("a page in Chromium", { timeout: 10 * TIMEOUT_MS }, () => {
     }
   });
 });
-
-/** By which Chromium knows a server's key that it is to trust. */
-async function fingerprint(url) {
-  const { hostname: host, port } = new URL(url);
-  const socket = connect({ host, port, rejectUnauthorized: false });
-  await once(socket, "secureConnect");
-  const { publicKey } = socket.getPeerX509Certificate();
-  socket.destroy();
-  return createHash("sha256").update(publicKey.export({ type: "spki", format: "der" })).digest("base64");
-}
 
 function passed(failure) {
   if (failure !== null) {

@@ -2,15 +2,28 @@
 // that none is ever frozen or throttled.
 
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { connect } from "node:tls";
 
 import { tool } from "./dev.mjs";
 import { eventually } from "./expect.mjs";
 
 const START_MS = 30_000;
 const FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--remote-debugging-port=0"];
+
+/** By which Chromium knows a server's key that it is to trust. */
+export async function fingerprint(url) {
+  const { hostname: host, port } = new URL(url);
+  const socket = connect({ host, port, rejectUnauthorized: false });
+  await once(socket, "secureConnect");
+  const { publicKey } = socket.getPeerX509Certificate();
+  socket.destroy();
+  return createHash("sha256").update(publicKey.export({ type: "spki", format: "der" })).digest("base64");
+}
 
 export class Chromium {
   #id = 0;
