@@ -200,7 +200,9 @@ impl Get {
                 Step::Leader if bucket.seen.least(key.as_bytes()) == self.known => {
                     bucket.seen.correct(key.as_bytes(), revision);
                 }
-                Step::Leader => {}
+                // Older than what was seen since it was asked for, or newer: only that is news.
+                Step::Leader if revision == 0 => {}
+                Step::Leader => bucket.seen.record(key.as_bytes(), revision, limits.seen_keys),
                 _ if revision < bucket.seen.least(key.as_bytes()) => {
                     self.key = Some(key.into());
                     self.is_guarding = true;
