@@ -35,8 +35,15 @@ static ALLOCATOR: Ledger = Ledger;
 const SEEDS: u64 = 20;
 
 /// Seeds that found something once.
-const FOUND: [u64; 6] =
-    [1882649720258834, 1882649720259510, 1882649720259576, 1882649720260281, 1882649720261388, 1882649720261491];
+const FOUND: [u64; 7] = [
+    1882649720258834,
+    1882649720259510,
+    1882649720259576,
+    1882649720260281,
+    1882649720261388,
+    1882649720261491,
+    1882656531810096,
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
