@@ -33,7 +33,7 @@ fn python(lane: &mut Lane<'_>) {
         return;
     }
     let dev = lane.dev;
-    let folders = ["access", "cluster", "demo", "interop", "peers", "real/python", "recover"]
+    let folders = ["access", "bench/python", "cluster", "demo", "interop", "peers", "real/python", "recover"]
         .map(|folder| format!("tests/{folder}"));
     let folders = ["bindings-python/python".to_owned()].into_iter().chain(folders);
     let folders: Vec<String> = folders.filter(|folder| dev.root.join(folder).is_dir()).collect();

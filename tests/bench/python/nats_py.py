@@ -9,6 +9,7 @@ from typing import Any
 
 import nats
 import nats.js.errors
+
 from measure import HISTORY, Meter, Snapshot, check, ready
 from workloads import Kv, main
 
@@ -49,9 +50,10 @@ class NatsPy:
                 meter = Meter()
             count += 1
             if count == keys:
+                last = entry.key
                 break
         meter.stop(keys - 1)
-        check(entry.key == f"bench.k{keys - 1:06}", "the last key")
+        check(last == f"bench.k{keys - 1:06}", "the last key")
         await watcher.stop()
 
     async def keys(self, kv: Kv) -> list[str]:

@@ -111,9 +111,10 @@ def live(kv: Kv, arguments: Arguments) -> None:
                 meter = Meter()
             count += 1
             if count == arguments.keys:
+                last = entry.key
                 break
     meter.stop(arguments.keys - 1)
-    check(entry.key == f"bench.k{arguments.keys - 1:06}", "the last key")
+    check(last == f"bench.k{arguments.keys - 1:06}", "the last key")
 
 
 def keys(kv: Kv, arguments: Arguments) -> None:

@@ -1,4 +1,4 @@
-"""The interpreter and nothing else, or with an idle event loop (`loop=asyncio`, `loop=uvloop`): how much memory that takes."""
+"""The interpreter and nothing else, or with an idle event loop (`loop=asyncio`, `loop=uvloop`): its memory."""
 
 import sys
 
