@@ -283,6 +283,33 @@ fn create_takes_the_place_of_a_marker_and_counts_its_rounds() {
 }
 
 #[test]
+fn a_conflict_is_one_error_whichever_number_says_so() {
+    for (text, number, revision) in [("wrong last sequence: 7", 10071, Some(7)), ("wrong last sequence", 10164, None)] {
+        let (mut rig, b) = with_bucket(Rig::connected());
+        let refusal = format!(
+            "{{\"error\":{{\"code\":400,\"err_code\":{number},\"description\":\"{text}\"}},\"stream\":\"KV_b\",\"seq\":0}}"
+        );
+        for verb in ["update", "delete", "purge"] {
+            let op = rig.call(|c, now| match verb {
+                "update" => c.update(b, "k", b"value", 3, None, None, now),
+                "delete" => c.delete(b, "k", Some(3), None, now),
+                _ => c.purge(b, "k", Some(3), None, None, now),
+            });
+            let op = op.expect(verb);
+            rig.answer("PUB $KV.b.k", &refusal);
+            let error = rig.result(op).as_ref().expect_err(verb);
+            assert_eq!(
+                (error.code, error.api_code, error.revision),
+                (ErrorCode::WrongRevision, 10071, revision),
+                "{verb}"
+            );
+            assert!(error.message.contains(text), "{verb}: {error}");
+            rig.sent();
+        }
+    }
+}
+
+#[test]
 fn create_waits_for_what_is_on_its_way_to_the_replicas() {
     let (mut rig, b) = with_bucket(Rig::connected());
     let in_flight = "{\"error\":{\"code\":400,\"err_code\":10164,\"description\":\"wrong last sequence\"},\"stream\":\"KV_b\",\"seq\":0}";

@@ -18,7 +18,7 @@ use crate::raw::Raw;
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// What a closing client sent last may still be on its way.
-const GONE_WITHIN: Duration = Duration::from_secs(2);
+const GONE_WITHIN: Duration = Duration::from_secs(10);
 
 /// What `start_with` takes beside the defaults: JetStream, and a WebSocket listener without TLS.
 #[derive(Clone, Debug)]

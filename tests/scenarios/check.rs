@@ -118,7 +118,7 @@ fn check_step(step: &Value, is_bucketless: bool, watches: &mut Watches) -> Check
         };
     }
     if step.contains_key("watch") {
-        only(step, &["watch", "filters", "options", "error"])?;
+        only(step, &["watch", "bucket", "filters", "options", "error"])?;
         let name = text_of(step, "watch")?;
         check_filters(step.get("filters"))?;
         check_options(step.get("options"))?;

@@ -78,7 +78,10 @@ pub(crate) fn sanitized(lane: &mut Lane<'_>, sanitizer: &'static str, options: &
     let build = || {
         nightly(dev)?;
         let library = sanitized_library(dev, sanitizer)?;
-        let flags = [format!("-fsanitize={sanitizer}"), "-fno-omit-frame-pointer".into()];
+        let mut flags = vec![format!("-fsanitize={sanitizer}"), "-fno-omit-frame-pointer".into()];
+        if sanitizer == "thread" {
+            flags.push("tests/sanitizer/thread.c".into());
+        }
         program = suite(dev, &format!("suite-{sanitizer}"), &flags, &library)?;
         Ok(())
     };

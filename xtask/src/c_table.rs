@@ -1,7 +1,7 @@
 //! tests/scenarios/*.json and tests/vectors/errors.json as C data for the C runner, whose structs are in
 //! tests/real/c/scenarios.h: flattened, so that C needs no JSON parser.
 
-use std::{fmt::Write, fs, path::Path};
+use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
 use anyhow::{Context, Result, bail, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -55,6 +55,8 @@ fn codes(errors: &str) -> Result<String> {
 struct Table {
     data: String,
     names: usize,
+    /// The bucket of each watch that is of another than the scenario's.
+    watched: BTreeMap<String, String>,
 }
 
 impl Table {
@@ -64,6 +66,7 @@ impl Table {
             scenario = scenario["instead"].as_object().context("instead is not an object")?.clone();
         }
         many::spell_out(&mut scenario)?;
+        self.watched.clear();
         let mut fields = Fields::new();
         fields.add("name", literal(name));
         if let Some(config) = scenario["bucket"].as_object() {
@@ -98,11 +101,18 @@ impl Table {
         } else if let Some(watch) = step.get("watch") {
             fields.add("kind", "STEP_WATCH");
             fields.add("watch", text(watch)?);
+            if let Some(bucket) = step.get("bucket") {
+                fields.add("bucket", text(bucket)?);
+                self.watched.insert(watch.to_string(), text(bucket)?);
+            }
             self.filters(step, &mut fields)?;
             options(step, &mut fields)?;
         } else if let Some(watch) = step.get("next") {
             fields.add("kind", "STEP_NEXT");
             fields.add("watch", text(watch)?);
+            if let Some(bucket) = self.watched.get(&watch.to_string()) {
+                fields.add("bucket", bucket);
+            }
             match step.get("expect") {
                 None => {}
                 Some(Value::String(word)) => match word.as_str() {

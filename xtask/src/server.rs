@@ -75,7 +75,7 @@ impl Server {
 
     /// Fails when a consumer stays that should be gone, after what is on its way has arrived.
     pub(crate) fn has_no_consumers(&self) -> Result<()> {
-        let until = Instant::now() + Duration::from_secs(2);
+        let until = Instant::now() + Duration::from_secs(10);
         loop {
             let left = self.ask("/jsz")?["consumers"].as_u64().context("/jsz tells no number of consumers")?;
             if left == 0 {

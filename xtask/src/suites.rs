@@ -39,7 +39,7 @@ impl Suite {
 
     /// Whether it is left to `test --all`.
     fn is_long(&self) -> bool {
-        self.release().is_some() || matches!(self.name, "cluster" | "miri" | "address" | "thread")
+        self.release().is_some() || matches!(self.name, "cluster" | "miri" | "asan" | "tsan")
     }
 }
 
@@ -141,13 +141,13 @@ const SUITES: &[Suite] = &[
     },
     Suite { name: "miri", about: "core's tests under Miri", needs: &[], run: force::miri },
     Suite {
-        name: "address",
+        name: "asan",
         about: "tests/real/c with the address sanitizer in library and tests",
         needs: &[Need::Server],
         run: address,
     },
     Suite {
-        name: "thread",
+        name: "tsan",
         about: "the threads of tests/real/c with the thread sanitizer in library and tests",
         needs: &[Need::Server],
         run: thread_sanitizer,

@@ -191,7 +191,7 @@ static int consumers(const struct server *server)
 int consumers_left(const struct server *server)
 {
     int left;
-    for (double until = seconds() + 2; (left = consumers(server)) > 0 && seconds() < until;)
+    for (double until = seconds() + 10; (left = consumers(server)) > 0 && seconds() < until;)
         nap_ms(20);
     return left;
 }

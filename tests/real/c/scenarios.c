@@ -296,20 +296,25 @@ static natskv_code execute(natskv_kv *kv, const struct step *step)
     return code;
 }
 
-/* An operation on the scenario's bucket, or on another one that is opened for it. */
+/* Another bucket than the scenario's, or another handle on it, where the step names one. */
+static natskv_code open_other(const struct step *step, natskv_kv **other)
+{
+    natskv_handle_options options;
+    if (!step->bucket && !step->handle.is_given)
+        return NATSKV_OK;
+    const char *bucket = step->bucket ? step->bucket : natskv_kv_bucket(run.kv);
+    const natskv_handle_options *handle = options_of(&step->handle, NATSKV_DRIFT_ERROR, &options);
+    return natskv_bucket_open_with(run.client, bucket, handle, other, &run.err);
+}
+
 static natskv_code do_step(const struct step *step)
 {
     int is_admin = step->verb >= DO_CREATE_BUCKET;
     natskv_kv *other = NULL;
-    if ((step->bucket || step->handle.is_given) && !is_admin) {
-        natskv_handle_options options;
-        const char *bucket = step->bucket ? step->bucket : natskv_kv_bucket(run.kv);
-        const natskv_handle_options *handle = options_of(&step->handle, NATSKV_DRIFT_ERROR, &options);
-        natskv_code code = natskv_bucket_open_with(run.client, bucket, handle, &other, &run.err);
-        if (code != NATSKV_OK)
-            return code;
-    }
-    natskv_code code = (run.is_execute && step->json ? execute : operate)(other ? other : run.kv, step);
+    natskv_code code = is_admin ? NATSKV_OK : open_other(step, &other);
+    if (code != NATSKV_OK)
+        return code;
+    code = (run.is_execute && step->json ? execute : operate)(other ? other : run.kv, step);
     natskv_kv_free(other);
     return code;
 }
@@ -326,9 +331,13 @@ static natskv_watcher **watch_named(const char *name)
 static natskv_code watch_step(const struct step *step)
 {
     int slot = 0;
+    natskv_kv *other = NULL;
     while (run.watches[slot].name)
         slot++;
-    natskv_code code = start_watch(run.kv, step, &run.watches[slot].watcher);
+    natskv_code code = open_other(step, &other);
+    if (code == NATSKV_OK)
+        code = start_watch(other ? other : run.kv, step, &run.watches[slot].watcher);
+    natskv_kv_free(other);
     if (code == NATSKV_OK)
         run.watches[slot].name = step->watch;
     return code;
@@ -338,7 +347,7 @@ static natskv_code next_step(const struct step *step)
 {
     natskv_entry *entry;
     natskv_watcher *watcher = *watch_named(step->watch);
-    natskv_code code = natskv_watcher_next(watcher, step->next == NEXT_NOTHING ? 200 : 5000, &entry, &run.err);
+    natskv_code code = natskv_watcher_next(watcher, step->next == NEXT_NOTHING ? 200 : 25000, &entry, &run.err);
     if (code == NATSKV_OK)
         keep_entry(entry);
     if (step->next == NEXT_CAUGHT_UP || step->next == NEXT_NOTHING) {
@@ -399,7 +408,8 @@ static void check_entry(const struct want_entry *want, const natskv_entry *entry
     check_number("ttl_ms", want->ttl_ms, (uint64_t)natskv_entry_ttl_ms(entry));
     if (want->raw_key && strcmp(want->raw_key, natskv_entry_raw_key(entry)) != 0)
         FAIL_STEP("the stored key is ", natskv_entry_raw_key(entry));
-    if (strcmp(natskv_entry_bucket(entry), natskv_kv_bucket(run.kv)) != 0 && !run.scenario->steps[run.at].bucket)
+    const char *bucket = run.scenario->steps[run.at].bucket;
+    if (strcmp(natskv_entry_bucket(entry), bucket ? bucket : natskv_kv_bucket(run.kv)) != 0)
         FAIL_STEP("the entry's bucket is ", natskv_entry_bucket(entry));
 }
 

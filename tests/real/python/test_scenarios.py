@@ -111,7 +111,7 @@ class Player:
             case {"watch": name}:
                 self.watches[name] = await self.watch(step)
             case {"next": name, "error": error}:
-                await expect_error(next_within(self.watches[name], 10), error)
+                await expect_error(next_within(self.watches[name], 25), error)
             case {"next": name, "expect": expected}:
                 await self.next(name, expected)
             case {"stop": name}:
@@ -140,7 +140,7 @@ class Player:
                 unexpected = await next_within(watcher, 0.2)
                 raise AssertionError(f"got {unexpected}")
             return
-        reply = described(await next_within(watcher, 10))
+        reply = described(await next_within(watcher, 25))
         assert contains(reply, expected), f"got {reply}"
 
     async def bucket(self, operation: dict[str, Any]) -> Any:

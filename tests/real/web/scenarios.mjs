@@ -3,7 +3,7 @@
 
 import { contains, eventually, ok, within } from "./expect.mjs";
 
-const NEXT_MS = 10_000;
+const NEXT_MS = 25_000;
 const NOTHING_MS = 200;
 const NANOS_PER_MILLI = 1e6;
 

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 const READY_MS = 10_000;
-const GONE_MS = 2_000; // what a client sent when it closed may still be on its way
+const GONE_MS = 10_000; // what a client sent when it closed may still be on its way
 
 /** Servers that still run: a test process that ends early takes them along. */
 const running = new Set();
