@@ -37,6 +37,11 @@ const CLIENTS: [&str; 10] = ["Python", "Python", "Python", "C", "C", "Node", "No
 type Done = Result<(), String>;
 
 fn main() -> ExitCode {
+    if env::var_os("NATSKV_CLUSTER_WORKER").is_none() {
+        println!("skip the cluster: its clients are built by cargo xtask test cluster");
+        println!("0 passed, 0 failed, 1 skipped");
+        return ExitCode::SUCCESS;
+    }
     let arguments: Vec<String> = env::args().skip(1).collect();
     match arguments.as_slice() {
         [verb, minutes] if verb == "soak" => soak::soak(minutes.parse().unwrap_or(10)),

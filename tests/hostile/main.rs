@@ -9,6 +9,7 @@ mod record;
 mod replay;
 
 use std::{
+    collections::BTreeSet,
     env,
     panic::{self, AssertUnwindSafe},
     process::ExitCode,
@@ -27,7 +28,8 @@ use replay::Told;
 #[global_allocator]
 static ALLOCATOR: Ledger = Ledger;
 
-const COUNT: u64 = 100_000;
+/// How many are played where nobody says.
+const COUNT: u64 = 1000;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -111,6 +113,7 @@ fn all(transcripts: &[Transcript], count: u64) -> ExitCode {
         "{} transcripts, {count} times mutated: errors in {errors}, more connections in {reconnects}",
         transcripts.len()
     );
-    println!("{} passed, {} failed, 0 skipped", count - failed.len() as u64, failed.len());
+    let bad: BTreeSet<&str> = failed.iter().map(|(_, name, _)| *name).collect();
+    println!("{} passed, {} failed, 0 skipped", transcripts.len() - bad.len(), bad.len());
     if failed.is_empty() && count > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -78,18 +78,11 @@ pub(crate) fn miri(lane: &mut Lane<'_>) {
     if !lane.build("Miri", || nightly(dev)) {
         return;
     }
-    let tests = [("natskv-core", "--lib"), ("natskv-tests", "--test=contract")];
-    for (package, tests) in tests {
-        let mut miri = dev.command("cargo");
-        miri.args(["miri", "test", "--target-dir", "target/miri", "-p", package, tests])
-            .env("MIRIFLAGS", "-Zmiri-disable-isolation")
-            .env("RUSTUP_TOOLCHAIN", NIGHTLY)
-            .env_remove("CARGO");
-        if package == "natskv-core" {
-            miri.arg("--all-features");
-        }
-        lane.tests_within(package, miri, LONG);
-    }
+    let mut miri = dev.command("cargo");
+    miri.args(["miri", "test", "--target-dir", "target/miri", "-p", "natskv-core", "--all-features", "--lib"])
+        .env("RUSTUP_TOOLCHAIN", NIGHTLY)
+        .env_remove("CARGO");
+    lane.tests_within("natskv-core", miri, LONG);
 }
 
 fn cargo_fuzz(dev: &Dev) -> Result<PathBuf> {

@@ -244,14 +244,14 @@ fn contract(lane: &mut Lane<'_>) {
 }
 
 fn sim(lane: &mut Lane<'_>) {
-    lane.tests("fixed seeds", force::sim(lane.dev, &["--seeds".to_owned(), "600".to_owned()]));
+    // Ten million events, in less than a minute.
+    lane.tests("fixed seeds", force::sim(lane.dev, &["--seeds".to_owned(), "400".to_owned()]));
 }
 
 fn hostile(lane: &mut Lane<'_>) {
-    lane.tests(
-        "mutated conversations",
-        lane.dev.cargo(["test", "--profile", "sim", "-p", "natskv-tests", "--test", "hostile"]),
-    );
+    let mut tests = lane.dev.cargo(["test", "--profile", "sim", "-p", "natskv-tests", "--test", "hostile", "--"]);
+    tests.args(["--count", "100000"]);
+    lane.tests("mutated conversations", tests);
 }
 
 fn real(lane: &mut Lane<'_>) {
