@@ -38,8 +38,10 @@ mod deliver;
 
 use deliver::Inside;
 
-/// How long nobody must have led before the quiet thread does.
+/// How long nobody must have led before the quiet thread does: the longer callers have been busy without a pause, the longer, up to
+/// the second. Each look takes the lock and a processor from them.
 const IDLE: Duration = Duration::from_millis(1);
+const LONGEST_IDLE: Duration = Duration::from_millis(8);
 /// The longest sleep of a follower before it looks up, in case its leader died of a panic.
 const NAP: Duration = Duration::from_secs(1);
 /// Requests of the async form wait for the next turn of the loop up to here, and then go out at once.
@@ -508,6 +510,7 @@ impl Engine {
         let Some(quiet) = &self.quiet else { return Ok(()) };
         let mut inner = self.lock()?;
         let mut seen = inner.rounds;
+        let mut idle = IDLE;
         loop {
             if inner.has_callbacks() {
                 inner = self.deliver(inner)?;
@@ -516,6 +519,7 @@ impl Engine {
                 return Ok(());
             }
             let is_unchanged = std::mem::replace(&mut seen, inner.rounds) == inner.rounds;
+            idle = if is_unchanged { IDLE } else { LONGEST_IDLE.min(idle * 2) };
             let is_due = inner.has_callbacks();
             let is_corked = inner.driver.core.pending_transmit() > 0;
             inner = match inner.leader {
@@ -524,14 +528,14 @@ impl Engine {
                     self.lead(inner, Leader::Quiet, until)?
                 }
                 Leader::Caller if is_due => inner, // it serves the socket; on with the callbacks
-                Leader::Nobody | Leader::Quiet => quiet.bell.wait_timeout(inner, IDLE).map_err(|_| poisoned())?.0,
+                Leader::Nobody | Leader::Quiet => quiet.bell.wait_timeout(inner, idle).map_err(|_| poisoned())?.0,
                 Leader::Caller if is_unchanged => {
                     inner.is_quiet_asleep = true; // it may sleep at the socket for hours; its leaving rings
                     let mut inner = quiet.bell.wait_timeout(inner, NAP).map_err(|_| poisoned())?.0;
                     inner.is_quiet_asleep = false;
                     inner
                 }
-                Leader::Caller => quiet.bell.wait_timeout(inner, IDLE).map_err(|_| poisoned())?.0,
+                Leader::Caller => quiet.bell.wait_timeout(inner, idle).map_err(|_| poisoned())?.0,
             };
         }
     }

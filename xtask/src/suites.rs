@@ -123,7 +123,7 @@ const SUITES: &[Suite] = &[
     },
     Suite {
         name: "size",
-        about: "how big the npm package, the wheel and the C library are",
+        about: "how big the npm package is, over the wire above all",
         needs: &size::NEEDS,
         run: size,
     },
@@ -421,9 +421,9 @@ fn instructions(lane: &mut Lane<'_>) {
 }
 
 fn size(lane: &mut Lane<'_>) {
-    if size::NEEDS.into_iter().all(|need| lane.has(need, "what a release has")) {
+    if size::NEEDS.into_iter().all(|need| lane.has(need, "the npm package")) {
         let dev = lane.dev;
-        lane.test("what users get has not grown", || size::have_not_grown(dev));
+        lane.test("the npm package has not grown", || size::npm_has_not_grown(dev));
     }
 }
 
