@@ -66,6 +66,9 @@ enum Link {
     Open(Transport),
     /// Disconnected by core; what is left to write may take until then.
     Closing(Transport, Instant),
+    /// All is written, and the server knows that nothing follows; until it has hung up too. A socket that is closed with something
+    /// unread in it resets the connection, and the server may drop what it has not dealt with.
+    Leaving(Transport, Instant),
 }
 
 /// One connect on its way, and the addresses that are left should it fail.
@@ -124,18 +127,19 @@ impl Driver {
                 (transport.fd(), if is_writing { POLLIN | POLLOUT } else { POLLIN }, None)
             }
             Link::Closing(transport, until) => (transport.fd(), POLLOUT, Some(*until)),
+            Link::Leaving(transport, until) => (transport.fd(), POLLIN, Some(*until)),
         };
         Wants { fd, events, until: [own_deadline, self.core.deadline()].into_iter().flatten().min() }
     }
 
     /// Asked after the end: bytes are still to leave, or core still waits for an answer.
     pub(crate) fn is_closing(&self) -> bool {
-        matches!(self.link, Link::Closing(..)) || !matches!(self.core.state(), State::Closed(_))
+        matches!(self.link, Link::Closing(..) | Link::Leaving(..)) || !matches!(self.core.state(), State::Closed(_))
     }
 
     /// Reads, writes and watches the time. `ready` are poll(2)'s bits; wrong or stale ones are harmless.
     pub(crate) fn process(&mut self, ready: i16, now: Instant) {
-        match &self.link {
+        match &mut self.link {
             Link::None => {}
             Link::Resolving(lookup) => match lookup.answer() {
                 None => {}
@@ -148,11 +152,11 @@ impl Driver {
             Link::Connecting(_) => self.check_connect(ready, now),
             Link::Open(_) if ready & !POLLOUT != 0 => self.read(now),
             Link::Open(_) => {}
-            Link::Closing(_, until) => {
-                if *until <= now {
+            Link::Closing(_, until) | Link::Leaving(_, until) if *until <= now => self.link = Link::None,
+            Link::Closing(..) => self.write(now),
+            Link::Leaving(transport, _) => {
+                if transport.has_ended(&mut self.chunk) {
                     self.link = Link::None;
-                } else {
-                    self.write(now);
                 }
             }
         }
@@ -323,13 +327,18 @@ impl Driver {
                     self.lose_writing(why, now);
                 }
             }
-            Link::Closing(transport, _) => {
+            Link::Closing(transport, until) => {
+                let until = *until;
                 transport.finish();
-                if !matches!(transport.flush(), Ok(false)) {
-                    self.link = Link::None; // all said
+                if matches!(transport.flush(), Ok(false)) {
+                    return;
                 }
+                self.link = match std::mem::replace(&mut self.link, Link::None) {
+                    Link::Closing(transport, _) if transport.hang_up() => Link::Leaving(transport, until),
+                    _ => Link::None,
+                };
             }
-            Link::None | Link::Resolving(_) | Link::Connecting(_) => {}
+            Link::None | Link::Resolving(_) | Link::Connecting(_) | Link::Leaving(..) => {}
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::{
     io::{self, BufRead, ErrorKind, Read, Write},
-    net::TcpStream,
+    net::{Shutdown, TcpStream},
     os::fd::{AsRawFd, RawFd},
     sync::Arc,
 };
@@ -104,6 +104,23 @@ impl Transport {
     pub(crate) fn finish(&mut self) {
         if let Some(tls) = &mut self.tls {
             tls.session.send_close_notify();
+        }
+    }
+
+    /// Tells the server that nothing follows. False: there is no connection any more.
+    pub(crate) fn hang_up(&self) -> bool {
+        self.socket.shutdown(Shutdown::Write).is_ok()
+    }
+
+    /// Reads, through `chunk`, what nobody wants any more; whether the server has hung up too.
+    pub(crate) fn has_ended(&mut self, chunk: &mut [u8]) -> bool {
+        loop {
+            match self.socket.read(chunk) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                Err(e) => return e.kind() != ErrorKind::WouldBlock,
+            }
         }
     }
 
