@@ -216,13 +216,25 @@ fn binary() -> Option<PathBuf> {
     env::var_os("NATSKV_SERVER").map(PathBuf::from).or(Some(installed)).filter(|path| path.is_file())
 }
 
-/// Ports that nobody listens on, no two the same.
+/// Ports that nobody listens on, each given out once by this process. They lie below those that systems take for outgoing connections,
+/// which otherwise could have one by the time it is listened on.
 pub(crate) fn free_ports<const N: usize>() -> io::Result<[u16; N]> {
-    let listeners: Vec<TcpListener> =
-        (0..N).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<io::Result<_>>()?;
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 22_000;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
     let mut ports = [0; N];
-    for (port, listener) in ports.iter_mut().zip(&listeners) {
-        *port = listener.local_addr()?.port();
+    for port in &mut ports {
+        let mut tried = 0_u32;
+        *port = loop {
+            // Test programs that run beside each other begin in different places.
+            let at = std::process::id().wrapping_mul(7919).wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed));
+            let number = (FIRST + at % COUNT) as u16;
+            match TcpListener::bind((Ipv4Addr::LOCALHOST, number)) {
+                Ok(_) => break number,
+                Err(error) if tried == COUNT => return Err(error),
+                Err(_) => tried += 1,
+            }
+        };
     }
     Ok(ports)
 }
