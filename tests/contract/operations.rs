@@ -89,6 +89,26 @@ fn message_id(rig: &Rig, subject: &str) -> String {
 }
 
 #[test]
+fn a_write_that_may_take_longer_than_its_id_is_remembered_goes_without() {
+    let mut rig = Rig::new(Config { retry_writes: true, ..Config::default() });
+    rig.establish();
+    let op = rig.call(|c, now| c.open("b", &HandleOptions::default(), None, now)).expect("open");
+    rig.answer(
+        "STREAM.INFO",
+        "{\"config\":{\"name\":\"KV_b\",\"max_msgs_per_subject\":1,\"max_age\":4000000000,\"duplicate_window\":4000000000},\
+         \"created\":\"2026-11-23T03:36:14Z\",\"state\":{}}",
+    );
+    let Ok(Outcome::Opened(opened)) = rig.result(op) else { panic!("{:?}", rig.result(op)) };
+    let b = opened.bucket;
+    for (timeout, has_id) in [(4, false), (3, true)] {
+        rig.sent();
+        rig.call(|c, now| c.put(b, "p", b"v", None, Some(Duration::from_secs(timeout)), now)).expect("put");
+        rig.call(|c, now| c.create(b, "c", b"v", None, Some(Duration::from_secs(timeout)), now)).expect("create");
+        assert_eq!(rig.written.matches("Nats-Msg-Id").count(), if has_id { 2 } else { 0 }, "{}", rig.written);
+    }
+}
+
+#[test]
 fn a_write_with_an_id_is_sent_again_and_its_outcome_found_out() {
     let (mut rig, b) = with_bucket(Rig::new(Config { retry_writes: true, ..Config::default() }));
     rig.establish();

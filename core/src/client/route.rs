@@ -135,7 +135,7 @@ impl Client {
             self.sweep();
         }
         let id = self.ops.insert(None);
-        let mut slots = Slots::default();
+        let mut slots = Slots { timeout, ..Slots::default() };
         let begun = begin(&mut self.cx(&mut slots, id));
         match begun {
             Ok(verb) => {

@@ -6,6 +6,7 @@ use alloc::{
     string::{String, ToString},
     vec::Vec,
 };
+use core::time::Duration;
 
 use crate::{
     error::{Error, ErrorCode},
@@ -42,6 +43,9 @@ pub struct HandleOptions {
     pub reserved_keys: bool,
 }
 
+/// That of servers whose stream says nothing else.
+const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+
 #[derive(Clone, Debug)]
 pub(crate) struct Bucket {
     pub(crate) name: String,
@@ -68,6 +72,8 @@ pub(crate) struct Bucket {
     pub(crate) allows_batches: Option<bool>,
     /// Age at which revisions expire, in nanoseconds; 0: never, or unknown.
     pub(crate) max_age: i64,
+    /// How long the server knows a message id again.
+    pub(crate) duplicate_window: Duration,
     pub(crate) seen: Seen,
     /// `created` of the stream, which tells it from a later one of the same name.
     pub(crate) created: Option<String>,
@@ -95,6 +101,7 @@ impl Bucket {
             allows_ttl: None,
             allows_batches: None,
             max_age: 0,
+            duplicate_window: DUPLICATE_WINDOW,
             seen: Seen::default(),
             created: None,
         }
@@ -118,6 +125,9 @@ impl Bucket {
         bucket.max_value_size = config.get("max_msg_size").and_then(Value::as_u64);
         bucket.created = info.get("created").and_then(Value::as_str).map(ToString::to_string);
         bucket.max_age = config.get("max_age").and_then(Value::as_i64).unwrap_or_default();
+        if let Some(window) = config.get("duplicate_window").and_then(Value::as_u64) {
+            bucket.duplicate_window = Duration::from_nanos(window);
+        }
         let metadata = |name: &str| config.get("metadata").and_then(|pairs| pairs.get(name)).and_then(Value::as_str);
         let codec = policy::METADATA;
         if options.keys.is_none() {

@@ -92,7 +92,7 @@ impl Create {
         ttl: Option<Duration>,
     ) -> Result<Self, Error> {
         let ttl = ttl.map(ttl::header).transpose()?;
-        let id = cx.message_id();
+        let id = cx.message_id(bucket);
         let mut create = Self {
             bucket,
             value_len: value.len(),

@@ -108,6 +108,8 @@ pub(crate) struct Op {
 /// The requests and the consumer that an operation owns; 0 is none. What is in here ends with the operation.
 #[derive(Debug, Default)]
 pub(crate) struct Slots {
+    /// How long the operation may take.
+    pub(crate) timeout: Duration,
     /// The request whose answer is awaited.
     pub(crate) current: u64,
     /// A request kept to be sent again.
@@ -154,9 +156,10 @@ pub(crate) struct Cx<'a> {
 }
 
 impl Cx<'_> {
-    /// A fresh message id for a write, if Config asks for them.
-    pub(crate) fn message_id(&mut self) -> Option<String> {
-        self.limits.retry_writes.then(|| self.net.rng.token(22))
+    /// A fresh message id for a write, if Config asks for them and the bucket remembers it for longer than the write may take.
+    pub(crate) fn message_id(&mut self, bucket: usize) -> Option<String> {
+        let is_remembered = self.slots.timeout < self.buckets[bucket].duplicate_window;
+        (self.limits.retry_writes && is_remembered).then(|| self.net.rng.token(22))
     }
 
     /// Sends a request whose answer comes to `on_answer`.

@@ -71,7 +71,7 @@ impl Write {
     pub(crate) fn start(cx: &mut Cx<'_>, bucket: usize, what: What<'_>) -> Result<Self, Error> {
         let mut digits = itoa::Buffer::new();
         let ttl_text = what.ttl.map(ttl::header).transpose()?;
-        let id = cx.message_id();
+        let id = cx.message_id(bucket);
         let mut headers = [("", ""); 5];
         let mut count = 0;
         let mut push = |name, value| {
