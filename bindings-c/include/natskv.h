@@ -615,7 +615,8 @@ typedef struct {
   const char *api_prefix;
   /**
    * Writes carry a message id (about 35 bytes more), so that one cut off by a lost connection is sent again and its outcome found
-   * out, instead of failing with NATSKV_DISCONNECTED and `maybe_applied`. Default: false.
+   * out, instead of failing with NATSKV_DISCONNECTED and `maybe_applied`. Writes go without one to buckets that forget ids sooner than
+   * the call may take (their TTL, at most 2 minutes; taken for 2 minutes when the bucket was opened without asking). Default: false.
    */
   bool retry_writes;
   /**
@@ -1258,7 +1259,8 @@ natskv_code natskv_wake(const natskv_client *client);
 
 /**
  * Ends everything now: operations in flight fail with NATSKV_CLOSED, watches end, and the connection is closed. Does not wait: where a
- * watch was just being made, the connection stays up to a second longer, to take it back on the server. Closing twice is fine. Any thread, and inside callbacks too.
+ * watch was just being made, the connection stays up to a second longer, to take it back on the server. Closing twice is fine. Any
+ * thread, and inside callbacks too.
  */
 natskv_code natskv_close(const natskv_client *client);
 

@@ -268,7 +268,8 @@ pub extern "C" fn natskv_wake(client: Option<&natskv_client>) -> natskv_code {
 }
 
 /// Ends everything now: operations in flight fail with NATSKV_CLOSED, watches end, and the connection is closed. Does not wait: where a
-/// watch was just being made, the connection stays up to a second longer, to take it back on the server. Closing twice is fine. Any thread, and inside callbacks too.
+/// watch was just being made, the connection stays up to a second longer, to take it back on the server. Closing twice is fine. Any
+/// thread, and inside callbacks too.
 #[unsafe(no_mangle)]
 pub extern "C" fn natskv_close(client: Option<&natskv_client>) -> natskv_code {
     guard(None, || required("client", client)?.engine.close())

@@ -38,9 +38,9 @@ mod deliver;
 
 use deliver::Inside;
 
-/// How long nobody must have led before the quiet thread does: the longer callers have been busy without a pause, the longer, up to
-/// the second. Each look takes the lock and a processor from them.
+/// How long nobody must have led before the quiet thread does.
 const IDLE: Duration = Duration::from_millis(1);
+/// The same while callers are busy without a pause: it grows up to here, since each look takes the lock and a processor from them.
 const LONGEST_IDLE: Duration = Duration::from_millis(8);
 /// The longest sleep of a follower before it looks up, in case its leader died of a panic.
 const NAP: Duration = Duration::from_secs(1);

@@ -176,7 +176,8 @@ pub struct natskv_options {
     /// JetStream API prefix in full, for imported accounts; excludes `domain`. NULL: "$JS.API".
     pub api_prefix: *const c_char,
     /// Writes carry a message id (about 35 bytes more), so that one cut off by a lost connection is sent again and its outcome found
-    /// out, instead of failing with NATSKV_DISCONNECTED and `maybe_applied`. Default: false.
+    /// out, instead of failing with NATSKV_DISCONNECTED and `maybe_applied`. Writes go without one to buckets that forget ids sooner than
+    /// the call may take (their TTL, at most 2 minutes; taken for 2 minutes when the bucket was opened without asking). Default: false.
     pub retry_writes: natskv_flag,
     /// Bytes of requests kept while disconnected; beyond it a call fails with NATSKV_BUFFER_FULL. Default: 8 MiB.
     pub pending_limit: usize,

@@ -148,10 +148,10 @@ pub(crate) fn reduce<'a>(filters: impl IntoIterator<Item = Cow<'a, str>>) -> Vec
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kv::policy::KeyPolicy;
 
     /// An interpreter has not the time for all.
     const STEP: usize = if cfg!(miri) { 97 } else { 1 };
-    use crate::kv::policy::KeyPolicy;
 
     #[test]
     fn filters_are_reduced_as_if_each_were_compared_with_each() {
