@@ -153,3 +153,24 @@ def test_both_apis_have_the_same_names() -> None:
             if inspect.isfunction(value) and member != "list":
                 parameters = list(inspect.signature(value).parameters.values())
                 assert parameters == list(inspect.signature(getattr(theirs, member)).parameters.values()), member
+
+
+LAZY = """
+import sys, natskv.sync
+assert "asyncio" not in sys.modules, "natskv.sync imports it"
+assert set(natskv.__all__) <= set(dir(natskv))
+assert natskv.connect is natskv.aio.connect and natskv.Client is natskv.aio.Client
+from natskv import *
+assert KeyWatcher is natskv.aio.KeyWatcher
+try:
+    natskv.nothing
+except AttributeError as error:
+    assert str(error) == "module 'natskv' has no attribute 'nothing'"
+else:
+    raise AssertionError("natskv.nothing")
+"""
+
+
+def test_blocking_programs_start_without_asyncio() -> None:
+    ran = subprocess.run([sys.executable, "-c", LAZY], capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stderr) == (0, "")
