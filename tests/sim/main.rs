@@ -35,13 +35,14 @@ static ALLOCATOR: Ledger = Ledger;
 const SEEDS: u64 = 20;
 
 /// Seeds that found something once.
-const FOUND: [u64; 7] = [
+const FOUND: [u64; 8] = [
     1882649720258834,
     1882649720259510,
     1882649720259576,
     1882649720260281,
     1882649720261388,
     1882649720261491,
+    1882656531808754,
     1882656531810096,
 ];
 
