@@ -35,7 +35,7 @@ static ALLOCATOR: Ledger = Ledger;
 const SEEDS: u64 = 20;
 
 /// Seeds that found something once.
-const FOUND: [u64; 8] = [
+const FOUND: [u64; 9] = [
     1882649720258834,
     1882649720259510,
     1882649720259576,
@@ -44,6 +44,7 @@ const FOUND: [u64; 8] = [
     1882649720261491,
     1882656531808754,
     1882656531810096,
+    1882656531811059,
 ];
 
 fn main() -> ExitCode {

@@ -156,10 +156,14 @@ pub(crate) struct Cx<'a> {
 }
 
 impl Cx<'_> {
-    /// A fresh message id for a write, if Config asks for them and the bucket remembers it for longer than the write may take.
+    /// A fresh message id for a write, if Config asks for them and the bucket is not known to forget it too soon.
     pub(crate) fn message_id(&mut self, bucket: usize) -> Option<String> {
-        let is_remembered = self.slots.timeout < self.buckets[bucket].duplicate_window;
-        (self.limits.retry_writes && is_remembered).then(|| self.net.rng.token(22))
+        (self.limits.retry_writes && self.remembers(bucket) != Some(false)).then(|| self.net.rng.token(22))
+    }
+
+    /// Whether the bucket knows a message id for longer than a write may take; None: unknown.
+    pub(crate) fn remembers(&self, bucket: usize) -> Option<bool> {
+        self.buckets[bucket].duplicate_window.map(|window| self.slots.timeout < window)
     }
 
     /// Sends a request whose answer comes to `on_answer`.
