@@ -258,6 +258,25 @@ impl Net {
         }
     }
 
+    /// Sends a question once more that was not answered yet. False: it is none, or has its answer.
+    pub(crate) fn ask_again(&mut self, id: u64) -> bool {
+        let Some(request) = self.requests.get_mut(id).filter(|request| request.on_loss == OnLoss::Repeat) else {
+            return false;
+        };
+        match request.place {
+            Place::Waiting => true, // it goes out with the next connection
+            Place::Written(_) => {
+                let size = request.frame.len();
+                if self.check_room(size).is_ok() {
+                    self.waiting_bytes += size;
+                    self.write(id);
+                }
+                true
+            }
+            Place::Answered | Place::Held => false,
+        }
+    }
+
     /// The frame of a request as it was encoded; empty for one that is gone.
     pub(crate) fn frame(&self, id: u64) -> &[u8] {
         self.requests.get(id).map_or(&[], |request| &request.frame)

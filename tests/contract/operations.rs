@@ -665,3 +665,50 @@ fn only_messages_count_as_messages() {
     rig.call(|c, now| c.put(b, "k", b"v", None, None, now)).expect("put");
     assert_eq!(rig.client.stats().out_msgs, 1);
 }
+
+#[test]
+fn a_question_that_is_left_unanswered_is_asked_again() {
+    let mut rig = Rig::connected();
+    let options = HandleOptions { leader_reads: true, ..HandleOptions::default() };
+    let b = rig.client.bind("b", &options).expect("bind");
+    let read = |rig: &mut Rig| rig.call(|c, now| c.get(b, "k", None, None, now)).expect("get");
+    let asked = |rig: &Rig| rig.written.matches("PUB $JS.API.STREAM.MSG.GET.KV_b ").count();
+    let message = "{\"message\":{\"subject\":\"$KV.b.k\",\"seq\":7,\"time\":\"2026-11-23T03:36:14Z\"}}";
+
+    let op = read(&mut rig);
+    rig.pass(Duration::from_millis(999));
+    assert_eq!(asked(&rig), 1);
+    rig.pass(Duration::from_millis(1101));
+    assert_eq!(asked(&rig), 3);
+    let reply = rig.reply_of("STREAM.MSG.GET");
+    rig.answer("STREAM.MSG.GET", message);
+    assert!(matches!(rig.result(op), Ok(Outcome::Entry(entry)) if entry.revision == 7), "{:?}", rig.result(op));
+    rig.receive(format!("MSG {reply} 1 2\r\n{{}}\r\n")); // the answer to another copy finds nobody
+    rig.pass(Duration::from_secs(5));
+    assert_eq!(asked(&rig), 3, "{}", rig.written);
+
+    rig.sent();
+    let op = read(&mut rig);
+    rig.pass(Duration::from_secs(9));
+    assert_eq!(asked(&rig), 5, "as long as it has time");
+    assert_eq!(rig.result(op).as_ref().expect_err("nobody answers").code, ErrorCode::Timeout);
+
+    let op = read(&mut rig);
+    rig.lose();
+    rig.pass(Duration::from_millis(2500));
+    rig.establish();
+    assert_eq!(asked(&rig), 1, "what waits for a connection goes out once: {}", rig.written);
+    rig.answer("STREAM.MSG.GET", message);
+    assert!(rig.result(op).is_ok(), "{:?}", rig.result(op));
+}
+
+#[test]
+fn what_changes_something_is_not_asked_again() {
+    let (mut rig, b) = with_bucket(Rig::connected());
+    rig.call(|c, now| c.put(b, "k", b"v", Some(Duration::from_secs(1)), None, now)).expect("put");
+    rig.answer("STREAM.INFO", "{\"config\":{\"max_msgs_per_subject\":1,\"allow_msg_ttl\":true}}"); // whether it takes a TTL
+    rig.call(|c, now| c.delete_bucket("b", None, now)).expect("delete");
+    rig.pass(Duration::from_secs(5));
+    assert_eq!((rig.written.matches("PUB $KV.b.k ").count(), rig.written.matches("STREAM.DELETE").count()), (1, 1));
+    assert_eq!(rig.written.matches("STREAM.INFO").count(), 1, "{}", rig.written);
+}
