@@ -35,7 +35,7 @@ static ALLOCATOR: Ledger = Ledger;
 const SEEDS: u64 = 20;
 
 /// Seeds that found something once.
-const FOUND: [u64; 9] = [
+const FOUND: [u64; 13] = [
     1882649720258834,
     1882649720259510,
     1882649720259576,
@@ -45,6 +45,10 @@ const FOUND: [u64; 9] = [
     1882656531808754,
     1882656531810096,
     1882656531811059,
+    1882661533517741,
+    1882661533518244,
+    1882661533519148,
+    1882661533520273,
 ];
 
 fn main() -> ExitCode {
