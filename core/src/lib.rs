@@ -99,11 +99,12 @@
 //! | 3 | `session` | one connection at a time, and when to make the next |
 //! | 2 | `config`, `session::{auth, pool}` | what a client can be told; who it says it is; the servers |
 //! | 1 | `proto::*` | the codec |
-//! | 0 | `time`, `rng`, `error`, `event`, `secret`, `slab` | words that all use |
+//! | 0 | `time`, `rng`, `error`, `event`, `secret`, `slab`, `shown` | words that all use |
 
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
+#![cfg_attr(not(test), warn(clippy::use_debug))] // see shown.rs
 
 extern crate alloc;
 
@@ -119,6 +120,7 @@ mod proto;
 mod rng;
 mod secret;
 mod session;
+mod shown;
 mod slab;
 mod sorted;
 mod time;

@@ -102,7 +102,7 @@ fn compile(dev: &Dev) -> Result<PathBuf> {
             .arg(dev.root.join("target"))
             .env(
                 "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
-                "-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none",
+                "-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none -Zfmt-debug=none",
             ),
     )?;
     Ok(dev.root.join("target").join(TARGET).join("wasm/natskv_wasm.wasm"))

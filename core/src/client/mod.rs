@@ -41,6 +41,7 @@ use crate::{
         Read, Session,
         auth::{Credentials, Signature},
     },
+    shown::{Quoted, Span},
     slab::Slab,
     time::Instant,
     timers::Timer,
@@ -821,8 +822,8 @@ fn check(config: &Config) -> Result<String, Error> {
     subject::check_publish(&config.inbox_prefix).map_err(|error| named("inbox_prefix", error))?;
     if config.watch_heartbeat < Duration::from_millis(100) {
         return Err(Error::argument(format!(
-            "watch_heartbeat: {:?} is below the server's least, 100 ms",
-            config.watch_heartbeat
+            "watch_heartbeat: {} is below the server's least, 100 ms",
+            Span(config.watch_heartbeat)
         )));
     }
     for (name, duration, may_be_zero) in [
@@ -842,7 +843,7 @@ fn check(config: &Config) -> Result<String, Error> {
     let prefix = match (&config.domain, &config.api_prefix) {
         (Some(_), Some(_)) => return Err(Error::argument("domain and api_prefix exclude each other")),
         (Some(domain), None) if domain.contains('.') => {
-            return Err(Error::argument(format!("domain {domain:?}: one token, without dots")));
+            return Err(Error::argument(format!("domain {domain}: one token, without dots", domain = Quoted(domain))));
         }
         (Some(domain), None) => format!("$JS.{domain}.API"),
         (None, Some(prefix)) => prefix.trim_end_matches('.').into(),
@@ -857,7 +858,7 @@ fn check_timeout(timeout: Option<Duration>) -> Result<Option<Duration>, Error> {
     match timeout {
         Some(Duration::ZERO) => Err(Error::argument("a timeout of 0 leaves no time at all")),
         Some(timeout) if timeout > MAX_TIMEOUT => {
-            Err(Error::argument(format!("a timeout of {timeout:?} is over 100 years")))
+            Err(Error::argument(format!("a timeout of {timeout} is over 100 years", timeout = Span(timeout))))
         }
         timeout => Ok(timeout),
     }

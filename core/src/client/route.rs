@@ -25,6 +25,7 @@ use crate::{
         server_error::ServerError,
     },
     session::Change,
+    shown::Quoted,
     time::Instant,
     timers::Timer,
 };
@@ -332,7 +333,7 @@ impl Client {
             let text: Cow<'static, str> = match self.net.subject(request) {
                 _ if !self.net.session.is_ready() => "timed out: not connected".into(),
                 "" => "timed out".into(),
-                subject => format!("timed out: no answer on {subject:?}").into(),
+                subject => format!("timed out: no answer on {subject}", subject = Quoted(subject)).into(),
             };
             self.finish(id, Err(Error::new(ErrorCode::Timeout, text).maybe_applied(is_write)));
             return;

@@ -20,6 +20,7 @@ use crate::{
         key::check_bucket,
         policy::{self, KeyPolicy},
     },
+    shown::{Quoted, Span},
 };
 
 /// Revisions that a key may keep: a rule of all clients (ADR-8); servers allow more.
@@ -159,7 +160,10 @@ impl BucketConfig {
                 Some("file") => Some(Storage::File),
                 Some("memory") => Some(Storage::Memory),
                 Some(other) => {
-                    return Err(fields.wrong("storage", &format!("{other:?} is neither \"file\" nor \"memory\"")));
+                    return Err(fields.wrong(
+                        "storage",
+                        &format!("{other} is neither \"file\" nor \"memory\"", other = Quoted(other)),
+                    ));
                 }
             },
             replicas: fields.either(["num_replicas", "replicas"], 0, 5)?.map(|n| n as u8),
@@ -187,7 +191,10 @@ impl BucketConfig {
             key_codec: match fields.string("key_codec")? {
                 None => None,
                 Some(name) => Some(KeyPolicy::parse_codec(&name).ok_or_else(|| {
-                    fields.wrong("key_codec", &format!("{name:?} is unknown; known are base64, path, escape"))
+                    fields.wrong(
+                        "key_codec",
+                        &format!("{name} is unknown; known are base64, path, escape", name = Quoted(&name)),
+                    )
                 })?),
             },
         };
@@ -241,10 +248,14 @@ impl BucketConfig {
             return Err(Error::argument(format!("num_replicas: {replicas} is not between 1 and 5")));
         }
         let too_short = |name: &str, ttl: Option<Duration>, least: Duration| match ttl {
-            Some(ttl) if !ttl.is_zero() && ttl < least => {
-                Err(Error::argument(format!("{name}: {ttl:?} is below the least, {least:?}")))
+            Some(ttl) if !ttl.is_zero() && ttl < least => Err(Error::argument(format!(
+                "{name}: {ttl} is below the least, {least}",
+                ttl = Span(ttl),
+                least = Span(least)
+            ))),
+            Some(ttl) if ttl > MAX_DURATION => {
+                Err(Error::argument(format!("{name}: {ttl} is over 100 years", ttl = Span(ttl))))
             }
-            Some(ttl) if ttl > MAX_DURATION => Err(Error::argument(format!("{name}: {ttl:?} is over 100 years"))),
             _ => Ok(()),
         };
         too_short("ttl", self.ttl, Duration::from_millis(100))?;
@@ -252,7 +263,8 @@ impl BucketConfig {
         for name in self.metadata.iter().flat_map(BTreeMap::keys) {
             if name.starts_with("_nats.") {
                 return Err(Error::argument(format!(
-                    "metadata: {name:?}: names that begin with `_nats.` are the server's"
+                    "metadata: {name}: names that begin with `_nats.` are the server's",
+                    name = Quoted(name)
                 )));
             }
         }
@@ -261,7 +273,8 @@ impl BucketConfig {
         if let Some(codec) = self.key_codec {
             let is_codec = KeyPolicy::parse_codec(codec.name()).is_some();
             if !is_codec || named.is_some_and(|named| named != codec.name()) {
-                let text = format!("key_codec: {:?} is no codec, or not the one that metadata names", codec.name());
+                let text =
+                    format!("key_codec: {} is no codec, or not the one that metadata names", Quoted(codec.name()));
                 return Err(Error::argument(text));
             }
         }
@@ -658,16 +671,18 @@ fn check_republish(bucket: &str, republish: &Republish) -> Result<(), Error> {
         }
         let prefix = dest.split("{{").next().unwrap_or_default();
         return Err(Error::argument(format!(
-            "republish: dest {dest:?} names a wildcard that src {src:?} does not have, no server accepts it; right would be \
+            "republish: dest {dest} names a wildcard that src {src} does not have, no server accepts it; right would be \
              {{\"src\": \"$KV.{bucket}.>\", \"dest\": \"{prefix}>\"}} for all keys, or {{\"src\": \"$KV.{bucket}.*\", \"dest\": \
-             \"{prefix}{{{{wildcard(1)}}}}\"}} for keys of one token"
+             \"{prefix}{{{{wildcard(1)}}}}\"}} for keys of one token",
+            dest = Quoted(dest),
+            src = Quoted(src)
         )));
     }
     if src.is_empty() || dest.is_empty() {
         return Err(Error::argument("republish: src and dest must both be given"));
     }
     if dest.starts_with(&format!("$KV.{bucket}.")) {
-        return Err(Error::argument(format!("republish: dest {dest:?} lies in the bucket itself")));
+        return Err(Error::argument(format!("republish: dest {dest} lies in the bucket itself", dest = Quoted(dest))));
     }
     Ok(())
 }
@@ -692,7 +707,7 @@ fn metadata(value: Value) -> Result<BTreeMap<String, String>, Error> {
     let fields = Fields::new("metadata", value)?;
     let pairs = fields.rest.into_iter().map(|(name, value)| match value {
         Value::String(text) => Ok((name, text)),
-        other => Err(Error::argument(format!("metadata: {name:?}: {other} is not a string"))),
+        other => Err(Error::argument(format!("metadata: {name}: {other} is not a string", name = Quoted(&name)))),
     });
     let mut metadata = BTreeMap::new();
     for pair in pairs {

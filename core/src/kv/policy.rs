@@ -11,6 +11,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use crate::{
     error::{Error, ErrorCode},
     kv::key::{self, Alphabet},
+    shown::Quoted,
 };
 
 /// Where a bucket's metadata names the codec of its keys.
@@ -43,7 +44,8 @@ impl KeyPolicy {
             "permissive" => Ok(Self::Permissive),
             _ => Self::parse_codec(name).ok_or_else(|| {
                 Error::argument(format!(
-                    "key policy {name:?} is unknown; known are strict, permissive, base64, path, escape"
+                    "key policy {name} is unknown; known are strict, permissive, base64, path, escape",
+                    name = Quoted(name)
                 ))
             }),
         }
@@ -75,7 +77,9 @@ impl KeyPolicy {
         let Some(name) = codec else { return Ok(None) };
         Self::parse_codec(name).map(Some).ok_or_else(|| {
             let text = format!(
-                "bucket {bucket:?}: its keys have the codec {name:?} (metadata {METADATA}); known are base64, path, escape"
+                "bucket {bucket}: its keys have the codec {name} (metadata {METADATA}); known are base64, path, escape",
+                bucket = Quoted(bucket),
+                name = Quoted(name)
             );
             Error::new(ErrorCode::Unsupported, text)
         })
@@ -107,7 +111,7 @@ impl KeyPolicy {
                     Ok(()) => Ok(encoded),
                     Err(error) if *encoded == *text => Err(error),
                     Err(error) => {
-                        let message = format!("{what} {text:?}, as a path: {}", error.message);
+                        let message = format!("{what} {text}, as a path: {}", error.message, text = Quoted(text));
                         Err(error.saying(message))
                     }
                 };
