@@ -99,7 +99,7 @@
 //! | 3 | `session` | one connection at a time, and when to make the next |
 //! | 2 | `config`, `session::{auth, pool}` | what a client can be told; who it says it is; the servers |
 //! | 1 | `proto::*` | the codec |
-//! | 0 | `time`, `rng`, `error`, `event`, `secret`, `slab`, `shown` | words that all use |
+//! | 0 | `time`, `rng`, `error`, `event`, `secret`, `slab`, `sorted`, `shown`, `base64` | words that all use |
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -108,6 +108,7 @@
 
 extern crate alloc;
 
+mod base64;
 mod client;
 mod config;
 mod error;
@@ -138,6 +139,7 @@ pub use kv::{
     bucket::HandleOptions,
     config::{BucketConfig, BucketStatus, Placement, Republish, Storage, StreamSource},
     entry::{Entry, Operation},
+    pairs::Pairs,
     policy::KeyPolicy,
 };
 pub use proto::{info::ServerInfo, nkey::Seed};

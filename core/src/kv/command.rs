@@ -8,6 +8,7 @@ use alloc::{
 use core::time::Duration;
 
 use crate::{
+    base64::STANDARD,
     error::{Error, ErrorCode},
     event::Outcome,
     json::{Object, Value, object},
@@ -15,8 +16,6 @@ use crate::{
     shown::Quoted,
     time::to_rfc3339,
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
-
 /// From what age on purge_deletes removes markers, unless it is told.
 const HALF_AN_HOUR: Duration = Duration::from_secs(30 * 60);
 
@@ -165,7 +164,7 @@ fn content(fields: &mut Fields) -> Result<Vec<u8>, Error> {
     let Some(text) = fields.string("value")? else {
         return Err(Error::argument("operation: `value` (base64) or `value_text` is missing"));
     };
-    STANDARD.decode(&text).map_err(|_| {
+    STANDARD.decode(&text).ok_or_else(|| {
         fields.wrong(
             "value",
             &format!("{text} is not padded standard base64; `value_text` takes text", text = Quoted(&text)),
@@ -181,7 +180,7 @@ fn contents(fields: &mut Fields) -> Result<Vec<(String, Vec<u8>)>, Error> {
         let Value::Object(values) = values else { return Err(fields.wrong(name, "not an object of key and value")) };
         for (key, value) in values {
             let text = value.as_str();
-            let bytes = if is_text { text.map(Vec::from) } else { text.and_then(|text| STANDARD.decode(text).ok()) };
+            let bytes = if is_text { text.map(Vec::from) } else { text.and_then(|text| STANDARD.decode(text)) };
             let wrong = || {
                 fields.wrong(
                     name,

@@ -4,7 +4,6 @@
 //! at most 64, metadata beginning `_nats.` belongs to servers, and a republish that no server accepts is refused with the pair that works.
 
 use alloc::{
-    collections::BTreeMap,
     format,
     string::{String, ToString},
     vec::Vec,
@@ -18,6 +17,7 @@ use crate::{
         bucket::Bucket,
         fields::Fields,
         key::check_bucket,
+        pairs::Pairs,
         policy::{self, KeyPolicy},
     },
     shown::{Quoted, Span},
@@ -111,7 +111,7 @@ pub struct BucketConfig {
     /// S2 compression on disk. Default: false.
     pub compression: Option<bool>,
     /// The user's own pairs; names beginning `_nats.` are the server's.
-    pub metadata: Option<BTreeMap<String, String>>,
+    pub metadata: Option<Pairs>,
     /// Default: anywhere.
     pub placement: Option<Placement>,
     /// Default: none.
@@ -223,12 +223,7 @@ impl BucketConfig {
         put("storage", self.storage.map(|storage| storage.name().into()));
         put("num_replicas", self.replicas.map(Value::from));
         put("compression", self.compression.map(|on| if on { "s2".into() } else { "none".into() }));
-        put(
-            "metadata",
-            self.metadata
-                .as_ref()
-                .map(|map| object(map.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))))),
-        );
+        put("metadata", self.metadata.as_ref().map(Pairs::to_value));
         put("placement", self.placement.as_ref().map(placement_value));
         put("republish", self.republish.as_ref().map(republish_value));
         put("mirror", self.mirror.as_ref().map(StreamSource::to_value));
@@ -260,7 +255,7 @@ impl BucketConfig {
         };
         too_short("ttl", self.ttl, Duration::from_millis(100))?;
         too_short("limit_marker_ttl", self.limit_marker_ttl, Duration::from_secs(1))?;
-        for name in self.metadata.iter().flat_map(BTreeMap::keys) {
+        for (name, _) in self.metadata.iter().flat_map(Pairs::iter) {
             if name.starts_with("_nats.") {
                 return Err(Error::argument(format!(
                     "metadata: {name}: names that begin with `_nats.` are the server's",
@@ -268,7 +263,7 @@ impl BucketConfig {
                 )));
             }
         }
-        let named = self.metadata.as_ref().and_then(|pairs| pairs.get(policy::METADATA)).map(String::as_str);
+        let named = self.metadata.as_ref().and_then(|pairs| pairs.get(policy::METADATA));
         KeyPolicy::of_metadata(&self.bucket, named)?;
         if let Some(codec) = self.key_codec {
             let is_codec = KeyPolicy::parse_codec(codec.name()).is_some();
@@ -362,8 +357,7 @@ impl BucketConfig {
             stream.remove("subject_delete_marker_ttl"); // left out is none; `allow_msg_ttl` cannot be taken back
         }
         if let Some(metadata) = &self.metadata {
-            let pairs = metadata.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
-            stream.insert("metadata", object(pairs));
+            stream.insert("metadata", metadata.to_value());
         }
         if let Some(codec) = self.key_codec {
             let mut metadata = match stream.remove("metadata") {
@@ -459,10 +453,9 @@ impl BucketConfig {
         let mut existing = existing.clone();
         let mut metadata = own_metadata(&existing);
         if only_given && self.metadata.is_none() {
-            metadata.retain(|name, _| name == policy::METADATA); // of the pairs, only the codec may be asked for
+            metadata.retain(|name| name == policy::METADATA); // of the pairs, only the codec may be asked for
         }
-        let metadata = metadata.into_iter().map(|(name, value)| (name, Value::from(value)));
-        existing.insert("metadata", object(metadata));
+        existing.insert("metadata", metadata.to_value());
         let mut differing = Vec::new();
         for (stream_name, name) in COMPARED {
             let (wanted, found) = (wanted.get(stream_name), existing.get(stream_name));
@@ -491,23 +484,18 @@ fn normal(value: Option<&Value>) -> Value {
         Some(Value::Array(items)) if items.is_empty() => Value::Null,
         Some(Value::Array(items)) => items.iter().map(|item| normal(Some(item))).collect(),
         Some(Value::Object(fields)) => {
-            let kept = fields
-                .iter()
-                .map(|(name, value)| (String::from(name), normal(Some(value))))
-                .filter(|(_, value)| *value != Value::Null);
-            let kept = object(kept);
-            if kept.as_object().is_some_and(Object::is_empty) { Value::Null } else { kept }
+            let kept = fields.iter().map(|(name, value)| (String::from(name), normal(Some(value))));
+            let kept: Object = kept.filter(|(_, value)| *value != Value::Null).collect();
+            if kept.is_empty() { Value::Null } else { kept.into() }
         }
         Some(other) => other.clone(),
     }
 }
 
 /// A stream's metadata without what servers put there.
-fn own_metadata(stream: &Object) -> BTreeMap<String, String> {
-    let pairs = stream.get("metadata").and_then(Value::as_object).into_iter().flat_map(Object::iter);
-    let own = pairs.filter(|(name, _)| !name.starts_with("_nats."));
-    let mut metadata = BTreeMap::new();
-    metadata.extend(own.filter_map(|(name, value)| Some((String::from(name), value.as_str()?.to_string()))));
+fn own_metadata(stream: &Object) -> Pairs {
+    let mut metadata = stream.get("metadata").and_then(Value::as_object).map(Pairs::of).unwrap_or_default();
+    metadata.retain(|name| !name.starts_with("_nats."));
     metadata
 }
 
@@ -517,7 +505,7 @@ pub(crate) fn for_update(stream: &Object) -> Object {
     let metadata = own_metadata(&stream);
     stream.remove("metadata");
     if !metadata.is_empty() {
-        stream.insert("metadata", object(metadata.into_iter().map(|(name, value)| (name, Value::from(value)))));
+        stream.insert("metadata", metadata.to_value());
     }
     stream
 }
@@ -698,23 +686,14 @@ fn nanos_value(duration: Duration) -> Value {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).into()
 }
 
-/// An object of these fields.
-fn object(pairs: impl Iterator<Item = (String, Value)>) -> Value {
-    Value::Object(pairs.collect())
-}
-
-fn metadata(value: Value) -> Result<BTreeMap<String, String>, Error> {
+fn metadata(value: Value) -> Result<Pairs, Error> {
     let fields = Fields::new("metadata", value)?;
-    let pairs = fields.rest.into_iter().map(|(name, value)| match value {
-        Value::String(text) => Ok((name, text)),
-        other => Err(Error::argument(format!("metadata: {name}: {other} is not a string", name = Quoted(&name)))),
-    });
-    let mut metadata = BTreeMap::new();
-    for pair in pairs {
-        let (name, value) = pair?;
-        metadata.insert(name, value);
+    match fields.rest.iter().find(|(_, value)| value.as_str().is_none()) {
+        Some((name, value)) => {
+            Err(Error::argument(format!("metadata: {name}: {value} is not a string", name = Quoted(name))))
+        }
+        None => Ok(Pairs::of(&fields.rest)),
     }
-    Ok(metadata)
 }
 
 fn placement_value(placement: &Placement) -> Value {

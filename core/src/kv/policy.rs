@@ -6,9 +6,8 @@
 use alloc::{borrow::Cow, format, string::String, vec::Vec};
 use core::fmt::Write;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-
 use crate::{
+    base64::URL_SAFE_NO_PAD,
     error::{Error, ErrorCode},
     kv::key::{self, Alphabet},
     shown::Quoted,
@@ -128,7 +127,7 @@ impl KeyPolicy {
             }
             match token {
                 "*" | ">" if is_filter => encoded.push_str(token),
-                _ if self == Self::Base64 => URL_SAFE_NO_PAD.encode_string(token, &mut encoded),
+                _ if self == Self::Base64 => URL_SAFE_NO_PAD.encode_to(token.as_bytes(), &mut encoded),
                 _ => escape(token, &mut encoded),
             }
         }
@@ -147,7 +146,7 @@ impl KeyPolicy {
                         key.push(b'.');
                     }
                     let is_read = match self {
-                        Self::Base64 => URL_SAFE_NO_PAD.decode_vec(token, &mut key).is_ok(),
+                        Self::Base64 => URL_SAFE_NO_PAD.decode_to(token, &mut key).is_some(),
                         _ => unescape(token.as_bytes(), &mut key).is_some(),
                     };
                     if !is_read {
