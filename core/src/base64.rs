@@ -59,7 +59,7 @@ impl Base64 {
     pub(crate) fn decode_to(&self, text: &str, bytes: &mut Vec<u8>) -> Option<()> {
         let mut digits = text.as_bytes();
         if self.is_padded {
-            if digits.len() % 4 != 0 {
+            if !digits.len().is_multiple_of(4) {
                 return None;
             }
             digits = digits.strip_suffix(b"==").or_else(|| digits.strip_suffix(b"=")).unwrap_or(digits);

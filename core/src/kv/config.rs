@@ -21,6 +21,7 @@ use crate::{
         policy::{self, KeyPolicy},
     },
     shown::{Quoted, Span},
+    time::nanos,
 };
 
 /// Revisions that a key may keep: a rule of all clients (ADR-8); servers allow more.
@@ -683,7 +684,7 @@ fn history_too_large(history: i64) -> Error {
 }
 
 fn nanos_value(duration: Duration) -> Value {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).into()
+    nanos(duration).into()
 }
 
 fn metadata(value: Value) -> Result<Pairs, Error> {

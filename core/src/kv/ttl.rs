@@ -3,7 +3,7 @@
 use alloc::{format, string::String};
 use core::time::Duration;
 
-use crate::{error::Error, shown::Span};
+use crate::{error::Error, shown::Span, time::nanos};
 
 /// The header's text: whole seconds where that is exact, else milliseconds. Servers take 1 s and more.
 pub(crate) fn header(ttl: Duration) -> Result<String, Error> {
@@ -16,7 +16,7 @@ pub(crate) fn header(ttl: Duration) -> Result<String, Error> {
     if ttl.subsec_nanos() == 0 {
         return Ok(format!("{}", ttl.as_secs()));
     }
-    Ok(format!("{}ms", ttl.as_nanos().div_ceil(1_000_000)))
+    Ok(format!("{}ms", nanos(ttl).div_ceil(1_000_000)))
 }
 
 /// The header's meaning: whole seconds, or a Go duration such as `1h30m`, `1.5s` or `1500ms`. None: no duration, so also for `never`.
