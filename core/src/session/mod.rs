@@ -27,6 +27,7 @@ use crate::{
         link::{Inbound, Link},
         pool::Pool,
     },
+    shown::Span,
     time::Instant,
 };
 
@@ -409,7 +410,7 @@ impl Session {
             Phase::Closed => Change::Nothing,
             Phase::Trying(step) => {
                 let (server, time) = (self.server_url(), self.config.connect_timeout);
-                let text = format!("{server}: waited {time:?} {}", step.waits());
+                let text = format!("{server}: waited {time} {}", step.waits(), time = Span(time));
                 self.abandon(Error::new(ErrorCode::ConnectFailed, text), rng, now)
             }
         }
