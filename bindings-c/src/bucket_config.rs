@@ -2,7 +2,7 @@
 
 use std::{ffi::c_char, mem::MaybeUninit, ptr};
 
-use natskv_core::{BucketConfig, Error, ErrorCode, Placement, Republish, Storage, StreamSource};
+use natskv_core::{BucketConfig, Error, ErrorCode, Pairs, Placement, Republish, Storage, StreamSource};
 
 use crate::{
     ffi::{Options, array, invalid, millis, natskv_flag, optional_string, text, texts},
@@ -187,7 +187,7 @@ impl natskv_config {
         }
     }
 
-    fn metadata(&self) -> Result<Option<std::collections::BTreeMap<String, String>>, Error> {
+    fn metadata(&self) -> Result<Option<Pairs>, Error> {
         if self.metadata.is_null() && self.metadata_count == 0 {
             return Ok(None);
         }

@@ -6,7 +6,7 @@ use std::{
     ptr,
 };
 
-use natskv_core::{BucketStatus, Storage};
+use natskv_core::{BucketStatus, Pairs, Storage};
 
 use crate::{
     bucket_config::natskv_storage,
@@ -29,12 +29,12 @@ pub struct natskv_bucket_status {
 
 impl natskv_bucket_status {
     pub(crate) fn new(status: BucketStatus) -> Self {
-        let metadata = status.config.metadata.iter().flatten();
+        let metadata = status.config.metadata.iter().flat_map(Pairs::iter);
         Self {
             bucket: c_string(status.bucket.as_str()),
             description: c_string(status.config.description.as_deref().unwrap_or_default()),
             read_only: c_string(status.read_only.as_deref().unwrap_or_default()),
-            metadata: metadata.map(|(name, value)| (c_string(name.as_str()), c_string(value.as_str()))).collect(),
+            metadata: metadata.map(|(name, value)| (c_string(name), c_string(value))).collect(),
             json: c_string(status.to_json()),
             stream_info: c_string(status.stream_info.as_str()),
             status,

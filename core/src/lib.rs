@@ -99,14 +99,16 @@
 //! | 3 | `session` | one connection at a time, and when to make the next |
 //! | 2 | `config`, `session::{auth, pool}` | what a client can be told; who it says it is; the servers |
 //! | 1 | `proto::*` | the codec |
-//! | 0 | `time`, `rng`, `error`, `event`, `secret`, `slab` | words that all use |
+//! | 0 | `time`, `rng`, `error`, `event`, `secret`, `slab`, `sorted`, `shown`, `base64` | words that all use |
 
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
+#![cfg_attr(not(test), warn(clippy::use_debug))] // see shown.rs
 
 extern crate alloc;
 
+mod base64;
 mod client;
 mod config;
 mod error;
@@ -119,6 +121,7 @@ mod proto;
 mod rng;
 mod secret;
 mod session;
+mod shown;
 mod slab;
 mod sorted;
 mod time;
@@ -136,6 +139,7 @@ pub use kv::{
     bucket::HandleOptions,
     config::{BucketConfig, BucketStatus, Placement, Republish, Storage, StreamSource},
     entry::{Entry, Operation},
+    pairs::Pairs,
     policy::KeyPolicy,
 };
 pub use proto::{info::ServerInfo, nkey::Seed};

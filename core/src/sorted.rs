@@ -4,7 +4,7 @@
 use alloc::vec::Vec;
 use core::{cmp::Ordering, mem};
 
-/// Sorts by `order`; equals in any order.
+/// Sorts by `order`; equals keep theirs.
 pub(crate) fn sort<T>(items: &mut Vec<T>, order: impl Fn(&T, &T) -> Ordering) {
     let sorted = indices(items.len(), &|a, b| order(&items[a as usize], &items[b as usize]));
     let mut taken: Vec<Option<T>> = mem::take(items).into_iter().map(Some).collect();
@@ -14,7 +14,7 @@ pub(crate) fn sort<T>(items: &mut Vec<T>, order: impl Fn(&T, &T) -> Ordering) {
 #[inline(never)]
 fn indices(len: usize, order: &dyn Fn(u32, u32) -> Ordering) -> Vec<u32> {
     let mut indices: Vec<u32> = (0..len as u32).collect();
-    indices.sort_unstable_by(|a, b| order(*a, *b));
+    indices.sort_unstable_by(|a, b| order(*a, *b).then(a.cmp(b)));
     indices
 }
 

@@ -30,8 +30,17 @@ impl Add<Duration> for Instant {
     type Output = Self;
 
     fn add(self, wait: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)))
+        Self(self.0.saturating_add(nanos(wait)))
     }
+}
+
+/// All its nanoseconds, or as many as there can be: `Duration::as_nanos` counts in 128 bits, which browsers have not.
+pub(crate) fn nanos(wait: Duration) -> u64 {
+    const SECOND: u64 = 1_000_000_000;
+    if wait.as_secs() >= u64::MAX / SECOND {
+        return u64::MAX;
+    }
+    wait.as_secs() * SECOND + u64::from(wait.subsec_nanos())
 }
 
 /// `2026-11-23T03:37:44.767241297Z` for nanoseconds since 1970, with as many fractional digits as are needed.
@@ -125,6 +134,19 @@ const fn civil_from_days(days: i64) -> (i64, i64, i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nanoseconds_of_a_duration() {
+        for (wait, count) in [
+            (Duration::ZERO, 0),
+            (Duration::new(1, 1), 1_000_000_001),
+            (Duration::from_secs(18_446_744_072), 18_446_744_072_000_000_000),
+            (Duration::MAX, u64::MAX),
+        ] {
+            assert_eq!(nanos(wait), count);
+        }
+        assert_eq!(Instant::from_nanos(1) + Duration::MAX, Instant::from_nanos(u64::MAX));
+    }
 
     #[test]
     fn both_ways() {

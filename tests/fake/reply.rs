@@ -1,7 +1,9 @@
 //! Outcomes as tests/scenarios/README.md writes them.
 
+use std::collections::BTreeMap;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
-use natskv_core::{BucketStatus, Client, Entry, Error, Opened, Outcome, Storage};
+use natskv_core::{BucketStatus, Client, Entry, Error, Opened, Outcome, Pairs, Storage};
 use serde_json::{Map, Value, json};
 
 /// What the operation's name does not tell of how its outcome is written.
@@ -79,7 +81,7 @@ fn of_status(status: &BucketStatus) -> Value {
         "storage": config.storage.map(Storage::name),
         "replicas": config.replicas,
         "compressed": config.compression,
-        "metadata": config.metadata,
+        "metadata": config.metadata.iter().flat_map(Pairs::iter).collect::<BTreeMap<_, _>>(),
         "key_policy": status.keys.name(),
         "limit_marker_ttl": status.limit_marker_ttl.as_nanos() as u64,
     })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use natskv_core::{BucketConfig, KeyPolicy, Placement, Republish, Storage, StreamSource, wire};
+use natskv_core::{BucketConfig, KeyPolicy, Pairs, Placement, Republish, Storage, StreamSource, wire};
 use proptest::{collection::btree_map, option, prelude::*};
 
 use crate::tries;
@@ -59,7 +59,7 @@ fn config() -> impl Strategy<Value = BucketConfig> {
         ttl: times.0.map(Duration::from_nanos),
         limit_marker_ttl: times.1.map(Duration::from_nanos),
         description: words.0,
-        metadata: words.1,
+        metadata: words.1.map(Pairs::from_iter),
         placement: words.2.map(|(cluster, tags)| Placement { cluster, tags }),
         republish: words.3.map(|headers_only| Republish { src: "$KV.b.>".into(), dest: "copy.>".into(), headers_only }),
         storage: kinds.0,
@@ -95,9 +95,10 @@ proptest! {
         prop_assert_eq!(back.compression, Some(config.compression.unwrap_or(false)));
         prop_assert_eq!(&back.placement, &config.placement);
         prop_assert_eq!(&back.republish, &config.republish);
-        let mut metadata = config.metadata.clone().unwrap_or_default();
-        metadata.extend(config.key_codec.map(|codec| ("natskv.key_codec".to_owned(), codec.name().to_owned())));
-        prop_assert_eq!(&back.metadata, &Some(metadata));
+        let owned = |(name, text): (&str, &str)| (name.to_owned(), text.to_owned());
+        let given = config.metadata.iter().flat_map(Pairs::iter).map(owned);
+        let codec = config.key_codec.map(|codec| owned(("natskv.key_codec", codec.name())));
+        prop_assert_eq!(&back.metadata, &Some(given.chain(codec).collect::<Pairs>()));
         if let (Some(mirror), Some(given)) = (&back.mirror, &config.mirror) {
             prop_assert_eq!(&mirror.name, &format!("KV_{}", given.name.trim_start_matches("KV_")));
             prop_assert_eq!(&StreamSource { name: given.name.clone(), ..mirror.clone() }, given);

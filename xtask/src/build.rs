@@ -45,7 +45,7 @@ pub(crate) fn python(dev: &Dev) -> Result<()> {
 /// The npm package, into target/dev/npm/natskv. Once a run.
 pub(crate) fn web(dev: &Dev) -> Result<()> {
     static BUILT: Once = Once::new();
-    once(&BUILT, || wasm::build(&dev.root).map(|_| ()))
+    once(&BUILT, || wasm::build(dev).map(|_| ()))
 }
 
 /// proof-server, which starts nats-servers of every kind for the suites; `NATSKV_PROOF_SERVER` names it. Once a run.

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use crate::c_table;
 use crate::dev::Dev;
 use crate::dist;
-use crate::force::{NIGHTLY, nightly};
+use crate::force::{nightly, nightly_cargo};
 use crate::lane::{LIMIT, Lane};
 use crate::run::check;
 use crate::server::Server;
@@ -76,7 +76,7 @@ pub(crate) fn sanitized(lane: &mut Lane<'_>, sanitizer: &'static str, options: &
     let mut program = PathBuf::new();
     let what = format!("tests/real/c with the sanitizer of {sanitizer}");
     let build = || {
-        nightly(dev)?;
+        nightly(dev, &["rust-src"])?;
         let library = sanitized_library(dev, sanitizer)?;
         let mut flags = vec![format!("-fsanitize={sanitizer}"), "-fno-omit-frame-pointer".into()];
         if sanitizer == "thread" {
@@ -96,12 +96,10 @@ pub(crate) fn sanitized(lane: &mut Lane<'_>, sanitizer: &'static str, options: &
 fn sanitized_library(dev: &Dev, sanitizer: &str) -> Result<PathBuf> {
     let host = format!("{}-unknown-linux-gnu", env::consts::ARCH);
     let target = format!("target/{sanitizer}");
-    let mut build = dev.command("cargo");
+    let mut build = nightly_cargo(dev);
     build
         .args(["build", "--quiet", "-p", "natskv-c", "--target", &host, "--target-dir", &target])
-        .env("RUSTFLAGS", format!("-Zsanitizer={sanitizer}"))
-        .env("RUSTUP_TOOLCHAIN", NIGHTLY)
-        .env_remove("CARGO");
+        .env("RUSTFLAGS", format!("-Zsanitizer={sanitizer}"));
     if sanitizer == "thread" {
         build.arg("-Zbuild-std");
     }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -36,7 +37,7 @@ fn here(command: &mut Command) -> Result<bool> {
     Ok(status.success())
 }
 
-/// The compiler of fuzzing, Miri and the sanitizers: nothing else is built with it.
+/// The compiler of fuzzing, Miri and the sanitizers; and of the npm package, whose standard library is built for size.
 pub(crate) const NIGHTLY: &str = "nightly-2026-05-20";
 
 /// Pinned, since its flags go with the compiler's.
@@ -52,7 +53,7 @@ pub(crate) fn fuzz(dev: &Dev, minutes: u64, only: Option<&str>) -> Result<bool> 
     if let Some(unknown) = only.filter(|only| !TARGETS.contains(only)) {
         bail!("no fuzz target {unknown:?}; there are: {}", TARGETS.join(", "));
     }
-    nightly(dev)?;
+    nightly(dev, &["rust-src"])?;
     let tool = cargo_fuzz(dev)?;
     let mut is_good = true;
     for target in TARGETS.into_iter().filter(|target| only.is_none_or(|only| only == *target)) {
@@ -75,13 +76,11 @@ pub(crate) fn fuzz(dev: &Dev, minutes: u64, only: Option<&str>) -> Result<bool> 
 /// Core's tests under Miri: undefined behaviour in what it stands on, and in what it makes of it.
 pub(crate) fn miri(lane: &mut Lane<'_>) {
     let dev = lane.dev;
-    if !lane.build("Miri", || nightly(dev)) {
+    if !lane.build("Miri", || nightly(dev, &["miri", "rust-src"])) {
         return;
     }
-    let mut miri = dev.command("cargo");
-    miri.args(["miri", "test", "--target-dir", "target/miri", "-p", "natskv-core", "--all-features", "--lib"])
-        .env("RUSTUP_TOOLCHAIN", NIGHTLY)
-        .env_remove("CARGO");
+    let mut miri = nightly_cargo(dev);
+    miri.args(["miri", "test", "--target-dir", "target/miri", "-p", "natskv-core", "--all-features", "--lib"]);
     lane.tests_within("natskv-core", miri, LONG);
 }
 
@@ -97,16 +96,28 @@ fn cargo_fuzz(dev: &Dev) -> Result<PathBuf> {
     Ok(tool)
 }
 
-/// The nightly compiler with what Miri and the sanitizers want.
-pub(crate) fn nightly(dev: &Dev) -> Result<()> {
-    let log = dev.dev.join("logs").join("setup-nightly.log");
+/// The nightly compiler, with these components of it.
+pub(crate) fn nightly(dev: &Dev, components: &[&str]) -> Result<()> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let installed = dev.command("rustup").args(["component", "list", "--installed", "--toolchain", NIGHTLY]).output();
     let installed = installed.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    if ["miri", "rust-src"].iter().all(|part| installed.contains(part)) {
+    if components.iter().all(|component| installed.contains(component)) {
         return Ok(());
     }
     println!("setup: {NIGHTLY}");
     let mut install = dev.command("rustup");
-    install.args(["toolchain", "install", NIGHTLY, "--profile", "minimal", "-c", "miri", "-c", "rust-src"]);
-    check(&mut install, &log, LONG).map(|_| ())
+    install.args(["toolchain", "install", NIGHTLY, "--profile", "minimal"]);
+    install.args(components.iter().flat_map(|component| ["-c", component]));
+    let mend = words(&install);
+    check(&mut install, &dev.dev.join("logs").join("setup-nightly.log"), LONG)
+        .with_context(|| format!("no {NIGHTLY}. To mend it: {mend}"))?;
+    Ok(())
+}
+
+/// cargo of the nightly compiler.
+pub(crate) fn nightly_cargo(dev: &Dev) -> Command {
+    let mut cargo = dev.command("cargo");
+    cargo.env("RUSTUP_TOOLCHAIN", NIGHTLY).env_remove("CARGO"); // that of stable, which runs xtask
+    cargo
 }

@@ -1,10 +1,10 @@
 //! Builds the npm package `natskv` into target/dev/npm/natskv: Rust to wasm, bindgen, wasm-opt, TypeScript, sizes.
 //!
-//! Every tool is pinned: rustc by rust-toolchain.toml, wasm-bindgen by Cargo.lock (it is a library here, so crate and
+//! Every tool is pinned: the nightly rustc by force.rs, wasm-bindgen by Cargo.lock (it is a library here, so crate and
 //! tool cannot disagree), the npm tools by xtask/npm/package-lock.json, which `npm ci` puts into target/dev/node.
 
 use std::{
-    env, fs,
+    fs,
     hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
     process::Command,
@@ -13,11 +13,15 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::size;
+use crate::{
+    dev::Dev,
+    force::{nightly, nightly_cargo},
+    size,
+};
 
 /// The npm package that users install. Gives its directory.
-pub(crate) fn build(root: &Path) -> Result<PathBuf> {
-    let dev = root.join("target/dev");
+pub(crate) fn build(all: &Dev) -> Result<PathBuf> {
+    let Dev { root, dev, .. } = all;
     let tools = dev.join("node/node_modules");
     ensure!(
         tools.join("esbuild").exists(),
@@ -25,7 +29,7 @@ pub(crate) fn build(root: &Path) -> Result<PathBuf> {
     );
     let package = dev.join("npm/natskv");
     let dist = package.join("dist");
-    let wasm = compile(root)?;
+    let wasm = compile(all)?;
     let (stamp, made_of) = (dev.join("npm/made-of"), made_of(root, &wasm)?);
     if fs::read_to_string(&stamp).is_ok_and(|old| old == made_of) {
         return Ok(package);
@@ -85,25 +89,23 @@ pub(crate) fn check_types(root: &Path) -> Result<()> {
     run("tsc, a user's program", tsc(&tools).arg("--project").arg(root.join("tests/real/web/types/tsconfig.json")))
 }
 
-fn compile(root: &Path) -> Result<PathBuf> {
-    // Panic messages carry file names; without this they would be those of the machine that built the package.
-    let home = env::var_os("CARGO_HOME")
-        .map_or_else(|| PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cargo"), PathBuf::from);
-    let flags = [
-        format!("--remap-path-prefix={}=/natskv", root.display()),
-        format!("--remap-path-prefix={}=/cargo", home.display()),
-    ];
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+/// By the nightly compiler, since only that builds the standard library anew: small, and with panics that say nothing. Nobody
+/// could read them: a panic aborts the instance, and what JavaScript gets to see is a `RuntimeError` either way.
+fn compile(dev: &Dev) -> Result<PathBuf> {
+    const TARGET: &str = "wasm32-unknown-unknown";
+    nightly(dev, &["rust-src"])?;
     run(
         "cargo build for wasm32",
-        Command::new(cargo)
-            .args(["build", "--quiet", "--package", "natskv-wasm", "--profile", "wasm"])
-            .args(["--target", "wasm32-unknown-unknown", "--target-dir"])
-            .arg(root.join("target"))
-            .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags.join(" "))
-            .current_dir(root),
+        nightly_cargo(dev)
+            .args(["build", "--quiet", "--package", "natskv-wasm", "--profile", "wasm", "--target", TARGET])
+            .args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size", "--target-dir"])
+            .arg(dev.root.join("target"))
+            .env(
+                "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
+                "-Zunstable-options -Cpanic=immediate-abort -Zlocation-detail=none -Zfmt-debug=none",
+            ),
     )?;
-    Ok(root.join("target/wasm32-unknown-unknown/wasm/natskv_wasm.wasm"))
+    Ok(dev.root.join("target").join(TARGET).join("wasm/natskv_wasm.wasm"))
 }
 
 fn bind(root: &Path, wasm: &Path) -> Result<PathBuf> {

@@ -41,6 +41,7 @@ use crate::{
         Read, Session,
         auth::{Credentials, Signature},
     },
+    shown::{Quoted, Span},
     slab::Slab,
     time::Instant,
     timers::Timer,
@@ -230,7 +231,7 @@ impl Client {
 
     /// Done (Status).
     pub fn status(&mut self, bucket: BucketId, timeout: Option<Duration>, now: Instant) -> Result<OpId, Error> {
-        let Bucket { name, options, keys, .. } = self.bucket(bucket)?;
+        let Bucket { name, options, keys, .. } = self.bucket(bucket)?.1;
         let (name, handle) = (name.clone(), HandleOptions { keys: Some(*keys), ..*options });
         self.admin(&name, Task::Status { handle }, timeout, now)
     }
@@ -281,8 +282,7 @@ impl Client {
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<OpId, Error> {
-        let index = self.index(bucket)?;
-        let opened = self.bucket(bucket)?;
+        let (index, opened) = self.bucket(bucket)?;
         let mut many = PutMany::new(index);
         for (key, value) in items {
             let key = opened.writable(key)?;
@@ -306,7 +306,8 @@ impl Client {
         now: Instant,
     ) -> Result<OpId, Error> {
         ttl::header(ttl)?;
-        let touch = Touch::new(self.index(bucket)?, &self.bucket(bucket)?.writable(key)?, ttl);
+        let (index, bucket) = self.bucket(bucket)?;
+        let touch = Touch::new(index, &bucket.writable(key)?, ttl);
         self.start_long(timeout, now, |_| Ok(Verb::Touch(Box::new(touch))))
     }
 
@@ -320,8 +321,8 @@ impl Client {
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<OpId, Error> {
-        let key = self.bucket(bucket)?.writable(key)?;
-        let index = self.index(bucket)?;
+        let (index, bucket) = self.bucket(bucket)?;
+        let key = bucket.writable(key)?;
         self.start(timeout, now, |cx| Create::start(cx, index, &key, value, ttl).map(Verb::Create))
     }
 
@@ -378,8 +379,8 @@ impl Client {
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<OpId, Error> {
-        let key = self.bucket(bucket)?.readable(key)?;
-        let index = self.index(bucket)?;
+        let (index, bucket) = self.bucket(bucket)?;
+        let key = bucket.readable(key)?;
         self.start_long(timeout, now, |cx| Ok(Verb::History(Box::new(History::start(cx, index, &key)?))))
     }
 
@@ -392,8 +393,8 @@ impl Client {
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<OpId, Error> {
-        let filters = self.bucket(bucket)?.reduced(keys)?;
-        let index = self.index(bucket)?;
+        let (index, bucket) = self.bucket(bucket)?;
+        let filters = bucket.reduced(keys)?;
         if keys.is_empty() {
             let op = self.start(timeout, now, |_| Ok(Verb::Ready))?;
             self.finish(op.0, Ok(Outcome::Many { entries: Vec::new(), as_of: None }));
@@ -434,13 +435,12 @@ impl Client {
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<OpId, Error> {
-        let opened = self.bucket(bucket)?;
+        let (index, opened) = self.bucket(bucket)?;
         opened.check_writable()?;
         let mut keys = opened.reduced(&[prefix])?;
         if !subject::is_filter(&keys[0]) {
             keys.push(format!("{}.>", keys[0]));
         }
-        let index = self.index(bucket)?;
         self.start_long(timeout, now, |cx| Ok(Verb::Clear(Box::new(Clear::start(cx, index, &keys)?))))
     }
 
@@ -464,8 +464,8 @@ impl Client {
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<OpId, Error> {
-        let index = self.index(bucket)?;
-        self.bucket(bucket)?.check_writable()?;
+        let (index, bucket) = self.bucket(bucket)?;
+        bucket.check_writable()?;
         self.start_long(timeout, now, |cx| {
             Ok(Verb::PurgeDeletes(Box::new(PurgeDeletes::start(cx, index, older_than)?)))
         })
@@ -479,7 +479,7 @@ impl Client {
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<OpId, Error> {
-        self.index(bucket)?;
+        self.bucket(bucket)?;
         let started = Operation::parse(operation).and_then(|operation| {
             let op = self.dispatch(bucket, &operation, timeout, now)?;
             let form = operation.reply_form();
@@ -556,8 +556,8 @@ impl Client {
         self.advance(now);
         self.check_open()?;
         let policy = watch::policy(&options)?;
-        let keys = self.bucket(bucket)?.reduced(filters)?;
-        let index = self.index(bucket)?;
+        let (index, bucket) = self.bucket(bucket)?;
+        let keys = bucket.reduced(filters)?;
         let timeout = check_timeout(options.timeout)?.unwrap_or(self.limits.request_timeout);
         if self.watches.len() >= self.max_operations {
             return Err(too_many(self.max_operations));
@@ -764,6 +764,11 @@ impl Client {
         self.events.pop_front()
     }
 
+    /// Whether `poll_action` or `poll_event` would give something, so that a binding need not ask.
+    pub fn has_news(&self) -> bool {
+        !self.events.is_empty() || self.net.session.has_action()
+    }
+
     /// When `handle_timeout` is due; None: not at all.
     pub fn deadline(&self) -> Option<Instant> {
         // Not `flatten().min()` over all: the optimised code of that looks uninitialised to valgrind, in every C program.
@@ -798,12 +803,12 @@ impl Client {
 
     /// The keys that a bucket's handle takes, and how they are stored; `Strict` for an id of another client.
     pub fn key_policy(&self, bucket: BucketId) -> KeyPolicy {
-        self.bucket(bucket).map(|bucket| bucket.keys).unwrap_or_default()
+        self.bucket(bucket).map(|(_, bucket)| bucket.keys).unwrap_or_default()
     }
 
     /// Why a bucket's handle cannot write, as far as is known. None: it can.
     pub fn read_only(&self, bucket: BucketId) -> Option<&str> {
-        self.bucket(bucket).ok()?.read_only.as_deref()
+        self.bucket(bucket).ok()?.1.read_only.as_deref()
     }
 
     /// The name of an opened bucket; empty for an id of another client.
@@ -821,8 +826,8 @@ fn check(config: &Config) -> Result<String, Error> {
     subject::check_publish(&config.inbox_prefix).map_err(|error| named("inbox_prefix", error))?;
     if config.watch_heartbeat < Duration::from_millis(100) {
         return Err(Error::argument(format!(
-            "watch_heartbeat: {:?} is below the server's least, 100 ms",
-            config.watch_heartbeat
+            "watch_heartbeat: {} is below the server's least, 100 ms",
+            Span(config.watch_heartbeat)
         )));
     }
     for (name, duration, may_be_zero) in [
@@ -842,7 +847,7 @@ fn check(config: &Config) -> Result<String, Error> {
     let prefix = match (&config.domain, &config.api_prefix) {
         (Some(_), Some(_)) => return Err(Error::argument("domain and api_prefix exclude each other")),
         (Some(domain), None) if domain.contains('.') => {
-            return Err(Error::argument(format!("domain {domain:?}: one token, without dots")));
+            return Err(Error::argument(format!("domain {domain}: one token, without dots", domain = Quoted(domain))));
         }
         (Some(domain), None) => format!("$JS.{domain}.API"),
         (None, Some(prefix)) => prefix.trim_end_matches('.').into(),
@@ -857,7 +862,7 @@ fn check_timeout(timeout: Option<Duration>) -> Result<Option<Duration>, Error> {
     match timeout {
         Some(Duration::ZERO) => Err(Error::argument("a timeout of 0 leaves no time at all")),
         Some(timeout) if timeout > MAX_TIMEOUT => {
-            Err(Error::argument(format!("a timeout of {timeout:?} is over 100 years")))
+            Err(Error::argument(format!("a timeout of {timeout} is over 100 years", timeout = Span(timeout))))
         }
         timeout => Ok(timeout),
     }

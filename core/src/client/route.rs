@@ -25,6 +25,7 @@ use crate::{
         server_error::ServerError,
     },
     session::Change,
+    shown::Quoted,
     time::Instant,
     timers::Timer,
 };
@@ -35,12 +36,12 @@ const LINGER: Duration = Duration::from_secs(1);
 impl Client {
     // ── operations
 
-    pub(super) fn bucket(&self, id: BucketId) -> Result<&Bucket, Error> {
-        self.buckets.get(id.0 as usize).ok_or_else(|| Error::argument("the bucket handle belongs to another client"))
-    }
-
-    pub(super) fn index(&self, id: BucketId) -> Result<usize, Error> {
-        self.bucket(id).map(|_| id.0 as usize)
+    /// A bucket, and where it is.
+    pub(super) fn bucket(&self, id: BucketId) -> Result<(usize, &Bucket), Error> {
+        match self.buckets.get(id.0 as usize) {
+            Some(bucket) => Ok((id.0 as usize, bucket)),
+            None => Err(Error::argument("the bucket handle belongs to another client")),
+        }
     }
 
     pub(super) fn write(
@@ -50,8 +51,8 @@ impl Client {
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<OpId, Error> {
-        let key = self.bucket(bucket)?.writable(what.key)?;
-        let index = self.index(bucket)?;
+        let (index, bucket) = self.bucket(bucket)?;
+        let key = bucket.writable(what.key)?;
         self.start(timeout, now, |cx| Write::start(cx, index, Written { key: &key, ..what }).map(Verb::Write))
     }
 
@@ -63,8 +64,8 @@ impl Client {
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<OpId, Error> {
-        let key = self.bucket(bucket)?.readable(key)?;
-        let index = self.index(bucket)?;
+        let (index, bucket) = self.bucket(bucket)?;
+        let key = bucket.readable(key)?;
         self.start(timeout, now, |cx| Get::start(cx, index, &key, wants).map(Verb::Get))
     }
 
@@ -76,8 +77,8 @@ impl Client {
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<OpId, Error> {
-        let keys = self.bucket(bucket)?.reduced(filters)?;
-        let index = self.index(bucket)?;
+        let (index, bucket) = self.bucket(bucket)?;
+        let keys = bucket.reduced(filters)?;
         self.start_long(timeout, now, |cx| Ok(Verb::List(Box::new(List::start(cx, index, what, &keys)?))))
     }
 
@@ -89,14 +90,18 @@ impl Client {
         begin: impl FnOnce(&mut Cx<'_>) -> Result<Verb, Error>,
     ) -> Result<OpId, Error> {
         let op = self.start(timeout, now, begin)?;
+        self.mind_silence(op.0, timeout);
+        Ok(op)
+    }
+
+    fn mind_silence(&mut self, id: u64, timeout: Option<Duration>) {
         let silence = timeout.unwrap_or(self.limits.request_timeout);
-        if let Some(op) = self.op_mut(op.0) {
+        if let Some(op) = self.op_mut(id) {
             op.silence = Some(silence);
             let consumer = op.slots.consumer;
             self.index_sid(consumer, 0);
         }
-        self.feed(op.0);
-        Ok(op)
+        self.feed(id);
     }
 
     pub(super) fn admin(
@@ -116,13 +121,19 @@ impl Client {
         now: Instant,
         begin: impl FnOnce(&mut Cx<'_>) -> Result<Verb, Error>,
     ) -> Result<OpId, Error> {
+        let timeout = self.admit(timeout, now)?;
+        self.begin(timeout, None, begin).map(OpId)
+    }
+
+    /// Whether there may be one more operation; its timeout.
+    fn admit(&mut self, timeout: Option<Duration>, now: Instant) -> Result<Duration, Error> {
         self.advance(now);
         self.check_open()?;
         let timeout = check_timeout(timeout)?.unwrap_or(self.limits.request_timeout);
         if self.ops.len() >= self.max_operations {
             return Err(too_many(self.max_operations));
         }
-        self.begin(timeout, None, begin).map(OpId)
+        Ok(timeout)
     }
 
     fn begin(
@@ -131,15 +142,30 @@ impl Client {
         parent: Option<(u64, usize)>,
         begin: impl FnOnce(&mut Cx<'_>) -> Result<Verb, Error>,
     ) -> Result<u64, Error> {
+        let (id, mut slots) = self.reserve(timeout);
+        let begun = begin(&mut self.cx(&mut slots, id));
+        self.enrol(id, parent, slots, begun)
+    }
+
+    // These two are not part of `begin` since that is compiled for each verb.
+
+    fn reserve(&mut self, timeout: Duration) -> (u64, Slots) {
         if self.net.timers.is_crowded() {
             self.sweep();
         }
-        let id = self.ops.insert(None);
-        let mut slots = Slots { timeout, ..Slots::default() };
-        let begun = begin(&mut self.cx(&mut slots, id));
+        (self.ops.insert(None), Slots { timeout, ..Slots::default() })
+    }
+
+    fn enrol(
+        &mut self,
+        id: u64,
+        parent: Option<(u64, usize)>,
+        slots: Slots,
+        begun: Result<Verb, Error>,
+    ) -> Result<u64, Error> {
         match begun {
             Ok(verb) => {
-                let deadline = self.now + timeout;
+                let deadline = self.now + slots.timeout;
                 self.net.timers.arm(deadline, Timer::Op(id));
                 if let Some(slot) = self.ops.get_mut(id) {
                     *slot = Some(Op {
@@ -246,6 +272,11 @@ impl Client {
         let Some(mut op) = self.ops.get_mut(id).and_then(Option::take) else { return };
         let consumer = op.slots.consumer;
         let progress = react(&mut op.verb, &mut self.cx(&mut op.slots, id));
+        self.proceed(id, op, consumer, progress);
+    }
+
+    /// What follows from how far an operation is, which had this consumer before.
+    fn proceed(&mut self, id: u64, mut op: Op, consumer: u64, progress: Progress) {
         if op.slots.consumer != consumer {
             self.stop_consumer(consumer);
             self.index_sid(op.slots.consumer, 0);
@@ -332,7 +363,7 @@ impl Client {
             let text: Cow<'static, str> = match self.net.subject(request) {
                 _ if !self.net.session.is_ready() => "timed out: not connected".into(),
                 "" => "timed out".into(),
-                subject => format!("timed out: no answer on {subject:?}").into(),
+                subject => format!("timed out: no answer on {subject}", subject = Quoted(subject)).into(),
             };
             self.finish(id, Err(Error::new(ErrorCode::Timeout, text).maybe_applied(is_write)));
             return;
@@ -424,14 +455,18 @@ impl Client {
         react: impl FnOnce(&mut Subscription, &mut Net, Instant) -> Step<'m>,
     ) {
         let Some(Some(subscription)) = self.consumers.get_mut(id) else { return };
-        let listener = subscription.listener;
         let old_sid = subscription.ordered.sid();
         let step = react(subscription, &mut self.net, self.now);
+        self.on_step(id, old_sid, step, message);
+    }
+
+    fn on_step<'m>(&mut self, id: u64, old_sid: u64, step: Step<'m>, message: Option<&Message<'m>>) {
         if matches!(step, Step::Nothing) {
             self.index_sid(id, old_sid);
             return;
         }
-        match listener {
+        let Some(Some(subscription)) = self.consumers.get(id) else { return };
+        match subscription.listener {
             Listener::Op(op) => {
                 self.index_sid(id, old_sid);
                 // A consumer that only says that it is stalled, or is made again and again, does not get on.

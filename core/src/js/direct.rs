@@ -4,11 +4,11 @@
 use alloc::{string::String, vec::Vec};
 
 use crate::{
+    base64::STANDARD,
     json::{Object, Value},
     proto::headers::{Headers, parse_u64},
     time::from_rfc3339,
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
 
 /// What a direct get says of its message. Of each name the last occurrence counts: a writer can store headers with these names,
 /// and the server appends its own behind them.
@@ -59,7 +59,7 @@ impl StoredMessage {
     pub(crate) fn of(fields: &Object) -> Option<Self> {
         let message = fields.get("message")?.as_object()?;
         let decoded = |name: &str| match message.get(name).and_then(Value::as_str) {
-            Some(text) => STANDARD.decode(text).ok(),
+            Some(text) => STANDARD.decode(text),
             None => Some(Vec::new()),
         };
         Some(Self {

@@ -23,7 +23,7 @@ use crate::{
     json::{Object, Value, object},
     mux::{Answer, Ask, Net, OnLoss, Owner},
     proto::{parser::Message, subject},
-    time::{Instant, from_rfc3339},
+    time::{Instant, from_rfc3339, nanos},
     timers::Timer,
 };
 
@@ -518,7 +518,6 @@ impl Ordered {
     }
 
     fn create_request(&self) -> Object {
-        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         let mut config = object! {
             "name" => &self.name,
             "deliver_subject" => &self.inbox,

@@ -9,6 +9,7 @@ use crate::{
     js::api::ApiError,
     json::Value,
     proto::headers::parse_u64,
+    shown::Quoted,
 };
 
 /// What came back for a publish into a stream.
@@ -48,7 +49,7 @@ pub(crate) fn parse(payload: &[u8], stream: &str) -> Result<Result<u64, ApiError
         PubAck::InBatch => return Err(invalid()),
     };
     if ack.stream != stream {
-        let text = alloc::format!("stream {:?} acknowledged a write meant for {stream:?}", ack.stream);
+        let text = alloc::format!("stream {} acknowledged a write meant for {}", Quoted(&ack.stream), Quoted(stream));
         return Err(Error::new(ErrorCode::Protocol, text));
     }
     Ok(Ok(ack.seq))

@@ -19,6 +19,7 @@ use crate::{
         op::{Cx, Progress},
     },
     mux::Answer,
+    shown::Quoted,
     sorted::sort,
 };
 
@@ -152,12 +153,12 @@ impl Admin {
             (Step::Info, 10059, Task::Update { creates: true, .. }) => self.go(cx, Step::Create),
             (Step::Create, 10058, Task::Create { .. }) => self.go(cx, Step::Compare),
             (_, 10059, _) => {
-                let text = format!("bucket not found: {:?}: {} (10059)", self.bucket, error.description);
+                let text = format!("bucket not found: {}: {} (10059)", Quoted(&self.bucket), error.description);
                 error.to_error().saying(text).into()
             }
             _ => {
                 let own = error.to_error();
-                own.about(format_args!("bucket {:?}", self.bucket)).into()
+                own.about(format_args!("bucket {}", Quoted(&self.bucket))).into()
             }
         }
     }
@@ -187,8 +188,11 @@ impl Admin {
         let existing = info.get("config").and_then(Value::as_object).cloned().unwrap_or_default();
         let differences = config.differences(&existing, *compare == Compare::Given);
         if !differences.is_empty() && *on_drift == OnDrift::Error {
-            let text =
-                format!("bucket {:?} exists with a different configuration: {}", self.bucket, differences.join(", "));
+            let text = format!(
+                "bucket {} exists with a different configuration: {}",
+                Quoted(&self.bucket),
+                differences.join(", ")
+            );
             return Error::new(ErrorCode::BucketExists, text).into();
         }
         if !differences.is_empty() && *on_drift == OnDrift::Update {

@@ -24,6 +24,7 @@ use crate::{
         seen::Seen,
     },
     proto::{headers::Headers, parser::Message},
+    shown::Quoted,
 };
 
 /// The API prefix that needs no prefix on writes.
@@ -170,7 +171,7 @@ impl Bucket {
         let Some(origin_stream) = mirror.get("name").and_then(Value::as_str) else { return };
         let origin = origin_stream.strip_prefix("KV_").unwrap_or(origin_stream);
         if origin == origin_stream && self.read_only.is_none() {
-            self.read_only = Some(format!("it mirrors stream {origin:?}, which is no bucket"));
+            self.read_only = Some(format!("it mirrors stream {origin}, which is no bucket", origin = Quoted(origin)));
         }
         self.read_prefix = format!("$KV.{origin}.");
         let external = mirror.get("external").and_then(|external| external.get("api")).and_then(Value::as_str);
@@ -214,7 +215,7 @@ impl Bucket {
 
     pub(crate) fn check_writable(&self) -> Result<(), Error> {
         let Some(why) = &self.read_only else { return Ok(()) };
-        Err(Error::new(ErrorCode::Unsupported, format!("bucket {:?} is read-only: {why}", self.name)))
+        Err(Error::new(ErrorCode::Unsupported, format!("bucket {} is read-only: {why}", Quoted(&self.name))))
     }
 
     /// Filters as the server sees them, none of which covers another; without the prefix. None given means all keys.
@@ -283,8 +284,8 @@ impl Bucket {
     pub(crate) fn check_size(&self, size: usize) -> Result<(), Error> {
         let Some(limit) = self.max_value_size.filter(|limit| size as u64 > *limit) else { return Ok(()) };
         let text = format!(
-            "the message has {size} bytes with its headers, bucket {:?} takes {limit} (max_value_size)",
-            self.name
+            "the message has {size} bytes with its headers, bucket {} takes {limit} (max_value_size)",
+            Quoted(&self.name)
         );
         Err(Error::new(ErrorCode::TooLarge, text))
     }

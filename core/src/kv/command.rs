@@ -8,14 +8,14 @@ use alloc::{
 use core::time::Duration;
 
 use crate::{
+    base64::STANDARD,
     error::{Error, ErrorCode},
     event::Outcome,
     json::{Object, Value, object},
     kv::{entry::Entry, fields::Fields},
+    shown::Quoted,
     time::to_rfc3339,
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
-
 /// From what age on purge_deletes removes markers, unless it is told.
 const HALF_AN_HOUR: Duration = Duration::from_secs(30 * 60);
 
@@ -116,7 +116,10 @@ impl Operation {
             other => {
                 let known = "PUT, GET, CREATE, UPDATE, DELETE, PURGE, HISTORY, LIST, WATCH, TOUCH, GET_MANY, PUT_MANY, \
                              ENTRIES, COUNT, CLEAR, PURGE_DELETES";
-                return Err(Error::argument(format!("operation: {other:?} is unknown; known are {known}")));
+                return Err(Error::argument(format!(
+                    "operation: {other} is unknown; known are {known}",
+                    other = Quoted(other)
+                )));
             }
         };
         fields.finish()?;
@@ -161,9 +164,12 @@ fn content(fields: &mut Fields) -> Result<Vec<u8>, Error> {
     let Some(text) = fields.string("value")? else {
         return Err(Error::argument("operation: `value` (base64) or `value_text` is missing"));
     };
-    STANDARD
-        .decode(&text)
-        .map_err(|_| fields.wrong("value", &format!("{text:?} is not padded standard base64; `value_text` takes text")))
+    STANDARD.decode(&text).ok_or_else(|| {
+        fields.wrong(
+            "value",
+            &format!("{text} is not padded standard base64; `value_text` takes text", text = Quoted(&text)),
+        )
+    })
 }
 
 /// `values` (base64) and `values_text`, by key.
@@ -174,9 +180,16 @@ fn contents(fields: &mut Fields) -> Result<Vec<(String, Vec<u8>)>, Error> {
         let Value::Object(values) = values else { return Err(fields.wrong(name, "not an object of key and value")) };
         for (key, value) in values {
             let text = value.as_str();
-            let bytes = if is_text { text.map(Vec::from) } else { text.and_then(|text| STANDARD.decode(text).ok()) };
+            let bytes = if is_text { text.map(Vec::from) } else { text.and_then(|text| STANDARD.decode(text)) };
             let wrong = || {
-                fields.wrong(name, &format!("the value of {key:?} is not {}", if is_text { "text" } else { "base64" }))
+                fields.wrong(
+                    name,
+                    &format!(
+                        "the value of {key} is not {}",
+                        if is_text { "text" } else { "base64" },
+                        key = Quoted(&key)
+                    ),
+                )
             };
             items.push((key.clone(), bytes.ok_or_else(wrong)?));
         }

@@ -4,7 +4,6 @@
 //! at most 64, metadata beginning `_nats.` belongs to servers, and a republish that no server accepts is refused with the pair that works.
 
 use alloc::{
-    collections::BTreeMap,
     format,
     string::{String, ToString},
     vec::Vec,
@@ -18,8 +17,11 @@ use crate::{
         bucket::Bucket,
         fields::Fields,
         key::check_bucket,
+        pairs::Pairs,
         policy::{self, KeyPolicy},
     },
+    shown::{Quoted, Span},
+    time::nanos,
 };
 
 /// Revisions that a key may keep: a rule of all clients (ADR-8); servers allow more.
@@ -110,7 +112,7 @@ pub struct BucketConfig {
     /// S2 compression on disk. Default: false.
     pub compression: Option<bool>,
     /// The user's own pairs; names beginning `_nats.` are the server's.
-    pub metadata: Option<BTreeMap<String, String>>,
+    pub metadata: Option<Pairs>,
     /// Default: anywhere.
     pub placement: Option<Placement>,
     /// Default: none.
@@ -159,7 +161,10 @@ impl BucketConfig {
                 Some("file") => Some(Storage::File),
                 Some("memory") => Some(Storage::Memory),
                 Some(other) => {
-                    return Err(fields.wrong("storage", &format!("{other:?} is neither \"file\" nor \"memory\"")));
+                    return Err(fields.wrong(
+                        "storage",
+                        &format!("{other} is neither \"file\" nor \"memory\"", other = Quoted(other)),
+                    ));
                 }
             },
             replicas: fields.either(["num_replicas", "replicas"], 0, 5)?.map(|n| n as u8),
@@ -187,7 +192,10 @@ impl BucketConfig {
             key_codec: match fields.string("key_codec")? {
                 None => None,
                 Some(name) => Some(KeyPolicy::parse_codec(&name).ok_or_else(|| {
-                    fields.wrong("key_codec", &format!("{name:?} is unknown; known are base64, path, escape"))
+                    fields.wrong(
+                        "key_codec",
+                        &format!("{name} is unknown; known are base64, path, escape", name = Quoted(&name)),
+                    )
                 })?),
             },
         };
@@ -216,12 +224,7 @@ impl BucketConfig {
         put("storage", self.storage.map(|storage| storage.name().into()));
         put("num_replicas", self.replicas.map(Value::from));
         put("compression", self.compression.map(|on| if on { "s2".into() } else { "none".into() }));
-        put(
-            "metadata",
-            self.metadata
-                .as_ref()
-                .map(|map| object(map.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))))),
-        );
+        put("metadata", self.metadata.as_ref().map(Pairs::to_value));
         put("placement", self.placement.as_ref().map(placement_value));
         put("republish", self.republish.as_ref().map(republish_value));
         put("mirror", self.mirror.as_ref().map(StreamSource::to_value));
@@ -241,27 +244,33 @@ impl BucketConfig {
             return Err(Error::argument(format!("num_replicas: {replicas} is not between 1 and 5")));
         }
         let too_short = |name: &str, ttl: Option<Duration>, least: Duration| match ttl {
-            Some(ttl) if !ttl.is_zero() && ttl < least => {
-                Err(Error::argument(format!("{name}: {ttl:?} is below the least, {least:?}")))
+            Some(ttl) if !ttl.is_zero() && ttl < least => Err(Error::argument(format!(
+                "{name}: {ttl} is below the least, {least}",
+                ttl = Span(ttl),
+                least = Span(least)
+            ))),
+            Some(ttl) if ttl > MAX_DURATION => {
+                Err(Error::argument(format!("{name}: {ttl} is over 100 years", ttl = Span(ttl))))
             }
-            Some(ttl) if ttl > MAX_DURATION => Err(Error::argument(format!("{name}: {ttl:?} is over 100 years"))),
             _ => Ok(()),
         };
         too_short("ttl", self.ttl, Duration::from_millis(100))?;
         too_short("limit_marker_ttl", self.limit_marker_ttl, Duration::from_secs(1))?;
-        for name in self.metadata.iter().flat_map(BTreeMap::keys) {
+        for (name, _) in self.metadata.iter().flat_map(Pairs::iter) {
             if name.starts_with("_nats.") {
                 return Err(Error::argument(format!(
-                    "metadata: {name:?}: names that begin with `_nats.` are the server's"
+                    "metadata: {name}: names that begin with `_nats.` are the server's",
+                    name = Quoted(name)
                 )));
             }
         }
-        let named = self.metadata.as_ref().and_then(|pairs| pairs.get(policy::METADATA)).map(String::as_str);
+        let named = self.metadata.as_ref().and_then(|pairs| pairs.get(policy::METADATA));
         KeyPolicy::of_metadata(&self.bucket, named)?;
         if let Some(codec) = self.key_codec {
             let is_codec = KeyPolicy::parse_codec(codec.name()).is_some();
             if !is_codec || named.is_some_and(|named| named != codec.name()) {
-                let text = format!("key_codec: {:?} is no codec, or not the one that metadata names", codec.name());
+                let text =
+                    format!("key_codec: {} is no codec, or not the one that metadata names", Quoted(codec.name()));
                 return Err(Error::argument(text));
             }
         }
@@ -349,8 +358,7 @@ impl BucketConfig {
             stream.remove("subject_delete_marker_ttl"); // left out is none; `allow_msg_ttl` cannot be taken back
         }
         if let Some(metadata) = &self.metadata {
-            let pairs = metadata.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
-            stream.insert("metadata", object(pairs));
+            stream.insert("metadata", metadata.to_value());
         }
         if let Some(codec) = self.key_codec {
             let mut metadata = match stream.remove("metadata") {
@@ -446,10 +454,9 @@ impl BucketConfig {
         let mut existing = existing.clone();
         let mut metadata = own_metadata(&existing);
         if only_given && self.metadata.is_none() {
-            metadata.retain(|name, _| name == policy::METADATA); // of the pairs, only the codec may be asked for
+            metadata.retain(|name| name == policy::METADATA); // of the pairs, only the codec may be asked for
         }
-        let metadata = metadata.into_iter().map(|(name, value)| (name, Value::from(value)));
-        existing.insert("metadata", object(metadata));
+        existing.insert("metadata", metadata.to_value());
         let mut differing = Vec::new();
         for (stream_name, name) in COMPARED {
             let (wanted, found) = (wanted.get(stream_name), existing.get(stream_name));
@@ -478,23 +485,18 @@ fn normal(value: Option<&Value>) -> Value {
         Some(Value::Array(items)) if items.is_empty() => Value::Null,
         Some(Value::Array(items)) => items.iter().map(|item| normal(Some(item))).collect(),
         Some(Value::Object(fields)) => {
-            let kept = fields
-                .iter()
-                .map(|(name, value)| (String::from(name), normal(Some(value))))
-                .filter(|(_, value)| *value != Value::Null);
-            let kept = object(kept);
-            if kept.as_object().is_some_and(Object::is_empty) { Value::Null } else { kept }
+            let kept = fields.iter().map(|(name, value)| (String::from(name), normal(Some(value))));
+            let kept: Object = kept.filter(|(_, value)| *value != Value::Null).collect();
+            if kept.is_empty() { Value::Null } else { kept.into() }
         }
         Some(other) => other.clone(),
     }
 }
 
 /// A stream's metadata without what servers put there.
-fn own_metadata(stream: &Object) -> BTreeMap<String, String> {
-    let pairs = stream.get("metadata").and_then(Value::as_object).into_iter().flat_map(Object::iter);
-    let own = pairs.filter(|(name, _)| !name.starts_with("_nats."));
-    let mut metadata = BTreeMap::new();
-    metadata.extend(own.filter_map(|(name, value)| Some((String::from(name), value.as_str()?.to_string()))));
+fn own_metadata(stream: &Object) -> Pairs {
+    let mut metadata = stream.get("metadata").and_then(Value::as_object).map(Pairs::of).unwrap_or_default();
+    metadata.retain(|name| !name.starts_with("_nats."));
     metadata
 }
 
@@ -504,7 +506,7 @@ pub(crate) fn for_update(stream: &Object) -> Object {
     let metadata = own_metadata(&stream);
     stream.remove("metadata");
     if !metadata.is_empty() {
-        stream.insert("metadata", object(metadata.into_iter().map(|(name, value)| (name, Value::from(value)))));
+        stream.insert("metadata", metadata.to_value());
     }
     stream
 }
@@ -658,16 +660,18 @@ fn check_republish(bucket: &str, republish: &Republish) -> Result<(), Error> {
         }
         let prefix = dest.split("{{").next().unwrap_or_default();
         return Err(Error::argument(format!(
-            "republish: dest {dest:?} names a wildcard that src {src:?} does not have, no server accepts it; right would be \
+            "republish: dest {dest} names a wildcard that src {src} does not have, no server accepts it; right would be \
              {{\"src\": \"$KV.{bucket}.>\", \"dest\": \"{prefix}>\"}} for all keys, or {{\"src\": \"$KV.{bucket}.*\", \"dest\": \
-             \"{prefix}{{{{wildcard(1)}}}}\"}} for keys of one token"
+             \"{prefix}{{{{wildcard(1)}}}}\"}} for keys of one token",
+            dest = Quoted(dest),
+            src = Quoted(src)
         )));
     }
     if src.is_empty() || dest.is_empty() {
         return Err(Error::argument("republish: src and dest must both be given"));
     }
     if dest.starts_with(&format!("$KV.{bucket}.")) {
-        return Err(Error::argument(format!("republish: dest {dest:?} lies in the bucket itself")));
+        return Err(Error::argument(format!("republish: dest {dest} lies in the bucket itself", dest = Quoted(dest))));
     }
     Ok(())
 }
@@ -680,26 +684,17 @@ fn history_too_large(history: i64) -> Error {
 }
 
 fn nanos_value(duration: Duration) -> Value {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX).into()
+    nanos(duration).into()
 }
 
-/// An object of these fields.
-fn object(pairs: impl Iterator<Item = (String, Value)>) -> Value {
-    Value::Object(pairs.collect())
-}
-
-fn metadata(value: Value) -> Result<BTreeMap<String, String>, Error> {
+fn metadata(value: Value) -> Result<Pairs, Error> {
     let fields = Fields::new("metadata", value)?;
-    let pairs = fields.rest.into_iter().map(|(name, value)| match value {
-        Value::String(text) => Ok((name, text)),
-        other => Err(Error::argument(format!("metadata: {name:?}: {other} is not a string"))),
-    });
-    let mut metadata = BTreeMap::new();
-    for pair in pairs {
-        let (name, value) = pair?;
-        metadata.insert(name, value);
+    match fields.rest.iter().find(|(_, value)| value.as_str().is_none()) {
+        Some((name, value)) => {
+            Err(Error::argument(format!("metadata: {name}: {value} is not a string", name = Quoted(name))))
+        }
+        None => Ok(Pairs::of(&fields.rest)),
     }
-    Ok(metadata)
 }
 
 fn placement_value(placement: &Placement) -> Value {

@@ -25,6 +25,7 @@ use crate::{
     },
     mux::{Answer, Ask, Owner},
     proto::{encode::block_len, headers::Headers},
+    shown::Quoted,
 };
 
 /// Writes that may lose against others before it is given up.
@@ -256,9 +257,12 @@ impl Create {
     fn exists(&self, cx: &Cx<'_>, revision: Option<u64>) -> Error {
         let text = match revision {
             Some(revision) => {
-                format!("key exists: {:?} at revision {revision} (wrong last sequence: {revision})", self.shown(cx))
+                format!(
+                    "key exists: {} at revision {revision} (wrong last sequence: {revision})",
+                    Quoted(&self.shown(cx))
+                )
             }
-            None => format!("key exists: {:?} (wrong last sequence)", self.shown(cx)),
+            None => format!("key exists: {} (wrong last sequence)", Quoted(&self.shown(cx))),
         };
         Error::new(ErrorCode::KeyExists, text).at(revision)
     }

@@ -7,6 +7,7 @@ use crate::{
     error::Error,
     kv::ttl,
     proto::headers::{Headers, encode_block},
+    time::nanos,
 };
 
 /// What the revision did to its key.
@@ -100,7 +101,7 @@ impl Entry {
             expires_ns: None,
         };
         if let Some(ttl) = entry.ttl() {
-            entry.limit_age(i64::try_from(ttl.as_nanos()).unwrap_or_default());
+            entry.limit_age(i64::try_from(nanos(ttl)).unwrap_or_default());
         }
         entry
     }

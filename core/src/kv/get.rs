@@ -24,6 +24,7 @@ use crate::{
     },
     mux::{Answer, Ask, Owner},
     proto::headers::Headers,
+    shown::Quoted,
 };
 
 /// Longer keys go into the payload: the subject names them after 60 bytes of its own, and a line has 4096.
@@ -226,8 +227,8 @@ impl Get {
 /// The key has no live value (at that revision).
 pub(crate) fn not_found(key: &str, revision: Option<u64>) -> Error {
     let text = match revision {
-        Some(revision) => format!("key not found: {key:?} at revision {revision}"),
-        None => format!("key not found: {key:?}"),
+        Some(revision) => format!("key not found: {key} at revision {revision}", key = Quoted(key)),
+        None => format!("key not found: {key}", key = Quoted(key)),
     };
     Error::new(ErrorCode::KeyNotFound, text)
 }

@@ -8,6 +8,7 @@ use alloc::{borrow::Cow, format, string::String, vec::Vec};
 use crate::{
     error::{Error, ErrorCode},
     proto::subject,
+    shown::{Quoted, QuotedChar},
     sorted::sort,
 };
 
@@ -16,7 +17,8 @@ const MAX_BUCKET: usize = 252;
 
 /// A name that may become part of a stream's name.
 pub(crate) fn check_bucket(name: &str) -> Result<(), Error> {
-    let wrong = |why: String| Err(Error::new(ErrorCode::InvalidBucket, format!("bucket {name:?}: {why}")));
+    let wrong =
+        |why: String| Err(Error::new(ErrorCode::InvalidBucket, format!("bucket {name}: {why}", name = Quoted(name))));
     if name.is_empty() {
         return wrong("empty".into());
     }
@@ -24,7 +26,7 @@ pub(crate) fn check_bucket(name: &str) -> Result<(), Error> {
         return wrong(format!("{} bytes, at most {MAX_BUCKET} are allowed", name.len()));
     }
     match name.char_indices().find(|(_, c)| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))) {
-        Some((at, c)) => wrong(format!("character {c:?} at byte {at}; allowed are A-Z a-z 0-9 _ -")),
+        Some((at, c)) => wrong(format!("character {c} at byte {at}; allowed are A-Z a-z 0-9 _ -", c = QuotedChar(c))),
         None => Ok(()),
     }
 }
@@ -107,16 +109,22 @@ fn advice(c: char, at: usize, alphabet: Alphabet, is_filter: bool) -> String {
     let rule = alphabet.rule();
     match c {
         '*' | '>' if is_filter => {
-            format!("wildcard {c:?} at byte {at}: `*` stands for a whole token, `>` for all tokens at the end")
+            format!(
+                "wildcard {c} at byte {at}: `*` stands for a whole token, `>` for all tokens at the end",
+                c = QuotedChar(c)
+            )
         }
-        '*' | '>' => format!("wildcard {c:?} at byte {at}: a key names one key"),
+        '*' | '>' => format!("wildcard {c} at byte {at}: a key names one key", c = QuotedChar(c)),
         ':' => format!(
             "character ':' at byte {at}; {rule}: write user.12345 for user:12345, or use the key policy permissive or escape"
         ),
         _ if alphabet == Alphabet::Strict => {
-            format!("character {c:?} at byte {at}; {rule}; the key policies permissive, base64 and escape take more")
+            format!(
+                "character {c} at byte {at}; {rule}; the key policies permissive, base64 and escape take more",
+                c = QuotedChar(c)
+            )
         }
-        _ => format!("character {c:?} at byte {at}; {rule}"),
+        _ => format!("character {c} at byte {at}; {rule}", c = QuotedChar(c)),
     }
 }
 
@@ -124,7 +132,7 @@ fn invalid(what: &str, text: &str, why: &str) -> Error {
     // A key may be large; the message need not be.
     let shown: String = text.chars().take(80).collect();
     let dots = if shown.len() < text.len() { "…" } else { "" };
-    Error::new(ErrorCode::InvalidKey, format!("{what} {shown:?}{dots}: {why}"))
+    Error::new(ErrorCode::InvalidKey, format!("{what} {shown}{dots}: {why}", shown = Quoted(&shown)))
 }
 
 /// Filters without repetitions and without those that another one covers; in their order. None given means all keys. Keys are looked

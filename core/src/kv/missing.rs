@@ -11,6 +11,7 @@ use crate::{
     js::api::{self, ApiFailure},
     kv::op::Cx,
     mux::Answer,
+    shown::Quoted,
 };
 
 /// Tries of one operation, and the wait between two of them.
@@ -49,7 +50,7 @@ pub(crate) fn judge(cx: &mut Cx<'_>, bucket: usize, answer: &Answer<'_>) -> Resu
         Err(ApiFailure::Refused(error)) if error.is_retryable() => Ok(false),
         Err(ApiFailure::Refused(error)) if error.err_code == 10059 => {
             let name = &cx.buckets[bucket].name;
-            let text = format!("bucket not found: {name:?}: {} (10059)", error.description);
+            let text = format!("bucket not found: {name}: {} (10059)", error.description, name = Quoted(name));
             Err(error.to_error().saying(text))
         }
         Err(failure) => Err(failure.to_error()),
@@ -59,9 +60,15 @@ pub(crate) fn judge(cx: &mut Cx<'_>, bucket: usize, answer: &Answer<'_>) -> Resu
 /// The end of the tries. `is_there`: STREAM.INFO knows the bucket, so that it is a leader that is missing.
 pub(crate) fn no_responders(subject: &str, is_there: bool) -> Error {
     if is_there {
-        let text = format!("no responders on {subject:?}, although the bucket exists: its stream has no leader now");
+        let text = format!(
+            "no responders on {subject}, although the bucket exists: its stream has no leader now",
+            subject = Quoted(subject)
+        );
         return Error::new(ErrorCode::Unavailable, text);
     }
-    let text = format!("no responders on {subject:?}: no stream leader, or JetStream is not enabled here");
+    let text = format!(
+        "no responders on {subject}: no stream leader, or JetStream is not enabled here",
+        subject = Quoted(subject)
+    );
     Error::new(ErrorCode::NoResponders, text)
 }

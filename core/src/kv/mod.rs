@@ -15,6 +15,7 @@ pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod missing;
 pub(crate) mod op;
+pub(crate) mod pairs;
 pub(crate) mod policy;
 pub(crate) mod purge_deletes;
 pub(crate) mod put_many;

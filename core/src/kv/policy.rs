@@ -6,11 +6,11 @@
 use alloc::{borrow::Cow, format, string::String, vec::Vec};
 use core::fmt::Write;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-
 use crate::{
+    base64::URL_SAFE_NO_PAD,
     error::{Error, ErrorCode},
     kv::key::{self, Alphabet},
+    shown::Quoted,
 };
 
 /// Where a bucket's metadata names the codec of its keys.
@@ -43,7 +43,8 @@ impl KeyPolicy {
             "permissive" => Ok(Self::Permissive),
             _ => Self::parse_codec(name).ok_or_else(|| {
                 Error::argument(format!(
-                    "key policy {name:?} is unknown; known are strict, permissive, base64, path, escape"
+                    "key policy {name} is unknown; known are strict, permissive, base64, path, escape",
+                    name = Quoted(name)
                 ))
             }),
         }
@@ -75,7 +76,9 @@ impl KeyPolicy {
         let Some(name) = codec else { return Ok(None) };
         Self::parse_codec(name).map(Some).ok_or_else(|| {
             let text = format!(
-                "bucket {bucket:?}: its keys have the codec {name:?} (metadata {METADATA}); known are base64, path, escape"
+                "bucket {bucket}: its keys have the codec {name} (metadata {METADATA}); known are base64, path, escape",
+                bucket = Quoted(bucket),
+                name = Quoted(name)
             );
             Error::new(ErrorCode::Unsupported, text)
         })
@@ -107,7 +110,7 @@ impl KeyPolicy {
                     Ok(()) => Ok(encoded),
                     Err(error) if *encoded == *text => Err(error),
                     Err(error) => {
-                        let message = format!("{what} {text:?}, as a path: {}", error.message);
+                        let message = format!("{what} {text}, as a path: {}", error.message, text = Quoted(text));
                         Err(error.saying(message))
                     }
                 };
@@ -124,7 +127,7 @@ impl KeyPolicy {
             }
             match token {
                 "*" | ">" if is_filter => encoded.push_str(token),
-                _ if self == Self::Base64 => URL_SAFE_NO_PAD.encode_string(token, &mut encoded),
+                _ if self == Self::Base64 => URL_SAFE_NO_PAD.encode_to(token.as_bytes(), &mut encoded),
                 _ => escape(token, &mut encoded),
             }
         }
@@ -143,7 +146,7 @@ impl KeyPolicy {
                         key.push(b'.');
                     }
                     let is_read = match self {
-                        Self::Base64 => URL_SAFE_NO_PAD.decode_vec(token, &mut key).is_ok(),
+                        Self::Base64 => URL_SAFE_NO_PAD.decode_to(token, &mut key).is_some(),
                         _ => unescape(token.as_bytes(), &mut key).is_some(),
                     };
                     if !is_read {

@@ -22,7 +22,7 @@ use crate::{
     },
     mux::{Answer, Ask, OnLoss, Owner},
     proto::parser::Message,
-    time::from_rfc3339,
+    time::{from_rfc3339, nanos},
 };
 
 /// Purge requests in flight.
@@ -178,8 +178,8 @@ impl PurgeDeletes {
                     && Operation::of(&message.headers) != Operation::Put
                     && !is_pattern(message.subject)
                 {
-                    let age = now_ns.saturating_sub(meta.timestamp_ns).max(0) as u128;
-                    let is_old = age >= self.older_than.as_nanos();
+                    let age = now_ns.saturating_sub(meta.timestamp_ns).max(0) as u64;
+                    let is_old = age >= nanos(self.older_than);
                     // A young marker stays; with one revision a key there is nothing under it.
                     if is_old || cx.buckets[self.bucket].history != Some(1) {
                         let subject = String::from_utf8_lossy(message.subject).into_owned();

@@ -3,20 +3,20 @@
 use alloc::{format, string::String};
 use core::time::Duration;
 
-use crate::error::Error;
+use crate::{error::Error, shown::Span, time::nanos};
 
 /// The header's text: whole seconds where that is exact, else milliseconds. Servers take 1 s and more.
 pub(crate) fn header(ttl: Duration) -> Result<String, Error> {
     if ttl < Duration::from_secs(1) {
-        return Err(Error::argument(format!("ttl: {ttl:?} is below the least that servers take, 1 s")));
+        return Err(Error::argument(format!("ttl: {ttl} is below the least that servers take, 1 s", ttl = Span(ttl))));
     }
     if ttl > Duration::from_secs(100 * 366 * 86_400) {
-        return Err(Error::argument(format!("ttl: {ttl:?} is over 100 years")));
+        return Err(Error::argument(format!("ttl: {ttl} is over 100 years", ttl = Span(ttl))));
     }
     if ttl.subsec_nanos() == 0 {
         return Ok(format!("{}", ttl.as_secs()));
     }
-    Ok(format!("{}ms", ttl.as_nanos().div_ceil(1_000_000)))
+    Ok(format!("{}ms", nanos(ttl).div_ceil(1_000_000)))
 }
 
 /// The header's meaning: whole seconds, or a Go duration such as `1h30m`, `1.5s` or `1500ms`. None: no duration, so also for `never`.

@@ -18,6 +18,7 @@ use crate::{
     },
     mux::{Answer, Ask, OnLoss, Owner},
     proto::{encode::block_len, headers::Headers},
+    shown::Quoted,
 };
 
 /// Which of the four.
@@ -286,7 +287,7 @@ pub(crate) fn is_ours(cx: &Cx<'_>, stored: &Headers<'_>) -> bool {
 
 /// The error, saying which key it is about.
 pub(crate) fn about(key: &str, error: Error) -> Error {
-    error.about(format_args!("key {key:?}"))
+    error.about(format_args!("key {key}", key = Quoted(key)))
 }
 
 /// The end of a write that was stored: from now on no older answer is taken for the key.
@@ -321,11 +322,15 @@ fn check_ttl(bucket: &Bucket, keeps_value: bool) -> Result<(), Error> {
             return Err(Error::new(ErrorCode::Unavailable, text));
         }
         (Some(false), _) => {
-            format!("ttl: bucket {name:?} does not allow one; it needs limit_marker_ttl, and a server of 2.11 or later")
+            format!(
+                "ttl: bucket {name} does not allow one; it needs limit_marker_ttl, and a server of 2.11 or later",
+                name = Quoted(name)
+            )
         }
         (Some(true), Some(history)) if keeps_value && *history != 1 => format!(
-            "ttl: bucket {name:?} keeps {history} revisions a key, an older one would come back when this one expires; create \
-             takes a ttl there, put, update and touch where history is 1"
+            "ttl: bucket {name} keeps {history} revisions a key, an older one would come back when this one expires; create \
+             takes a ttl there, put, update and touch where history is 1",
+            name = Quoted(name)
         ),
         _ => return Ok(()),
     };

@@ -8,7 +8,7 @@ use alloc::{format, vec::Vec};
 
 use memchr::memchr;
 
-use crate::error::Error;
+use crate::{error::Error, shown::Quoted};
 
 /// A header block as it stands on the wire; the empty block where a message has none.
 #[derive(Clone, Copy, Debug, Default)]
@@ -157,7 +157,10 @@ pub(crate) fn encode_block(headers: &[(&str, &str)], out: &mut Vec<u8>) -> Resul
 
 fn check(name: &str, value: &str) -> Result<(), Error> {
     if name.is_empty() || !name.bytes().all(|b| matches!(b, 33..=126) && b != b':') {
-        return Err(Error::argument(format!("header name {name:?}: only printable ASCII without `:` and spaces")));
+        return Err(Error::argument(format!(
+            "header name {name}: only printable ASCII without `:` and spaces",
+            name = Quoted(name)
+        )));
     }
     if value.bytes().any(|b| matches!(b, b'\r' | b'\n')) {
         return Err(Error::argument(format!("header {name}: the value must not contain a line break")));

@@ -7,7 +7,7 @@ use alloc::{format, string::String, vec::Vec};
 
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::error::Error;
+use crate::{error::Error, shown::Quoted};
 
 /// What a key is for: the first letter of its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub(crate) fn check_public_user(text: &str) -> Result<(), Error> {
     if sum == Some(true) {
         Ok(())
     } else {
-        Err(Error::argument(format!("nkey {text:?}: this is no user's public key, U…")))
+        Err(Error::argument(format!("nkey {text}: this is no user's public key, U…", text = Quoted(text))))
     }
 }
 

@@ -12,6 +12,7 @@ use memchr::{memchr, memchr2_iter};
 use crate::{
     error::Error,
     proto::headers::{Headers, parse_u64},
+    shown::Quoted,
 };
 
 /// The longest control line accepted; INFO with many cluster members is far longer than the 4096 that servers accept.
@@ -271,8 +272,8 @@ fn parse_line(bytes: &[u8], end: usize, max_message: usize) -> Result<Line, Erro
         return Ok(Line::Err(rest));
     }
     Err(Error::protocol(format!(
-        "unknown operation {:?}",
-        alloc::string::String::from_utf8_lossy(&verb[..verb.len().min(32)])
+        "unknown operation {}",
+        Quoted(&alloc::string::String::from_utf8_lossy(&verb[..verb.len().min(32)]))
     )))
 }
 
@@ -320,8 +321,8 @@ fn message_line(
 
 fn bad_line(line: &[u8]) -> Error {
     Error::protocol(format!(
-        "malformed line {:?}",
-        alloc::string::String::from_utf8_lossy(&line[..line.len().min(128)])
+        "malformed line {}",
+        Quoted(&alloc::string::String::from_utf8_lossy(&line[..line.len().min(128)]))
     ))
 }
 

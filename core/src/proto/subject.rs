@@ -2,13 +2,13 @@
 
 use alloc::format;
 
-use crate::error::Error;
+use crate::{error::Error, shown::Quoted};
 
 /// A subject that may be published to: tokens not empty, no white space or control character, no wildcard token.
 ///
 /// The server takes a CR or LF as the end of the line, so an unchecked one would be a protocol injection.
 pub(crate) fn check_publish(subject: &str) -> Result<(), Error> {
-    let wrong = |why: &str| Err(Error::argument(format!("subject {subject:?}: {why}")));
+    let wrong = |why: &str| Err(Error::argument(format!("subject {subject}: {why}", subject = Quoted(subject))));
     if let Some(at) = subject.bytes().position(|b| b <= b' ' || b == 127) {
         return wrong(&format!("white space or control character at byte {at}"));
     }

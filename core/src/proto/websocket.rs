@@ -5,10 +5,12 @@
 
 use alloc::{borrow::Cow, format, string::String, vec::Vec};
 
-use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use memchr::memmem;
 
-use crate::error::{Error, ErrorCode};
+use crate::{
+    base64::STANDARD,
+    error::{Error, ErrorCode},
+};
 
 const CONTINUATION: u8 = 0;
 const BINARY: u8 = 2;
@@ -36,14 +38,14 @@ pub(crate) struct Upgrade {
 impl Upgrade {
     /// Writes the request for `host` (with its port) and `path`; `nonce` is random.
     pub(crate) fn request(out: &mut Vec<u8>, host: &str, path: &str, nonce: [u8; 16]) -> Self {
-        let key = BASE64.encode(nonce);
+        let key = STANDARD.encode(&nonce);
         let slash = if path.starts_with('/') { "" } else { "/" };
         let request = format!(
             "GET {slash}{path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
         );
         out.extend_from_slice(request.as_bytes());
-        let accept = BASE64.encode(sha1(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11").as_bytes()));
+        let accept = STANDARD.encode(&sha1(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11").as_bytes()));
         Self { accept, answer: Vec::new() }
     }
 

@@ -8,7 +8,7 @@ use crate::{
     error::{Error, ErrorCode},
     event::{Action, State},
     rng::Rng,
-    time::Instant,
+    time::{Instant, nanos},
 };
 
 /// A deadline that is noticed later than this was slept through: by the machine, a frozen page, a process that stood still.
@@ -102,7 +102,7 @@ impl Session {
     /// Away from a server that shuts down, if there is another.
     pub(super) fn plan_to_leave(&mut self, rng: &mut Rng, now: Instant) {
         if self.pool.has_another() {
-            let delay = rng.below(LEAVE_WITHIN.as_nanos() as u64);
+            let delay = rng.below(nanos(LEAVE_WITHIN));
             self.leave_at = Some(now + Duration::from_nanos(delay));
         }
     }

@@ -4,9 +4,8 @@
 
 use alloc::{format, string::String, vec::Vec};
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-
 use crate::{
+    base64::URL_SAFE_NO_PAD,
     config::Config,
     error::{Error, ErrorCode},
     proto::{
@@ -198,7 +197,7 @@ impl Login {
             }
         }
         if let Some(signature) = signature {
-            fields.push(("sig", BASE64.encode(signature.signature).into()));
+            fields.push(("sig", URL_SAFE_NO_PAD.encode(&signature.signature).into()));
         }
         Ok(fields)
     }

@@ -8,7 +8,7 @@ use alloc::{
 };
 use core::fmt;
 
-use crate::{config::Config, error::Error, proto::info::ServerInfo, rng::Rng, session::auth::Login};
+use crate::{config::Config, error::Error, proto::info::ServerInfo, rng::Rng, session::auth::Login, shown::Quoted};
 
 /// How a server is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,7 +189,7 @@ impl Pool {
 
 /// `scheme://user:password@host:port/path`, all but the host optional; a user without a password is a token.
 pub(crate) fn parse_url(url: &str) -> Result<(Server, Login), Error> {
-    let wrong = |why: &str| Error::argument(format!("server {:?}: {why}", without_credentials(url)));
+    let wrong = |why: &str| Error::argument(format!("server {}: {why}", Quoted(&without_credentials(url))));
     let (scheme, rest) = url.split_once("://").unwrap_or(("nats", url));
     let scheme = match scheme.to_ascii_lowercase().as_str() {
         "nats" => Scheme::Nats,

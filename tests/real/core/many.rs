@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use natskv_core::{
     BucketConfig, BucketId, Client, Compare, Error, ErrorCode, HandleOptions, Instant, KeyPolicy, OnDrift, OpId,
-    Opened, Outcome, Storage, WatchItem, WatchOptions,
+    Opened, Outcome, Pairs, Storage, WatchItem, WatchOptions,
 };
 use natskv_kit::live::Live;
 
@@ -159,7 +159,7 @@ fn codecs_are_chosen_by_the_bucket() {
             assert_eq!(live.run(|c, now| c.keys(plain, &[], None, now)).expect("keys"), Outcome::Names(vec![stored]));
         });
     }
-    let unknown = BTreeMap::from([("natskv.key_codec".to_string(), "rot13".to_string())]);
+    let unknown = Pairs::from_iter([("natskv.key_codec".to_string(), "rot13".to_string())]);
     with_bucket(memory("b", 1), |live, _, _| {
         let config = BucketConfig { metadata: Some(unknown.clone()), ..memory("c", 1) };
         let handle = HandleOptions::default();
