@@ -61,6 +61,7 @@ fn is_closed_by(rig: &Rig, code: ErrorCode) -> bool {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "signatures take minutes there")]
 fn each_kind_says_its_own_and_nothing_else() {
     let creds = format!("---BEGIN---\n{JWT}\n---END---\n---BEGIN---\n{SEED}\n---END---\n");
     let kinds: [(&str, Credentials, &[&str]); 7] = [
@@ -107,6 +108,7 @@ fn without_a_nonce_an_nkey_is_no_use_and_a_jwt_goes_alone() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "signatures take minutes there")]
 fn the_nonce_that_counts_is_the_first_of_the_connection() {
     let mut rig = Rig::new(Config {
         credentials: Credentials { nkey_seed: Some(SEED.into()), ..Credentials::default() },
@@ -352,6 +354,7 @@ fn who_has_the_seed_elsewhere_is_asked_to_sign() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "signatures take minutes there")]
 fn nobody_sees_a_secret() {
     let creds = format!("---BEGIN---\n{JWT}\n---END---\n---BEGIN---\n{SEED}\n---END---\n");
     let of = |change: fn(&mut Credentials)| {

@@ -665,6 +665,7 @@ fn a_value_larger_than_the_watch_may_queue_is_handed_out_all_the_same() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "prints a whole client, which takes minutes there")]
 fn a_watch_has_few_timers_however_often_it_is_made_anew() {
     let mut scene = Scene::new(WatchOptions::default());
     scene.created(0, 0);

@@ -248,7 +248,7 @@ fn garbage_never_panics_and_never_loses_a_done() {
         b"\t",
         b"\n",
     ];
-    for round in 0..300 {
+    for round in 0..crate::times(300) {
         let mut rig = Rig::connected();
         let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
         let ops: Vec<OpId> =

@@ -10,3 +10,8 @@ mod permissions;
 mod session;
 mod transcript;
 mod websocket;
+
+/// How often something is tried: under Miri, which is hundreds of times slower, a few times.
+const fn times(most: usize) -> usize {
+    if cfg!(miri) && most > 5 { 5 } else { most }
+}

@@ -100,6 +100,7 @@ fn a_key_that_two_replicas_put_into_neither_page_is_asked_of_the_leader() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "that many take minutes there")]
 fn more_keys_than_one_request_takes_are_one_picture_too() {
     let (mut rig, b) = bound();
     let keys: Vec<String> = (0..1025).map(|number| format!("k{number:04}")).collect();
@@ -302,6 +303,7 @@ fn an_answer_of_the_leader_that_is_older_than_a_write_takes_nothing_back() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "that many take minutes there")]
 fn put_many_has_a_result_for_each_key_whatever_happens_to_the_connection() {
     let (mut rig, b) = bound();
     let items: Vec<(String, Vec<u8>)> = (0..1500).map(|i| (format!("k{i}"), vec![b'v'])).collect();
@@ -335,6 +337,7 @@ fn put_many_has_a_result_for_each_key_whatever_happens_to_the_connection() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "that many take minutes there")]
 fn put_many_gives_up_when_nothing_moves() {
     let (mut rig, b) = bound();
     let items: Vec<String> = (0..3000).map(|i| format!("k{i}")).collect();
@@ -420,6 +423,7 @@ fn touch_writes_what_is_there_now() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "that many take minutes there")]
 fn a_watch_over_several_consumers_is_caught_up_once_and_reset_once() {
     let (mut rig, b) = bound();
     let filters: Vec<String> = (0..300).map(|i| format!("k{i}")).collect();

@@ -82,7 +82,7 @@ fn every_cut_tells_the_same() {
         whole.events
     );
     let (_, _, bytes) = conversation();
-    for cut in 1..bytes.len() {
+    for cut in (1..bytes.len()).step_by(bytes.len() / crate::times(bytes.len())) {
         assert_eq!(told(&[cut]), whole, "cut at byte {cut}");
     }
     let every_byte: Vec<usize> = (1..bytes.len()).collect();

@@ -73,15 +73,21 @@ pub(crate) fn fuzz(dev: &Dev, minutes: u64, only: Option<&str>) -> Result<bool> 
     Ok(is_good)
 }
 
-/// Core's tests under Miri: undefined behaviour in what it stands on, and in what it makes of it.
+/// Core's tests and its contract under Miri: undefined behaviour in what it stands on, and in what it makes of it.
 pub(crate) fn miri(lane: &mut Lane<'_>) {
     let dev = lane.dev;
     if !lane.build("Miri", || nightly(dev, &["miri", "rust-src"])) {
         return;
     }
-    let mut miri = nightly_cargo(dev);
-    miri.args(["miri", "test", "--target-dir", "target/miri", "-p", "natskv-core", "--all-features", "--lib"]);
-    lane.tests_within("natskv-core", miri, LONG);
+    let parts: [(&str, &[&str]); 2] = [
+        ("natskv-core", &["-p", "natskv-core", "--all-features", "--lib"]),
+        ("tests/contract", &["-p", "natskv-tests", "--test", "contract"]),
+    ];
+    for (what, part) in parts {
+        let mut miri = nightly_cargo(dev);
+        miri.args(["miri", "test", "--target-dir", "target/miri"]).args(part);
+        lane.tests_within(what, miri, LONG);
+    }
 }
 
 fn cargo_fuzz(dev: &Dev) -> Result<PathBuf> {

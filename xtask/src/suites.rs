@@ -139,7 +139,7 @@ const SUITES: &[Suite] = &[
         needs: &[Need::Server, Need::Python, Need::Node, Need::Wasm],
         run: cluster,
     },
-    Suite { name: "miri", about: "core's tests under Miri", needs: &[], run: force::miri },
+    Suite { name: "miri", about: "core's tests and its contract under Miri", needs: &[], run: force::miri },
     Suite {
         name: "asan",
         about: "tests/real/c with the address sanitizer in library and tests",
