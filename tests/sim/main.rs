@@ -35,7 +35,7 @@ static ALLOCATOR: Ledger = Ledger;
 const SEEDS: u64 = 20;
 
 /// Seeds that found something once.
-const FOUND: [u64; 13] = [
+const FOUND: [u64; 16] = [
     1882649720258834,
     1882649720259510,
     1882649720259576,
@@ -49,6 +49,9 @@ const FOUND: [u64; 13] = [
     1882661533518244,
     1882661533519148,
     1882661533520273,
+    1882662402787942,
+    1882662402788461,
+    1882662402789550,
 ];
 
 fn main() -> ExitCode {

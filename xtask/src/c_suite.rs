@@ -12,9 +12,9 @@ use anyhow::{Context, Result, ensure};
 use crate::c_table;
 use crate::dev::Dev;
 use crate::dist;
-use crate::force::{nightly, nightly_cargo};
 use crate::lane::{LIMIT, Lane};
 use crate::run::check;
+use crate::sanitizer;
 use crate::server::Server;
 use crate::setup::Need;
 
@@ -82,40 +82,24 @@ pub(crate) fn scenarios(lane: &mut Lane<'_>) -> Vec<(String, Command)> {
 }
 
 /// tests/real/c with a sanitizer, in the library and in the tests.
-pub(crate) fn sanitized(lane: &mut Lane<'_>, sanitizer: &'static str, options: &str) {
+pub(crate) fn sanitized(lane: &mut Lane<'_>, kind: &'static str, options: &str) {
     let dev = lane.dev;
     let mut program = PathBuf::new();
-    let what = format!("tests/real/c with the sanitizer of {sanitizer}");
+    let what = format!("tests/real/c with the sanitizer of {kind}");
     let build = || {
-        nightly(dev, &["rust-src"])?;
-        let library = sanitized_library(dev, sanitizer)?;
-        let mut flags = vec![format!("-fsanitize={sanitizer}"), "-fno-omit-frame-pointer".into()];
-        if sanitizer == "thread" {
-            flags.push("tests/sanitizer/thread.c".into());
+        let library = sanitizer::build(dev, "natskv-c", kind)?.join("libnatskv.a");
+        let mut flags = vec![format!("-fsanitize={kind}"), "-fno-omit-frame-pointer".into()];
+        if kind == "thread" {
+            flags.push(sanitizer::MISSING_NAMES.into());
         }
-        program = suite(dev, &format!("suite-{sanitizer}"), &flags, &library)?;
+        program = suite(dev, &format!("suite-{kind}"), &flags, &library)?;
         Ok(())
     };
     if lane.build(&what, build) {
         let mut tests = dev.command(&program);
         tests.arg("-scenario").env("NATSKV_SMALL", "1");
-        lane.tests(&what, tests.env(format!("{}SAN_OPTIONS", &sanitizer[..1].to_uppercase()), options));
+        lane.tests(&what, tests.env(format!("{}SAN_OPTIONS", &kind[..1].to_uppercase()), options));
     }
-}
-
-/// libnatskv.a by the nightly compiler; for threads, with a standard library whose atomics the sanitizer sees too.
-fn sanitized_library(dev: &Dev, sanitizer: &str) -> Result<PathBuf> {
-    let host = format!("{}-unknown-linux-gnu", env::consts::ARCH);
-    let target = format!("target/{sanitizer}");
-    let mut build = nightly_cargo(dev);
-    build
-        .args(["build", "--quiet", "-p", "natskv-c", "--target", &host, "--target-dir", &target])
-        .env("RUSTFLAGS", format!("-Zsanitizer={sanitizer}"));
-    if sanitizer == "thread" {
-        build.arg("-Zbuild-std");
-    }
-    check(&mut build, &log(dev, &format!("library-{sanitizer}")), LIMIT)?;
-    Ok(dev.root.join(target).join(host).join("debug/libnatskv.a"))
 }
 
 fn built(lane: &mut Lane<'_>) -> Option<PathBuf> {

@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use crate::dev::{Dev, OLDER_SERVERS, Release};
 use crate::lane::{Lane, Row, report};
 use crate::setup::{Missing, Need, setup};
-use crate::{access, bench, build, c_suite, force, imports, lint, size};
+use crate::{access, bench, build, c_suite, force, imports, lint, sanitizer, size};
 
 struct Suite {
     name: &'static str,
@@ -148,8 +148,8 @@ const SUITES: &[Suite] = &[
     },
     Suite {
         name: "tsan",
-        about: "the threads of tests/real/c with the thread sanitizer in library and tests",
-        needs: &[Need::Server],
+        about: "the threads of tests/real/c, and of the blocking Python API, with the thread sanitizer",
+        needs: &[Need::Server, Need::Python],
         run: thread_sanitizer,
     },
     Suite::on("on-2.10.25"),
@@ -312,6 +312,9 @@ fn address(lane: &mut Lane<'_>) {
 fn thread_sanitizer(lane: &mut Lane<'_>) {
     if lane.has(Need::Server, "libnatskv") && has_proof_server(lane) {
         c_suite::sanitized(lane, "thread", "halt_on_error=0");
+    }
+    if lane.has(Need::Python, "natskv for Python") {
+        sanitizer::python_threads(lane);
     }
 }
 

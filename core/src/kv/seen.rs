@@ -20,10 +20,9 @@ impl Seen {
         }
         self.newest = self.newest.max(revision);
         let hash = hash(key);
-        if let Some(slot) = self.slot(hash)
-            && (slot.0 != hash || slot.1 >> 1 < revision)
-        {
-            *slot = (hash, revision << 1);
+        if let Some(slot) = self.slot(hash) {
+            let known = if slot.0 == hash { slot.1 >> 1 } else { 0 };
+            *slot = (hash, revision.max(known) << 1); // it is back, of a bucket made anew perhaps: the leader knows
         }
     }
 
@@ -99,6 +98,8 @@ mod tests {
         assert_eq!(behind(&seen, b"a"), [true, true, false, false, false]);
         seen.correct(b"a", 0);
         assert_eq!(behind(&seen, b"a"), [false, true, true, false, false], "gone, and so are its revisions");
+        seen.record(b"a", 3, 16);
+        assert_eq!(behind(&seen, b"a"), [true, true, false, false, false], "written in a bucket made anew");
         seen.record(b"a", 7, 16);
         assert_eq!(behind(&seen, b"a"), [true, true, true, true, false]);
         let keys: Vec<_> = (0..400).map(|n| alloc::format!("k{n}")).collect();
