@@ -41,33 +41,44 @@ pub(crate) fn c(lane: &mut Lane<'_>) {
     installed(lane);
     let Some(program) = built(lane) else { return };
     let mut all_else = dev.command(&program);
-    all_else.arg("-scenario"); // those have a suite of their own
-    lane.tests("tests/real/c", all_else);
+    all_else.arg(ALL_ELSE);
+    let plain = ("tests/real/c".to_owned(), all_else);
     if let Some(why) = lane.missing.get(&Need::Valgrind) {
         let why = why.clone();
+        lane.tests_together(vec![plain]);
         return lane.skip("tests/real/c under valgrind", &why);
     }
-    let mut valgrind = dev.command("valgrind");
-    valgrind
-        .env("NATSKV_SMALL", "1")
-        .args(["--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite,possible"])
-        .arg("--suppressions=tests/real/c/valgrind.supp")
-        .arg(&program);
-    lane.tests("tests/real/c under valgrind", valgrind);
+    let under_valgrind = [("", ALL_ELSE), (", scenarios", TYPED), (", execute", EXECUTE)].map(|(suffix, only)| {
+        let mut valgrind = dev.command("valgrind");
+        valgrind
+            .env("NATSKV_SMALL", "1")
+            .args(["--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite,possible"])
+            .arg("--suppressions=tests/real/c/valgrind.supp")
+            .arg(&program)
+            .arg(only);
+        (format!("tests/real/c under valgrind{suffix}"), valgrind)
+    });
+    lane.tests_together(under_valgrind.into_iter().chain([plain]).collect());
 }
 
+/// Parts of tests/real/c.
+const ALL_ELSE: &str = "-scenario";
+const TYPED: &str = "typed scenario";
+const EXECUTE: &str = "execute scenario";
+
 /// The scenarios through the library: the typed functions, and natskv_execute.
-pub(crate) fn scenarios(lane: &mut Lane<'_>) {
+pub(crate) fn scenarios(lane: &mut Lane<'_>) -> Vec<(String, Command)> {
     let dev = lane.dev;
     if !lane.build("libnatskv", || library(dev)) {
-        return;
+        return Vec::new();
     }
-    let Some(program) = built(lane) else { return };
-    for (form, what) in [("typed", "C"), ("execute", "C, execute")] {
+    let Some(program) = built(lane) else { return Vec::new() };
+    let scenarios = |(only, what): (&str, &str)| {
         let mut scenarios = dev.command(&program);
-        scenarios.arg(format!("{form} scenario"));
-        lane.tests(what, scenarios);
-    }
+        scenarios.arg(only);
+        (what.to_owned(), scenarios)
+    };
+    [(TYPED, "C"), (EXECUTE, "C, execute")].map(scenarios).into()
 }
 
 /// tests/real/c with a sanitizer, in the library and in the tests.
