@@ -79,15 +79,19 @@ pub(crate) fn miri(lane: &mut Lane<'_>) {
     if !lane.build("Miri", || nightly(dev, &["miri", "rust-src"])) {
         return;
     }
-    let parts: [(&str, &[&str]); 2] = [
-        ("natskv-core", &["-p", "natskv-core", "--all-features", "--lib"]),
-        ("tests/contract", &["-p", "natskv-tests", "--test", "contract"]),
+    let core = ["-p", "natskv-core", "--all-features", "--lib"].as_slice();
+    let contract = ["-p", "natskv-tests", "--test", "contract", "--"];
+    let parts = [
+        ("tests/contract, watches and many", [contract.as_slice(), &["consumer::", "many::"]].concat()),
+        ("tests/contract, the others", [contract.as_slice(), &["--skip", "consumer::", "--skip", "many::"]].concat()),
+        ("natskv-core", core.to_vec()),
     ];
-    for (what, part) in parts {
+    let parts = parts.into_iter().map(|(what, part)| {
         let mut miri = nightly_cargo(dev);
         miri.args(["miri", "test", "--target-dir", "target/miri"]).args(part);
-        lane.tests_within(what, miri, LONG);
-    }
+        (what.to_owned(), miri)
+    });
+    lane.tests_together(parts.collect());
 }
 
 fn cargo_fuzz(dev: &Dev) -> Result<PathBuf> {
