@@ -6,6 +6,8 @@
 use alloc::{borrow::ToOwned, boxed::Box, string::String, vec::Vec};
 use core::fmt;
 
+use crate::number::parse_u64;
+
 /// Arrays and objects within each other; servers go to about ten.
 const MAX_DEPTH: usize = 128;
 
@@ -272,13 +274,21 @@ from! {
 
 impl FromIterator<Self> for Value {
     fn from_iter<I: IntoIterator<Item = Self>>(items: I) -> Self {
-        Self::Array(items.into_iter().collect())
+        let mut list = Vec::new(); // smaller than `collect`, which is compiled for each kind of iterator
+        for item in items {
+            list.push(item);
+        }
+        Self::Array(list)
     }
 }
 
 impl FromIterator<(String, Value)> for Object {
     fn from_iter<I: IntoIterator<Item = (String, Value)>>(fields: I) -> Self {
-        Self(fields.into_iter().collect())
+        let mut list = Vec::new();
+        for field in fields {
+            list.push(field);
+        }
+        Self(list)
     }
 }
 
@@ -417,11 +427,13 @@ impl Reader<'_> {
             self.digits()?;
         }
         let text = &self.text[start..self.at];
-        let whole = (self.at == whole_end).then(|| match text.parse::<u64>() {
-            Ok(number) => Some(Value::Unsigned(number)),
-            Err(_) => text.parse::<i64>().ok().map(Value::from),
-        });
-        Ok(whole.flatten().unwrap_or_else(|| Value::Number(text.into())))
+        let whole = parse_u64(&self.text.as_bytes()[digits..whole_end]).filter(|_| self.at == whole_end);
+        let number = match whole {
+            Some(number) if digits == start => Some(Value::Unsigned(number)),
+            Some(number) => 0_i64.checked_sub_unsigned(number).map(Value::from),
+            None => None,
+        };
+        Ok(number.unwrap_or_else(|| Value::Number(text.into())))
     }
 
     fn digits(&mut self) -> Result<(), Malformed> {

@@ -99,7 +99,7 @@
 //! | 3 | `session` | one connection at a time, and when to make the next |
 //! | 2 | `config`, `session::{auth, pool}` | what a client can be told; who it says it is; the servers |
 //! | 1 | `proto::*` | the codec |
-//! | 0 | `time`, `rng`, `error`, `event`, `secret`, `slab`, `sorted`, `shown`, `base64` | words that all use |
+//! | 0 | `time`, `rng`, `error`, `event`, `secret`, `slab`, `sorted`, `shown`, `number`, `base64` | words that all use |
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -117,6 +117,7 @@ mod js;
 pub mod json;
 mod kv;
 mod mux;
+mod number;
 mod proto;
 mod rng;
 mod secret;

@@ -9,11 +9,8 @@ use memchr::memchr;
 
 use crate::{
     error::{Error, ErrorCode},
-    proto::{
-        encode,
-        headers::{Headers, parse_u64},
-        parser::Message,
-    },
+    number::parse_u64,
+    proto::{encode, headers::Headers, parser::Message},
     rng::Rng,
     session::Session,
     slab::Slab,
@@ -373,13 +370,13 @@ impl Net {
 
     /// Requests that were published to a subject now known to be denied.
     pub(crate) fn denied(&mut self, subject: &str) -> Vec<(u64, Owner)> {
-        self.settle(|request| subject_of(&request.frame) == subject)
+        self.settle(&|request| subject_of(&request.frame) == subject)
     }
 
     /// Everything written, since not even the inbox may be subscribed to; requests fail with `error` until the next connection.
     pub(crate) fn deny_inbox(&mut self, error: &Error) -> Vec<(u64, Owner)> {
         self.inbox_denied = Some(error.clone());
-        self.settle(|_| true)
+        self.settle(&|_| true)
     }
 
     /// Whether a request may store something.
@@ -392,7 +389,7 @@ impl Net {
         self.requests.iter().any(|(_, request)| matches!(request.place, Place::Written(_)))
     }
 
-    fn settle(&mut self, is_hit: impl Fn(&Request) -> bool) -> Vec<(u64, Owner)> {
+    fn settle(&mut self, is_hit: &dyn Fn(&Request) -> bool) -> Vec<(u64, Owner)> {
         let is_hit = |request: &Request| matches!(request.place, Place::Written(_)) && is_hit(request);
         let hit = self.requests.iter().filter(|(_, request)| is_hit(request));
         let mut hit: Vec<(u64, u64, Owner)> = hit.map(|(id, request)| (request.order, id, request.owner)).collect();
@@ -421,7 +418,7 @@ impl Net {
                 self.waiting_bytes += request.frame.len();
             }
         }
-        self.settle(|_| true)
+        self.settle(&|_| true)
     }
 
     /// There is a connection: the inbox is subscribed to, then all that waited is written in its order. Returned is what this server

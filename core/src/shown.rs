@@ -1,4 +1,5 @@
-//! How messages show what they speak of: text in quotes, durations with their unit, both as `{:?}` has them.
+//! How messages show what they speak of: text in quotes, durations with their unit, both as `{:?}` has them but for rare characters
+//! beyond ASCII, which stand as they are.
 //!
 //! `{:?}` itself is for programmers: it needs to know what each character of Unicode is, and in a browser its tables and all derived
 //! `Debug` would be six kilobytes of download. So the npm package is built without it, and no message is made with it.
@@ -55,10 +56,10 @@ fn in_quotes(text: &str, quote: char, f: &mut Formatter<'_>) -> Result {
     f.write_char(quote)
 }
 
-/// Controls, and what has no width or turns the direction of writing.
+/// Controls, and what has no width, joins what is before it, or turns the direction of writing.
 const fn is_unseen(c: char) -> bool {
-    matches!(c, '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    matches!(c, '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{ad}' | '\u{300}'..='\u{36f}' | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 impl Display for Span {
@@ -88,7 +89,7 @@ mod tests {
             "a\"b'c\\",
             "\0\t\n\r\x01\x1b\x7f",
             "žluťoučký 東京 🦀",
-            "\u{80}\u{ad}\u{200b}\u{202e}\u{2060}\u{feff}",
+            "e\u{301}\u{80}\u{ad}\u{200b}\u{202e}\u{2060}\u{feff}",
         ] {
             assert_eq!(Quoted(text).to_string(), format!("{text:?}"));
             for c in text.chars() {

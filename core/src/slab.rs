@@ -63,8 +63,11 @@ impl<T> Slab<T> {
 
     /// All keys, in the order of their slots.
     pub(crate) fn keys(&self) -> Vec<u64> {
-        let live = self.slots.iter().enumerate().filter(|(_, slot)| slot.value.is_some());
-        live.map(|(index, slot)| slot.generation << INDEX_BITS | index as u64).collect()
+        let mut keys = Vec::with_capacity(self.len);
+        for (key, _) in self.iter() {
+            keys.push(key);
+        }
+        keys
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &T)> {

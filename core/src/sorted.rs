@@ -5,10 +5,9 @@ use alloc::vec::Vec;
 use core::{cmp::Ordering, mem};
 
 /// Sorts by `order`; equals keep theirs.
-pub(crate) fn sort<T>(items: &mut Vec<T>, order: impl Fn(&T, &T) -> Ordering) {
+pub(crate) fn sort<T>(items: &mut [T], order: impl Fn(&T, &T) -> Ordering) {
     let sorted = indices(items.len(), &|a, b| order(&items[a as usize], &items[b as usize]));
-    let mut taken: Vec<Option<T>> = mem::take(items).into_iter().map(Some).collect();
-    items.extend(sorted.into_iter().filter_map(|at| taken[at as usize].take()));
+    arrange(sorted, &mut |a, b| items.swap(a, b));
 }
 
 #[inline(never)]
@@ -18,11 +17,36 @@ fn indices(len: usize, order: &dyn Fn(u32, u32) -> Ordering) -> Vec<u32> {
     indices
 }
 
+/// Swaps until each place has what was at the index given for it: cycle by cycle.
+#[inline(never)]
+fn arrange(mut from: Vec<u32>, swap: &mut dyn FnMut(usize, usize)) {
+    for start in 0..from.len() {
+        let mut at = start;
+        loop {
+            let other = mem::replace(&mut from[at], at as u32) as usize;
+            if other == start {
+                break;
+            }
+            swap(at, other);
+            at = other;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::string::{String, ToString};
 
     use super::*;
+
+    #[test]
+    fn equals_keep_their_order() {
+        let mut items: Vec<(u64, u64)> = (0..500).map(|at| (at * at * 7 % 31, at)).collect();
+        let mut expected = items.clone();
+        expected.sort_by_key(|(key, _)| *key);
+        sort(&mut items, |(a, _), (b, _)| a.cmp(b));
+        assert_eq!(items, expected);
+    }
 
     #[test]
     fn any_type_is_sorted() {

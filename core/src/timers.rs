@@ -2,7 +2,7 @@
 //! it out, and an early wake-up is harmless by contract.
 
 use alloc::collections::BinaryHeap;
-use core::cmp::Reverse;
+use core::{cmp::Reverse, mem};
 
 use crate::time::Instant;
 
@@ -47,7 +47,11 @@ impl Timers {
             self.heap.pop();
         }
         if self.is_crowded() {
-            self.heap.retain(|Reverse((_, timer))| is_live(*timer));
+            for Reverse((at, timer)) in mem::take(&mut self.heap) {
+                if is_live(timer) {
+                    self.arm(at, timer);
+                }
+            }
             self.swept_len = self.heap.len();
         }
     }

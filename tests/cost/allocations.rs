@@ -4,7 +4,7 @@
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},
-    sync::atomic::{AtomicU64, Ordering},
+    cell::Cell,
 };
 
 use natskv_core::{BucketId, Client, Event, HandleOptions, Instant, Outcome, WatchItem, WatchOptions};
@@ -13,12 +13,23 @@ use natskv_kit::rig::Rig;
 /// The system's allocator, counting.
 struct Counting;
 
-static COUNT: AtomicU64 = AtomicU64::new(0);
+thread_local! {
+    /// Of this thread: what runs the tests has others, which ask for memory whenever they like.
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+}
+
+fn count() -> u64 {
+    COUNT.get()
+}
+
+fn add_one() {
+    let _ = COUNT.try_with(|count| count.set(count.get() + 1));
+}
 
 // SAFETY: every call goes to `System` unchanged, whose promises are kept.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.fetch_add(1, Ordering::Relaxed);
+        add_one();
         // SAFETY: the caller's layout, passed on.
         unsafe { System.alloc(layout) }
     }
@@ -29,7 +40,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        COUNT.fetch_add(1, Ordering::Relaxed);
+        add_one();
         // SAFETY: `pointer` came from `System.alloc` with this layout.
         unsafe { System.realloc(pointer, layout, size) }
     }
@@ -56,9 +67,9 @@ impl Wire {
 
     /// Runs a call of core, adding its allocations to the count.
     fn counted<T>(&mut self, call: impl FnOnce(&mut Client, Instant) -> T) -> T {
-        let before = COUNT.load(Ordering::Relaxed);
+        let before = count();
         let result = call(&mut self.rig.client, self.rig.now);
-        self.in_core += COUNT.load(Ordering::Relaxed) - before;
+        self.in_core += count() - before;
         result
     }
 

@@ -62,20 +62,3 @@ pub(crate) fn nearly() -> impl Strategy<Value = String> {
         2 => "[-/_=.A-Za-z0-9]{0,30}",
     ]
 }
-
-/// Text as messages show it: what is seen as it is, the rest as Rust writes it.
-pub(crate) fn quoted(text: &str) -> String {
-    let unseen = ["\u{ad}", "\u{200b}\u{200c}\u{200d}\u{200e}\u{200f}", "\u{feff}"];
-    let is_unseen = |c: char| {
-        c.is_control()
-            || unseen.concat().contains(c)
-            || ('\u{2028}'..='\u{202e}').contains(&c)
-            || ('\u{2060}'..='\u{206f}').contains(&c)
-    };
-    let show = |c: char| match c {
-        '"' | '\\' => c.escape_default().to_string(),
-        c if is_unseen(c) => c.escape_debug().to_string(),
-        c => c.to_string(),
-    };
-    format!("\"{}\"", text.chars().map(show).collect::<String>())
-}

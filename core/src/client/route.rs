@@ -19,8 +19,8 @@ use crate::{
         write::{What as Written, Write},
     },
     mux::{Answer, INBOX_SID, Net, Owner},
+    number::parse_u64,
     proto::{
-        headers::parse_u64,
         parser::{Frame, Message, Parser},
         server_error::ServerError,
     },
@@ -195,7 +195,7 @@ impl Client {
             net: &mut self.net,
             buckets: &mut self.buckets,
             consumers: &mut self.consumers,
-            limits: self.limits,
+            limits: &self.limits,
             slots,
             op,
             now: self.now,

@@ -11,6 +11,7 @@ use alloc::{
 use crate::{
     error::{Error, ErrorCode},
     json::{Object, Value},
+    number::parse_u64,
 };
 
 /// The `error` object of an answer.
@@ -38,7 +39,7 @@ impl ApiError {
 
     /// The last sequence that the server found, from `wrong last sequence: N`. 0 means that there is no message.
     pub fn actual_sequence(&self) -> Option<u64> {
-        self.description.strip_prefix("wrong last sequence: ")?.parse().ok()
+        parse_u64(self.description.strip_prefix("wrong last sequence: ")?.as_bytes())
     }
 
     /// Whether it is a CAS conflict. 10164 is the same without the number: a concurrent write on a replicated stream.

@@ -6,7 +6,8 @@ use alloc::{string::String, vec::Vec};
 use crate::{
     base64::STANDARD,
     json::{Object, Value},
-    proto::headers::{Headers, parse_u64},
+    number::parse_u64,
+    proto::headers::Headers,
     time::from_rfc3339,
 };
 

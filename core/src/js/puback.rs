@@ -8,7 +8,7 @@ use crate::{
     error::{Error, ErrorCode},
     js::api::ApiError,
     json::Value,
-    proto::headers::parse_u64,
+    number::parse_u64,
     shown::Quoted,
 };
 

@@ -23,6 +23,7 @@ use crate::{
         policy::{self, KeyPolicy},
         seen::Seen,
     },
+    number::parse_u64,
     proto::{headers::Headers, parser::Message},
     shown::Quoted,
 };
@@ -133,7 +134,7 @@ impl Bucket {
         if options.keys.is_none() {
             bucket.keys = KeyPolicy::of_metadata(name, metadata(codec))?.unwrap_or_default();
         }
-        let level = metadata("_nats.level").and_then(|level| level.parse::<u32>().ok());
+        let level = metadata("_nats.level").and_then(|level| parse_u64(level.as_bytes()));
         bucket.allows_batches = level.map(|level| level >= 1);
         if let Some(mirror) = config.get("mirror").and_then(Value::as_object) {
             bucket.mirrors(mirror);

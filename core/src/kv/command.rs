@@ -67,26 +67,26 @@ impl Operation {
         let name = fields.string("operation")?.ok_or_else(|| Error::argument("operation: `operation` is missing"))?;
         let operation = match name.as_str() {
             "PUT" => match fields.unsigned("revision")? {
-                None => Self::Put { key: key(&mut fields)?, value: content(&mut fields)?, ttl: lifetime(&mut fields)? },
-                Some(revision) => Self::Update {
-                    key: key(&mut fields)?,
-                    value: content(&mut fields)?,
-                    revision,
-                    ttl: lifetime(&mut fields)?,
-                },
+                None => {
+                    let (key, value, ttl) = written(&mut fields)?;
+                    Self::Put { key, value, ttl }
+                }
+                Some(revision) => {
+                    let (key, value, ttl) = written(&mut fields)?;
+                    Self::Update { key, value, revision, ttl }
+                }
             },
             "GET" => Self::Get { key: key(&mut fields)?, revision: fields.unsigned("revision")? },
             "CREATE" => {
-                Self::Create { key: key(&mut fields)?, value: content(&mut fields)?, ttl: lifetime(&mut fields)? }
+                let (key, value, ttl) = written(&mut fields)?;
+                Self::Create { key, value, ttl }
             }
-            "UPDATE" => Self::Update {
-                key: key(&mut fields)?,
-                value: content(&mut fields)?,
-                revision: fields
-                    .unsigned("revision")?
-                    .ok_or_else(|| Error::argument("operation: UPDATE needs `revision`"))?,
-                ttl: lifetime(&mut fields)?,
-            },
+            "UPDATE" => {
+                let (key, value, ttl) = written(&mut fields)?;
+                let revision = fields.unsigned("revision")?;
+                let revision = revision.ok_or_else(|| Error::argument("operation: UPDATE needs `revision`"))?;
+                Self::Update { key, value, revision, ttl }
+            }
             "DELETE" => Self::Delete { key: key(&mut fields)?, revision: fields.unsigned("revision")? },
             "PURGE" => Self::Purge {
                 key: key(&mut fields)?,
@@ -149,6 +149,11 @@ impl Operation {
 
 fn key(fields: &mut Fields) -> Result<String, Error> {
     fields.string("key")?.ok_or_else(|| Error::argument("operation: `key` is missing"))
+}
+
+/// Key, value and lifetime.
+fn written(fields: &mut Fields) -> Result<(String, Vec<u8>, Option<Duration>), Error> {
+    Ok((key(fields)?, content(fields)?, lifetime(fields)?))
 }
 
 fn filters(fields: &mut Fields) -> Result<Vec<String>, Error> {

@@ -20,6 +20,7 @@ use crate::{
         pairs::Pairs,
         policy::{self, KeyPolicy},
     },
+    number::parse_u64,
     shown::{Quoted, Span},
     time::nanos,
 };
@@ -146,59 +147,50 @@ impl BucketConfig {
 
     pub(crate) fn from_value(value: Value) -> Result<Self, Error> {
         let mut fields = Fields::new("config", value)?;
-        let config = Self {
-            bucket: fields.string("bucket")?.ok_or_else(|| Error::argument("config: `bucket` is missing"))?,
-            description: fields.string("description")?,
-            max_value_size: fields.integer("max_value_size", -1, i64::from(i32::MAX))?.map(|n| n as i32),
-            history: match fields.integer("history", 0, i64::MAX)? {
-                Some(history) if history > i64::from(MAX_HISTORY) => return Err(history_too_large(history)),
-                history => history.map(|n| n as u8),
-            },
-            ttl: fields.nanos("ttl")?,
-            max_bytes: fields.either(["max_bytes", "max_bucket_size"], -1, i64::MAX)?,
-            storage: match fields.string("storage")?.as_deref() {
-                None => None,
-                Some("file") => Some(Storage::File),
-                Some("memory") => Some(Storage::Memory),
-                Some(other) => {
-                    return Err(fields.wrong(
-                        "storage",
-                        &format!("{other} is neither \"file\" nor \"memory\"", other = Quoted(other)),
-                    ));
-                }
-            },
-            replicas: fields.either(["num_replicas", "replicas"], 0, 5)?.map(|n| n as u8),
-            compression: match fields.take("compression") {
-                None => None,
-                Some(Value::Bool(compression)) => Some(compression),
-                Some(Value::String(name)) if name == "s2" => Some(true),
-                Some(Value::String(name)) if name == "none" => Some(false),
-                Some(other) => {
-                    return Err(fields.wrong("compression", &format!("{other} is not \"s2\", \"none\", true or false")));
-                }
-            },
-            metadata: fields.take("metadata").map(metadata).transpose()?,
-            placement: fields.take("placement").map(placement).transpose()?,
-            republish: fields.take("republish").map(republish).transpose()?,
-            mirror: fields.take("mirror").map(|value| source("mirror", value)).transpose()?,
-            sources: match fields.take("sources") {
-                None => None,
-                Some(Value::Array(items)) => {
-                    Some(items.into_iter().map(|item| source("sources", item)).collect::<Result<_, _>>()?)
-                }
-                Some(other) => return Err(fields.wrong("sources", &format!("{other} is not a list"))),
-            },
-            limit_marker_ttl: fields.nanos("limit_marker_ttl")?,
-            key_codec: match fields.string("key_codec")? {
-                None => None,
-                Some(name) => Some(KeyPolicy::parse_codec(&name).ok_or_else(|| {
-                    fields.wrong(
-                        "key_codec",
-                        &format!("{name} is unknown; known are base64, path, escape", name = Quoted(&name)),
-                    )
-                })?),
-            },
+        let Some(bucket) = fields.string("bucket")? else {
+            return Err(Error::argument("config: `bucket` is missing"));
         };
+        let mut config = Self::new(bucket);
+        config.description = fields.string("description")?;
+        config.max_value_size = fields.integer("max_value_size", -1, i64::from(i32::MAX))?.map(|n| n as i32);
+        config.history = match fields.integer("history", 0, i64::MAX)? {
+            Some(history) if history > i64::from(MAX_HISTORY) => return Err(history_too_large(history)),
+            history => history.map(|n| n as u8),
+        };
+        config.ttl = fields.nanos("ttl")?;
+        config.max_bytes = fields.either(["max_bytes", "max_bucket_size"], -1, i64::MAX)?;
+        config.storage = match fields.string("storage")?.as_deref() {
+            None => None,
+            Some("file") => Some(Storage::File),
+            Some("memory") => Some(Storage::Memory),
+            Some(other) => {
+                let why = format!("{other} is neither \"file\" nor \"memory\"", other = Quoted(other));
+                return Err(fields.wrong("storage", &why));
+            }
+        };
+        config.replicas = fields.either(["num_replicas", "replicas"], 0, 5)?.map(|n| n as u8);
+        config.compression = match fields.take("compression") {
+            None => None,
+            Some(Value::Bool(compression)) => Some(compression),
+            Some(Value::String(name)) if name == "s2" => Some(true),
+            Some(Value::String(name)) if name == "none" => Some(false),
+            Some(other) => {
+                return Err(fields.wrong("compression", &format!("{other} is not \"s2\", \"none\", true or false")));
+            }
+        };
+        config.metadata = fields.take("metadata").map(metadata).transpose()?;
+        config.placement = fields.take("placement").map(placement).transpose()?;
+        config.republish = fields.take("republish").map(republish).transpose()?;
+        config.mirror = fields.take("mirror").map(|value| source("mirror", value)).transpose()?;
+        config.sources = fields.list("sources", |value| source("sources", value))?;
+        config.limit_marker_ttl = fields.nanos("limit_marker_ttl")?;
+        if let Some(name) = fields.string("key_codec")? {
+            let Some(codec) = KeyPolicy::parse_codec(&name) else {
+                let why = format!("{name} is unknown; known are base64, path, escape", name = Quoted(&name));
+                return Err(fields.wrong("key_codec", &why));
+            };
+            config.key_codec = Some(codec);
+        }
         fields.finish()?;
         Ok(config)
     }
@@ -652,9 +644,9 @@ impl BucketStatus {
 /// Servers refuse a `{{wildcard(n)}}` that no `*` of `src` answers, and a destination inside the bucket.
 fn check_republish(bucket: &str, republish: &Republish) -> Result<(), Error> {
     let Republish { src, dest, .. } = republish;
-    let stars = src.split('.').filter(|token| *token == "*").count();
+    let stars = src.split('.').filter(|token| *token == "*").count() as u64;
     for rest in dest.split("{{wildcard(").skip(1) {
-        let number = rest.split(')').next().and_then(|digits| digits.trim().parse::<usize>().ok());
+        let number = rest.split(')').next().and_then(|digits| parse_u64(digits.trim().as_bytes()));
         if number.is_some_and(|number| (1..=stars).contains(&number)) {
             continue;
         }
@@ -729,32 +721,23 @@ fn republish(value: Value) -> Result<Republish, Error> {
 
 fn source(what: &'static str, value: Value) -> Result<StreamSource, Error> {
     let mut fields = Fields::new(what, value)?;
-    let transforms = match fields.take("subject_transforms") {
-        None => Vec::new(),
-        Some(Value::Array(pairs)) => pairs.into_iter().map(transform).collect::<Result<_, _>>()?,
-        Some(other) => return Err(fields.wrong("subject_transforms", &format!("{other} is not a list"))),
+    let mut source = StreamSource {
+        subject_transforms: fields.list("subject_transforms", transform)?.unwrap_or_default(),
+        ..StreamSource::default()
     };
-    let external = match fields.take("external") {
-        None => None,
-        Some(value) => {
-            let mut external = Fields::new("external", value)?;
-            let pair = (external.string("api")?.unwrap_or_default(), external.string("deliver")?.unwrap_or_default());
-            external.finish()?;
-            Some(pair)
-        }
-    };
-    let name = fields.string("name")?.unwrap_or_default();
-    if name.is_empty() {
+    if let Some(value) = fields.take("external") {
+        let mut external = Fields::new("external", value)?;
+        source.external =
+            Some((external.string("api")?.unwrap_or_default(), external.string("deliver")?.unwrap_or_default()));
+        external.finish()?;
+    }
+    source.name = fields.string("name")?.unwrap_or_default();
+    if source.name.is_empty() {
         return Err(Error::argument(format!("{what}: `name` is missing")));
     }
-    let source = StreamSource {
-        name,
-        opt_start_seq: fields.integer("opt_start_seq", 1, i64::MAX)?.map(|n| n as u64),
-        opt_start_time: fields.string("opt_start_time")?,
-        filter_subject: fields.string("filter_subject")?,
-        subject_transforms: transforms,
-        external,
-    };
+    source.opt_start_seq = fields.integer("opt_start_seq", 1, i64::MAX)?.map(|n| n as u64);
+    source.opt_start_time = fields.string("opt_start_time")?;
+    source.filter_subject = fields.string("filter_subject")?;
     fields.finish()?;
     Ok(source)
 }

@@ -46,6 +46,25 @@ impl Fields {
         items.flatten().ok_or_else(|| self.wrong(name, &format!("{value} is not a list of strings")))
     }
 
+    /// A list, each item as `read` reads it.
+    pub(crate) fn list<T>(
+        &mut self,
+        name: &str,
+        read: impl Fn(Value) -> Result<T, Error>,
+    ) -> Result<Option<Vec<T>>, Error> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Array(items)) => {
+                let mut list = Vec::new();
+                for item in items {
+                    list.push(read(item)?);
+                }
+                Ok(Some(list))
+            }
+            Some(other) => Err(self.wrong(name, &format!("{other} is not a list"))),
+        }
+    }
+
     pub(crate) fn boolean(&mut self, name: &str) -> Result<Option<bool>, Error> {
         match self.take(name) {
             None => Ok(None),

@@ -78,7 +78,7 @@ impl List {
     }
 
     fn consume(&self, cx: &mut Cx<'_>) -> Result<(), Error> {
-        let mut plan = cx.buckets[self.bucket].plan(&self.groups[self.group], &cx.limits);
+        let mut plan = cx.buckets[self.bucket].plan(&self.groups[self.group], cx.limits);
         plan.policy = if matches!(self.what, What::History(_)) { Policy::All } else { Policy::LastPerSubject };
         plan.is_headers_only = self.what.is_names();
         cx.consume(plan)

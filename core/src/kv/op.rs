@@ -156,7 +156,7 @@ pub(crate) struct Cx<'a> {
     pub(crate) net: &'a mut Net,
     pub(crate) buckets: &'a mut Vec<Bucket>,
     pub(crate) consumers: &'a mut Slab<Option<Subscription>>,
-    pub(crate) limits: Limits,
+    pub(crate) limits: &'a Limits,
     pub(crate) slots: &'a mut Slots,
     pub(crate) op: u64,
     pub(crate) now: Instant,

@@ -128,7 +128,7 @@ impl PurgeDeletes {
             let now_ns =
                 time.and_then(Value::as_str).and_then(|time| from_rfc3339(time.as_bytes())).unwrap_or(i64::MIN);
             self.step = Phase::Listing { now_ns };
-            let mut plan = cx.buckets[self.bucket].plan(&[String::from(">")], &cx.limits);
+            let mut plan = cx.buckets[self.bucket].plan(&[String::from(">")], cx.limits);
             plan.is_headers_only = true;
             return cx.consume(plan).into();
         }

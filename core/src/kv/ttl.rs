@@ -3,7 +3,7 @@
 use alloc::{format, string::String};
 use core::time::Duration;
 
-use crate::{error::Error, shown::Span, time::nanos};
+use crate::{error::Error, number::parse_u64, shown::Span, time::nanos};
 
 /// The header's text: whole seconds where that is exact, else milliseconds. Servers take 1 s and more.
 pub(crate) fn header(ttl: Duration) -> Result<String, Error> {
@@ -22,8 +22,8 @@ pub(crate) fn header(ttl: Duration) -> Result<String, Error> {
 /// The header's meaning: whole seconds, or a Go duration such as `1h30m`, `1.5s` or `1500ms`. None: no duration, so also for `never`.
 pub(crate) fn parse(header: &[u8]) -> Option<Duration> {
     let mut text = core::str::from_utf8(header).ok()?;
-    if let Ok(seconds) = text.parse::<u32>() {
-        return Some(Duration::from_secs(seconds.into()));
+    if let Some(seconds) = parse_u64(text.as_bytes()).filter(|seconds| *seconds <= u32::MAX.into()) {
+        return Some(Duration::from_secs(seconds));
     }
     let mut total = Duration::ZERO;
     while !text.is_empty() {
@@ -44,7 +44,7 @@ pub(crate) fn parse(header: &[u8]) -> Option<Duration> {
         if fraction.contains('.') {
             return None;
         }
-        let whole = whole.parse::<u64>().ok()?.checked_mul(nanos)?;
+        let whole = parse_u64(whole.as_bytes())?.checked_mul(nanos)?;
         let fraction = fraction.bytes().rev().fold(0, |below, digit| (below + u64::from(digit - b'0') * nanos) / 10);
         total = total.checked_add(Duration::from_nanos(whole.checked_add(fraction)?))?;
         text = rest;

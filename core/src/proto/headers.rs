@@ -8,7 +8,7 @@ use alloc::{format, vec::Vec};
 
 use memchr::memchr;
 
-use crate::{error::Error, shown::Quoted};
+use crate::{error::Error, number::parse_u64, shown::Quoted};
 
 /// A header block as it stands on the wire; the empty block where a message has none.
 #[derive(Clone, Copy, Debug, Default)]
@@ -116,24 +116,6 @@ fn fields(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 
 fn trim(bytes: &[u8]) -> &[u8] {
     bytes.trim_ascii()
-}
-
-/// A decimal number without sign; None when it is anything else or does not fit.
-pub(crate) fn parse_u64(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || digits.len() > 20 {
-        return None;
-    }
-    let (safe, rest) = digits.split_at(digits.len().min(19)); // nineteen digits always fit
-    let mut n = 0_u64;
-    for b in safe {
-        n = n * 10 + digit(*b)?;
-    }
-    rest.iter().try_fold(n, |n, b| n.checked_mul(10)?.checked_add(digit(*b)?))
-}
-
-fn digit(byte: u8) -> Option<u64> {
-    let digit = byte.wrapping_sub(b'0');
-    (digit <= 9).then_some(digit.into())
 }
 
 /// Appends the block for `headers`: `NATS/1.0`, a line each, a blank one.

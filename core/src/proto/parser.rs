@@ -9,11 +9,7 @@ use core::ops::Range;
 
 use memchr::{memchr, memchr2_iter};
 
-use crate::{
-    error::Error,
-    proto::headers::{Headers, parse_u64},
-    shown::Quoted,
-};
+use crate::{error::Error, number::parse_u64, proto::headers::Headers, shown::Quoted};
 
 /// The longest control line accepted; INFO with many cluster members is far longer than the 4096 that servers accept.
 const MAX_LINE: usize = 64 << 10;

@@ -8,7 +8,10 @@ use alloc::{
 };
 use core::fmt;
 
-use crate::{config::Config, error::Error, proto::info::ServerInfo, rng::Rng, session::auth::Login, shown::Quoted};
+use crate::{
+    config::Config, error::Error, number::parse_u64, proto::info::ServerInfo, rng::Rng, session::auth::Login,
+    shown::Quoted,
+};
 
 /// How a server is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,7 +178,7 @@ impl Pool {
             if self.members.iter().any(|member| is_same(&member.server, &server)) {
                 continue;
             }
-            if server.host.parse::<core::net::IpAddr>().is_ok() {
+            if is_address(&server.host) {
                 server.tls_name.clone_from(&current.server.tls_name);
             }
             let login = current.login.clone();
@@ -233,9 +236,16 @@ fn parse_authority(address: &str, scheme: Scheme) -> Result<Server, &'static str
     }
     let port = match port {
         None | Some("") => scheme.default_port(),
-        Some(digits) => digits.parse().map_err(|_| "the port must be a number up to 65535")?,
+        Some(digits) => parse_u64(digits.as_bytes())
+            .and_then(|port| u16::try_from(port).ok())
+            .ok_or("the port must be a number up to 65535")?,
     };
     Ok(Server { scheme, host: host.to_string(), port, path: String::new(), tls_name: host.to_string() })
+}
+
+/// An IP address and no name: names that are digits throughout cannot be looked up.
+fn is_address(host: &str) -> bool {
+    host.contains(':') || host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
 /// Percent-decoding.
@@ -248,10 +258,9 @@ fn decode(text: &str) -> Result<String, &'static str> {
             bytes.push(first);
             continue;
         }
-        let digits = tail.get(..2).and_then(|hex| core::str::from_utf8(hex).ok());
-        bytes.push(
-            digits.and_then(|hex| u8::from_str_radix(hex, 16).ok()).ok_or("bad percent-encoding in the credentials")?,
-        );
+        let digit = |at: usize| char::from(*tail.get(at)?).to_digit(16);
+        let byte = digit(0).zip(digit(1)).map(|(high, low)| (high << 4 | low) as u8);
+        bytes.push(byte.ok_or("bad percent-encoding in the credentials")?);
         rest = &tail[2..];
     }
     String::from_utf8(bytes).map_err(|_| "the credentials are not UTF-8")
