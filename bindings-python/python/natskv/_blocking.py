@@ -62,6 +62,25 @@ class Waiter:
                 gate.release()
 
 
+class Bell:
+    """The writing end of a pair of sockets, by which anyone wakes the leader.
+
+    It is closed when the last one who may be ringing it has let go: after that its number may be another socket's.
+    """
+
+    def __init__(self, end: socket.socket) -> None:
+        end.setblocking(False)
+        self._end = end
+
+    def ring(self) -> None:
+        """Writes a byte."""
+        with contextlib.suppress(OSError):  # full: it wakes anyway
+            self._end.send(b"\0")
+
+    def __del__(self) -> None:
+        self._end.close()
+
+
 class Listener(Waiter):
     """What the thread of a long operation waits for: its progress, and its end."""
 
@@ -101,9 +120,9 @@ class Driver:
         self._buffer = bytearray(128 << 10)
 
         self._selector = selectors.DefaultSelector()
-        self._wake_read, self._wake_write = socket.socketpair()
+        self._wake_read, wake_write = socket.socketpair()
         self._wake_read.setblocking(False)
-        self._wake_write.setblocking(False)
+        self._bell: Bell | None = Bell(wake_write)
         self._selector.register(self._wake_read, selectors.EVENT_READ)
         self._wakes = self._wake_read.fileno()
         self._is_woken = False
@@ -188,8 +207,9 @@ class Driver:
         """Has the leader look again. Takes no lock, so finalizers may call it."""
         if not self._is_woken:
             self._is_woken = True
-            with contextlib.suppress(OSError):  # full: it wakes anyway; closed: nobody to wake
-                self._wake_write.send(b"\0")
+            bell = self._bell
+            if bell is not None:  # else there is nobody to wake
+                bell.ring()
 
     def close(self, timeout: Seconds | None) -> None:
         """Closes, and returns when socket and threads are gone."""
@@ -239,9 +259,10 @@ class Driver:
 
     def let_go(self) -> None:
         """In a fork: closes what is inherited. Not through the selector, which is one with the parent's."""
-        for inherited in (self._socket, self._wake_read, self._wake_write, self._selector):
+        for inherited in (self._socket, self._wake_read, self._selector):
             if inherited is not None:
                 inherited.close()
+        self._bell = None
 
     def _wait_closed(self, within: float) -> None:
         """Returns when all is gone, or after this time and a bit more."""
@@ -264,7 +285,7 @@ class Driver:
                 self._hang_up()
                 self._selector.close()
                 self._wake_read.close()
-                self._wake_write.close()
+                self._bell = None
             finally:
                 self._leader.release()
 
