@@ -177,7 +177,7 @@ pub struct natskv_options {
     pub api_prefix: *const c_char,
     /// Writes carry a message id (about 35 bytes more), so that one cut off by a lost connection is sent again and its outcome found
     /// out, instead of failing with NATSKV_DISCONNECTED and `maybe_applied`. Writes go without one to buckets that forget ids sooner than
-    /// the call may take (their TTL, at most 2 minutes; taken for 2 minutes when the bucket was opened without asking). Default: false.
+    /// the call may take (their TTL, at most 2 minutes); one opened without asking is asked before a write is sent again. Default: false.
     pub retry_writes: natskv_flag,
     /// Bytes of requests kept while disconnected; beyond it a call fails with NATSKV_BUFFER_FULL. Default: 8 MiB.
     pub pending_limit: usize,

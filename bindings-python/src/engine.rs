@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashMap,
-    mem,
+    iter, mem,
     sync::{
         Mutex, MutexGuard,
         atomic::{AtomicU32, Ordering},
@@ -20,6 +20,7 @@ use natskv_core::{
 };
 use pyo3::{
     buffer::PyBuffer,
+    exceptions::{PyBaseException, PyEOFError},
     prelude::*,
     pybacked::PyBackedStr,
     sync::MutexExt,
@@ -30,7 +31,11 @@ use crate::{
     convert::{self, Context, Drift, Handle, Items, Revision, Time, Value},
     entry::KeyValueEntry,
     errors,
+    turn::{Came, Plain},
 };
+
+/// How much `turn` reads at a time.
+const RECEIVED: usize = 128 << 10;
 
 /// An opened bucket: what every verb on keys names it by.
 #[pyclass(frozen, module = "natskv._native")]
@@ -86,8 +91,12 @@ pub(crate) struct Engine {
 
 struct Inner {
     client: Client,
-    /// Swapped with core's bytes by `poll_transmit`, so that its capacity is used again.
+    /// Swapped with core's bytes, so that its capacity is used again.
     transmit: Vec<u8>,
+    /// What found no room in a socket.
+    unsent: Option<(ConnId, Vec<u8>)>,
+    /// What `turn` reads into.
+    received: Vec<u8>,
     waiters: HashMap<OpId, Waiter>,
     watches: HashMap<WatchId, Watch>,
     /// The newest connection that `poll_action` asked for.
@@ -109,6 +118,10 @@ struct Watch {
 /// Progress, ends, watches that are ready, and news, each as a list of Python's.
 type Lists<'py> = (Bound<'py, PyList>, Bound<'py, PyList>, Bound<'py, PyList>, Bound<'py, PyList>);
 
+/// What `turn` returns.
+#[cfg(unix)]
+type Turned = (bool, bool, Option<Py<PyBaseException>>);
+
 /// An event of core together with whom it is for; converted when the lock is released.
 enum News {
     Progress(Py<PyAny>, u64, u64),
@@ -127,7 +140,8 @@ impl Engine {
         let client = Client::new(convert::config(options)?, entropy, Instant::from_nanos(0));
         let client = client.map_err(|error| errors::raise(py, &error))?;
         let (waiters, watches) = (HashMap::new(), HashMap::new());
-        let inner = Inner { client, transmit: Vec::new(), waiters, watches, connection: 0 };
+        let inner =
+            Inner { client, transmit: Vec::new(), unsent: None, received: Vec::new(), waiters, watches, connection: 0 };
         Ok(Self { inner: Mutex::new(inner), forks: FORKS.load(Ordering::Relaxed), clock, start })
     }
 
@@ -594,6 +608,54 @@ impl Engine {
         self.with(py, |inner, now| inner.client.receive(ConnId(conn), bytes, now))
     }
 
+    /// A round over a plain socket: writes what there is; unless core has something to say, waits until the socket or
+    /// `wake` can be read, until the deadline, or until `until` on the clock of `time.monotonic()`; gives core what came.
+    ///
+    /// Returns whether `wake` has something; whether any `poll_` does; and, when the connection is lost, OSError, or
+    /// EOFError when the server has hung up. What is raised is what a handler of signals has raised.
+    #[cfg(unix)]
+    fn turn(&self, py: Python<'_>, conn: u64, socket: i32, wake: i32, until: Option<f64>) -> PyResult<Turned> {
+        let plain = Plain { socket, wake };
+        let (mut unsent, mut buffer, waits, within) = self.with(py, |inner, now| {
+            let unsent = iter::from_fn(|| inner.output()).find(|(to, _)| to.0 == conn).map(|(_, bytes)| bytes);
+            let until = until.map(|until| Instant::from_nanos(((until - self.start).max(0.0) * 1e9) as u64));
+            let until = [until, inner.client.deadline()].into_iter().flatten().min();
+            (unsent, mem::take(&mut inner.received), !inner.client.has_news(), until.map(|until| until.since(now)))
+        })?;
+        buffer.resize(RECEIVED, 0);
+        let came = py.detach(|| {
+            if let Some(unsent) = &mut unsent {
+                plain.write(unsent)?;
+            }
+            if waits && unsent.as_ref().is_none_or(Vec::is_empty) {
+                plain.read(within, &mut buffer)
+            } else {
+                Ok(Came::Nothing)
+            }
+        });
+        let is_woken = matches!(came, Ok(Came::Wake));
+        let has_news = self.with(py, |inner, now| {
+            if let Ok(Came::Bytes(length)) = came {
+                inner.client.receive(ConnId(conn), &buffer[..length], now);
+            }
+            if inner.client.deadline().is_some_and(|due| due <= now) {
+                inner.client.handle_timeout(now);
+            }
+            inner.received = buffer;
+            if let Some(bytes) = unsent {
+                inner.put_back(ConnId(conn), bytes);
+            }
+            inner.unsent.is_some() || inner.client.has_news()
+        })?;
+        let lost = match came {
+            Ok(Came::Bytes(0)) => Some(PyEOFError::new_err(()).into_value(py)),
+            Ok(Came::Signal) => py.check_signals().map(|()| None)?,
+            Ok(_) => None,
+            Err(error) => Some(PyErr::from(error).into_value(py)),
+        };
+        Ok((is_woken, has_news, lost))
+    }
+
     /// The transport is gone: `"refused"`, `"unreachable"`, `"eof"`, `"reset"`, `"tls"` or `"other"`, and why in words.
     fn transport_closed(&self, py: Python<'_>, conn: u64, kind: &str, text: String) -> PyResult<()> {
         let why = convert::lost(kind, text);
@@ -609,15 +671,11 @@ impl Engine {
 
     /// (connection, bytes to write on it), or None.
     fn poll_transmit<'py>(&self, py: Python<'py>) -> PyResult<Option<(u64, Bound<'py, PyBytes>)>> {
-        let (conn, bytes) = self.with(py, |inner, _| {
-            let mut bytes = mem::take(&mut inner.transmit);
-            (inner.client.poll_transmit(&mut bytes), bytes)
-        })?;
-        let transmit = conn.map(|conn| (conn.0, PyBytes::new(py, &bytes)));
-        if bytes.capacity() <= 1 << 20 {
-            self.lock(py)?.transmit = bytes;
-        }
-        Ok(transmit)
+        let Some((conn, mut bytes)) = self.with(py, |inner, _| inner.output())? else { return Ok(None) };
+        let transmit = (conn.0, PyBytes::new(py, &bytes));
+        bytes.clear();
+        self.with(py, |inner, _| inner.put_back(conn, bytes))?;
+        Ok(Some(transmit))
     }
 
     /// ("connect", connection, host, port, name for TLS first or None), ("start_tls", connection, server name),
@@ -758,6 +816,24 @@ impl Engine {
 }
 
 impl Inner {
+    /// What there is to write.
+    fn output(&mut self) -> Option<(ConnId, Vec<u8>)> {
+        if let Some(unsent) = self.unsent.take() {
+            return Some(unsent);
+        }
+        let conn = self.client.poll_transmit(&mut self.transmit)?;
+        Some((conn, mem::take(&mut self.transmit)))
+    }
+
+    /// Takes an output back: what is left of it, or its capacity.
+    fn put_back(&mut self, conn: ConnId, bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            self.unsent = Some((conn, bytes));
+        } else if bytes.capacity() <= 1 << 20 {
+            self.transmit = bytes;
+        }
+    }
+
     fn news(&mut self, py: Python<'_>) -> Vec<News> {
         let mut news = Vec::new();
         while let Some(event) = self.client.poll_event() {

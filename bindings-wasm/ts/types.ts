@@ -125,7 +125,7 @@ export interface ConnectionOptions {
   /**
    * Whether writes carry a message id (about 35 bytes more), so that one cut off by a lost connection is sent again and its outcome
    * found out, instead of rejecting with `DISCONNECTED` and `maybeApplied`. Writes go without one to buckets that forget ids sooner than
-   * the call may take (their TTL, at most 2 minutes; taken for 2 minutes when the bucket was opened without asking). Default: false.
+   * the call may take (their TTL, at most 2 minutes); one opened without asking is asked before a write is sent again. Default: false.
    */
   retryWrites?: boolean;
   /** Bytes of requests kept while disconnected; beyond it calls reject with `BUFFER_FULL`. Default: 8 MiB. */

@@ -51,9 +51,9 @@ pub struct Config {
     /// First tokens of the reply inbox, for accounts whose permissions name one. Default: `_INBOX`.
     pub inbox_prefix: String,
     /// Whether writes carry a message id (`Nats-Msg-Id`, about 35 bytes more), so that one that was cut off by a lost connection is sent
-    /// again and its outcome found out, instead of ending with `maybe_applied`. A bucket whose `duplicate_window` (2 minutes, or its TTL if that is shorter) is
-    /// not longer than the call's timeout could store it twice; its writes go without; of a bucket bound without
-    /// asking 2 minutes are taken for granted. Default: false.
+    /// again and its outcome found out, instead of ending with `maybe_applied`. A bucket whose `duplicate_window` (2 minutes, or its TTL if
+    /// that is shorter) is not longer than the call's timeout could store it twice: its writes go without, and a bucket bound without
+    /// asking is asked before the first write is sent again. Default: false.
     pub retry_writes: bool,
     /// JetStream domain: the API prefix becomes `$JS.<domain>.API`. Default: none.
     pub domain: Option<String>,

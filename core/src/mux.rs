@@ -235,6 +235,13 @@ impl Net {
         }
     }
 
+    /// A write that was cut off may be stored, and is traced when it is sent again.
+    pub(crate) fn doubt(&mut self, id: u64) {
+        if let Some(request) = self.requests.get_mut(id) {
+            (request.on_loss, request.is_resent) = (OnLoss::Trace, true);
+        }
+    }
+
     /// Sends a prepared request, or an answered one once more.
     pub(crate) fn resend(&mut self, id: u64) {
         let Some(request) = self.requests.get_mut(id) else { return };
@@ -245,6 +252,25 @@ impl Net {
         self.waiting_bytes += request.frame.len();
         if self.session.is_ready() {
             self.write(id);
+        }
+    }
+
+    /// Sends a question once more that was not answered yet. False: it is none, or has its answer.
+    pub(crate) fn ask_again(&mut self, id: u64) -> bool {
+        let Some(request) = self.requests.get_mut(id).filter(|request| request.on_loss == OnLoss::Repeat) else {
+            return false;
+        };
+        match request.place {
+            Place::Waiting => true, // it goes out with the next connection
+            Place::Written(_) => {
+                let size = request.frame.len();
+                if self.check_room(size).is_ok() {
+                    self.waiting_bytes += size;
+                    self.write(id);
+                }
+                true
+            }
+            Place::Answered | Place::Held => false,
         }
     }
 
@@ -364,18 +390,16 @@ impl Net {
     }
 
     fn settle(&mut self, is_hit: &dyn Fn(&Request) -> bool) -> Vec<(u64, Owner)> {
-        let hit: Vec<(u64, Owner)> = self
-            .requests
-            .iter()
-            .filter(|(_, request)| matches!(request.place, Place::Written(_)) && is_hit(request))
-            .map(|(id, request)| (id, request.owner))
-            .collect();
-        for (id, _) in &hit {
+        let is_hit = |request: &Request| matches!(request.place, Place::Written(_)) && is_hit(request);
+        let hit = self.requests.iter().filter(|(_, request)| is_hit(request));
+        let mut hit: Vec<(u64, u64, Owner)> = hit.map(|(id, request)| (request.order, id, request.owner)).collect();
+        sort(&mut hit, |a, b| a.0.cmp(&b.0)); // whoever sends again keeps the order
+        for (_, id, _) in &hit {
             if let Some(request) = self.requests.get_mut(*id) {
                 request.place = Place::Answered;
             }
         }
-        hit
+        hit.into_iter().map(|(_, id, owner)| (id, owner)).collect()
     }
 
     /// The connection is gone: what may be sent again waits for the next one; returned are the writes that may have arrived.

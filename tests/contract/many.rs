@@ -224,6 +224,14 @@ fn a_replica_that_lags_behind_our_own_write_is_not_believed() {
     let get = rig.call(|c, now| c.get(b, "x", None, None, now)).expect("get");
     rig.answer_status("DIRECT.GET", "404 Message Not Found");
     assert!(rig.is_done(get));
+
+    // A replica that still has what the leader no longer has is behind as before.
+    rig.sent();
+    let many = get_many(&mut rig, b, &["x", "y"]);
+    part(&mut rig, "x", 5, 0);
+    end(&mut rig, 0, 5, 5);
+    rig.answer("STREAM.MSG.GET", "{\"error\":{\"code\":404,\"err_code\":10037,\"description\":\"no message found\"}}");
+    assert_eq!(found(&rig, many), (vec![], None));
 }
 
 /// A put that was acknowledged with this revision.

@@ -88,18 +88,30 @@ fn message_id(rig: &Rig, subject: &str) -> String {
     id.expect("an id").to_string()
 }
 
-#[test]
-fn a_write_that_may_take_longer_than_its_id_is_remembered_goes_without() {
+/// A connected client that tries writes again, and a bucket that it has asked.
+fn retrying(duplicate_window: Duration) -> (Rig, BucketId) {
     let mut rig = Rig::new(Config { retry_writes: true, ..Config::default() });
     rig.establish();
     let op = rig.call(|c, now| c.open("b", &HandleOptions::default(), None, now)).expect("open");
-    rig.answer(
-        "STREAM.INFO",
-        "{\"config\":{\"name\":\"KV_b\",\"max_msgs_per_subject\":1,\"max_age\":4000000000,\"duplicate_window\":4000000000},\
-         \"created\":\"2026-11-23T03:36:14Z\",\"state\":{}}",
-    );
+    rig.answer("STREAM.INFO", &info(duplicate_window));
     let Ok(Outcome::Opened(opened)) = rig.result(op) else { panic!("{:?}", rig.result(op)) };
-    let b = opened.bucket;
+    let bucket = opened.bucket;
+    rig.sent();
+    (rig, bucket)
+}
+
+/// What STREAM.INFO says of a bucket.
+fn info(duplicate_window: Duration) -> String {
+    format!(
+        "{{\"config\":{{\"name\":\"KV_b\",\"max_msgs_per_subject\":5,\"allow_direct\":true,\"duplicate_window\":{}}},\
+         \"created\":\"2026-11-23T03:36:14Z\",\"state\":{{}}}}",
+        duplicate_window.as_nanos()
+    )
+}
+
+#[test]
+fn a_write_that_may_take_longer_than_its_id_is_remembered_goes_without() {
+    let (mut rig, b) = retrying(Duration::from_secs(4));
     for (timeout, has_id) in [(4, false), (3, true)] {
         rig.sent();
         rig.call(|c, now| c.put(b, "p", b"v", None, Some(Duration::from_secs(timeout)), now)).expect("put");
@@ -109,9 +121,72 @@ fn a_write_that_may_take_longer_than_its_id_is_remembered_goes_without() {
 }
 
 #[test]
-fn a_write_with_an_id_is_sent_again_and_its_outcome_found_out() {
+fn a_bucket_bound_without_asking_is_asked_before_a_write_is_sent_again() {
     let (mut rig, b) = with_bucket(Rig::new(Config { retry_writes: true, ..Config::default() }));
     rig.establish();
+    let write = |rig: &mut Rig| {
+        rig.sent();
+        let put = rig.call(|c, now| c.put(b, "p", b"v", None, None, now)).expect("put");
+        let create = rig.call(|c, now| c.create(b, "c", b"v", None, None, now)).expect("create");
+        assert!(!rig.written.contains("STREAM.INFO"), "nobody asks before there is a reason: {}", rig.written);
+        rig.pass(Duration::from_secs(1));
+        rig.lose();
+        rig.pass(Duration::from_millis(200));
+        rig.establish();
+        assert!(!rig.is_done(put) && !rig.is_done(create), "{:?}", rig.events);
+        assert!(!rig.written.contains("PUB $KV.b."), "{}", rig.written);
+        [put, create]
+    };
+    let cut_off = |rig: &Rig, op| {
+        let error = rig.result(op).as_ref().expect_err("cut off");
+        assert_eq!((error.code, error.maybe_applied), (ErrorCode::Disconnected, true), "{error}");
+    };
+
+    let denied = write(&mut rig);
+    rig.receive("-ERR 'Permissions Violation for Publish to \"$JS.API.STREAM.INFO.KV_b\"'\r\n");
+    denied.iter().for_each(|op| cut_off(&rig, *op));
+
+    let unanswered = write(&mut rig);
+    while rig.written.contains("STREAM.INFO") {
+        let answered = rig.reply_of("STREAM.INFO");
+        rig.answer_status("STREAM.INFO", "503");
+        rig.written = rig.written.replace(&format!("STREAM.INFO.KV_b {answered} "), "answered");
+        if !rig.written.contains("STREAM.INFO") {
+            rig.pass(Duration::from_millis(250));
+        }
+    }
+    unanswered.iter().for_each(|op| cut_off(&rig, *op));
+
+    let [put, create] = write(&mut rig);
+    rig.answer("STREAM.INFO", &info(Duration::from_secs(120)));
+    assert!(rig.written.contains("HPUB $KV.b.c ") && !rig.written.contains("HPUB $KV.b.p "), "{}", rig.written);
+    rig.answer("$KV.b.c", "{\"stream\":\"KV_b\",\"seq\":8}");
+    assert_eq!(rig.result(create), &Ok(Outcome::Revision(8)));
+    rig.written = rig.written.replace("$KV.b.c", "gone");
+    rig.lose(); // over the other's question
+    rig.pass(Duration::from_millis(200));
+    rig.establish();
+    rig.answer("STREAM.INFO", &info(Duration::from_secs(120)));
+    rig.answer("$KV.b.p", "{\"stream\":\"KV_b\",\"seq\":7,\"duplicate\": true}");
+    assert_eq!(rig.result(put), &Ok(Outcome::Revision(7)));
+
+    let (mut rig, b) = with_bucket(Rig::new(Config { retry_writes: true, ..Config::default() }));
+    rig.establish();
+    let put = rig.call(|c, now| c.put(b, "p", b"v", None, None, now)).expect("put");
+    rig.pass(Duration::from_secs(1));
+    rig.lose();
+    rig.pass(Duration::from_millis(200));
+    rig.establish();
+    rig.answer("STREAM.INFO", &info(Duration::from_secs(4)));
+    cut_off(&rig, put);
+    assert!(!rig.written.contains("PUB $KV.b."), "it could be stored twice: {}", rig.written);
+    rig.call(|c, now| c.put(b, "p", b"v", None, None, now)).expect("put");
+    assert!(rig.sent().contains("\r\nPUB $KV.b.p "), "now it is known: no id");
+}
+
+#[test]
+fn a_write_with_an_id_is_sent_again_and_its_outcome_found_out() {
+    let (mut rig, b) = retrying(Duration::from_secs(120));
     let put = rig.call(|c, now| c.put(b, "p", b"v", None, None, now)).expect("put");
     let update = rig.call(|c, now| c.update(b, "u", b"v", 4, None, None, now)).expect("update");
     let lost = rig.call(|c, now| c.update(b, "l", b"v", 4, None, None, now)).expect("update");
@@ -248,8 +323,7 @@ fn an_acknowledgement_of_another_stream_is_none() {
 
 #[test]
 fn a_write_that_was_sent_twice_stays_in_doubt_whatever_the_second_is_refused_for() {
-    let (mut rig, b) = with_bucket(Rig::new(Config { retry_writes: true, ..Config::default() }));
-    rig.establish();
+    let (mut rig, b) = retrying(Duration::from_secs(120));
     let put = rig.call(|c, now| c.put(b, "p", b"v", None, None, now)).expect("put");
     let update = rig.call(|c, now| c.update(b, "u", b"v", 4, None, None, now)).expect("update");
     let beaten = rig.call(|c, now| c.update(b, "l", b"v", 4, None, None, now)).expect("update");
@@ -520,10 +594,7 @@ fn a_mirror_within_a_domain_writes_through_the_domain() {
 
 #[test]
 fn a_write_sent_twice_and_then_to_nobody_may_be_applied() {
-    let config = Config { retry_writes: true, ..Config::default() };
-    let mut rig = Rig::new(config);
-    rig.establish();
-    let (mut rig, b) = with_bucket(rig);
+    let (mut rig, b) = retrying(Duration::from_secs(120));
     let put = rig.call(|c, now| c.put(b, "k", b"v", None, Some(Duration::from_secs(60)), now)).expect("put");
     let create = rig.call(|c, now| c.create(b, "new", b"v", None, Some(Duration::from_secs(60)), now)).expect("create");
     rig.pass(Duration::from_secs(1));
@@ -593,4 +664,51 @@ fn only_messages_count_as_messages() {
     assert_eq!(rig.client.stats().out_msgs, 0, "the inbox's SUB is none");
     rig.call(|c, now| c.put(b, "k", b"v", None, None, now)).expect("put");
     assert_eq!(rig.client.stats().out_msgs, 1);
+}
+
+#[test]
+fn a_question_that_is_left_unanswered_is_asked_again() {
+    let mut rig = Rig::connected();
+    let options = HandleOptions { leader_reads: true, ..HandleOptions::default() };
+    let b = rig.client.bind("b", &options).expect("bind");
+    let read = |rig: &mut Rig| rig.call(|c, now| c.get(b, "k", None, None, now)).expect("get");
+    let asked = |rig: &Rig| rig.written.matches("PUB $JS.API.STREAM.MSG.GET.KV_b ").count();
+    let message = "{\"message\":{\"subject\":\"$KV.b.k\",\"seq\":7,\"time\":\"2026-11-23T03:36:14Z\"}}";
+
+    let op = read(&mut rig);
+    rig.pass(Duration::from_millis(999));
+    assert_eq!(asked(&rig), 1);
+    rig.pass(Duration::from_millis(1101));
+    assert_eq!(asked(&rig), 3);
+    let reply = rig.reply_of("STREAM.MSG.GET");
+    rig.answer("STREAM.MSG.GET", message);
+    assert!(matches!(rig.result(op), Ok(Outcome::Entry(entry)) if entry.revision == 7), "{:?}", rig.result(op));
+    rig.receive(format!("MSG {reply} 1 2\r\n{{}}\r\n")); // the answer to another copy finds nobody
+    rig.pass(Duration::from_secs(5));
+    assert_eq!(asked(&rig), 3, "{}", rig.written);
+
+    rig.sent();
+    let op = read(&mut rig);
+    rig.pass(Duration::from_secs(9));
+    assert_eq!(asked(&rig), 5, "as long as it has time");
+    assert_eq!(rig.result(op).as_ref().expect_err("nobody answers").code, ErrorCode::Timeout);
+
+    let op = read(&mut rig);
+    rig.lose();
+    rig.pass(Duration::from_millis(2500));
+    rig.establish();
+    assert_eq!(asked(&rig), 1, "what waits for a connection goes out once: {}", rig.written);
+    rig.answer("STREAM.MSG.GET", message);
+    assert!(rig.result(op).is_ok(), "{:?}", rig.result(op));
+}
+
+#[test]
+fn what_changes_something_is_not_asked_again() {
+    let (mut rig, b) = with_bucket(Rig::connected());
+    rig.call(|c, now| c.put(b, "k", b"v", Some(Duration::from_secs(1)), None, now)).expect("put");
+    rig.answer("STREAM.INFO", "{\"config\":{\"max_msgs_per_subject\":1,\"allow_msg_ttl\":true}}"); // whether it takes a TTL
+    rig.call(|c, now| c.delete_bucket("b", None, now)).expect("delete");
+    rig.pass(Duration::from_secs(5));
+    assert_eq!((rig.written.matches("PUB $KV.b.k ").count(), rig.written.matches("STREAM.DELETE").count()), (1, 1));
+    assert_eq!(rig.written.matches("STREAM.INFO").count(), 1, "{}", rig.written);
 }

@@ -66,6 +66,8 @@ fn a_write_that_went_out_twice_may_be_applied_though_the_second_is_denied() {
     rig.lose();
     rig.pass(Duration::ZERO);
     rig.establish();
+    let info = "{\"config\":{\"max_msgs_per_subject\":1,\"duplicate_window\":120000000000}}";
+    rig.answer("STREAM.INFO", info); // a bound bucket is asked first
     assert!(rig.written.contains("PUB $KV.b.k "), "sent again: {}", rig.written);
     rig.receive(denied("$KV.b.k"));
     let error = rig.result(put).as_ref().expect_err("denied");

@@ -184,7 +184,7 @@ impl Simulation {
             let name = bucket.stream_name();
             self.world.serve(|server, now| server.operate(&format!("STREAM.CREATE.{name}"), &bucket.stream, now));
         }
-        self.truth.learn(&self.world.server)?;
+        self.truth.learn(&self.world.server, self.world.now)?;
         for config in self.plan.clients.clone() {
             let seat = self.world.seat(config).map_err(|error| format!("config: {error}"))?;
             self.actors.push(Actor::default());
@@ -228,7 +228,7 @@ impl Simulation {
 
     /// Takes in all that came out.
     fn look(&mut self) -> Result<(), String> {
-        self.truth.learn(&self.world.server)?;
+        self.truth.learn(&self.world.server, self.world.now)?;
         if let Some(complaint) = self.world.server.complaints.pop().or_else(|| self.world.broken.pop()) {
             return Err(complaint);
         }
@@ -547,6 +547,10 @@ impl Simulation {
                 let stream = from.stream.unwrap_or(u64::MAX);
                 let known = self.actors[seat].known.get(&(handle.id.0, stream)).cloned().unwrap_or_default();
                 let began = self.recorder.tick();
+                if matches!(call, Call::PurgeDeletes { .. }) {
+                    let bucket = self.plan.buckets[handle.bucket].stream_name();
+                    self.truth.purges.push((started, bucket, from.streams));
+                }
                 let pending = Pending { call, handle, from, known, timeout, started, began, is_blocked };
                 if self.actors[seat].ops.insert(op, pending).is_some() {
                     return Err(format!("{op:?} was used before"));

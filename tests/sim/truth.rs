@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, rc::Rc};
 
 use natskv_kit::fake::{Change, FakeServer, Message, Store, Why};
 
+use crate::plan::SECOND;
+
 /// The newest message of a key, or none.
 pub(crate) type State = Option<Rc<Message>>;
 
@@ -34,19 +36,28 @@ pub(crate) struct Past {
 #[derive(Debug, Default)]
 pub(crate) struct Truth {
     pub(crate) pasts: Vec<Past>,
+    /// When a purge_deletes began, of which bucket, and how many streams there had been.
+    pub(crate) purges: Vec<(u64, String, u64)>,
 }
+
+/// What a purge_deletes has sent is carried out within this time of its start.
+const LONGEST_PURGE: u64 = 15 * SECOND;
 
 impl Truth {
     /// Takes in what happened since the last time.
-    pub(crate) fn learn(&mut self, server: &FakeServer) -> Result<(), String> {
+    pub(crate) fn learn(&mut self, server: &FakeServer, now: u64) -> Result<(), String> {
+        self.purges.retain(|(began, ..)| began + LONGEST_PURGE > now);
         for stream in &server.streams[self.pasts.len()..] {
             let name = stream.name.clone();
             let (store, states, stored) = (Store::default(), BTreeMap::new(), BTreeMap::new());
             self.pasts.push(Past { name, store, index: 0, states, stored });
         }
-        for (past, stream) in self.pasts.iter_mut().zip(&server.streams) {
+        let Self { pasts, purges } = self;
+        for (past, stream) in pasts.iter_mut().zip(&server.streams) {
+            // STREAM.PURGE names a bucket, and cannot say which: what was listed in one may meet the next of that name.
+            let is_at_risk = purges.iter().any(|(_, name, streams)| *name == past.name && *streams <= stream.id);
             for (_, change) in &stream.log[past.index..] {
-                past.learn(change)?;
+                past.learn(change, is_at_risk)?;
             }
         }
         Ok(())
@@ -99,7 +110,7 @@ impl Truth {
 }
 
 impl Past {
-    fn learn(&mut self, change: &Change) -> Result<(), String> {
+    fn learn(&mut self, change: &Change, is_at_risk: bool) -> Result<(), String> {
         self.index += 1;
         let subject = match change {
             Change::Stored(message) => {
@@ -108,7 +119,7 @@ impl Past {
             }
             Change::Removed { seq, subject, why } => {
                 let is_newest = self.store.last_of(subject).is_some_and(|last| last.seq == *seq && !last.is_marker());
-                if *why == Why::Purged && is_newest {
+                if *why == Why::Purged && is_newest && !is_at_risk {
                     return Err(format!("a live value was purged: {subject} at {seq}"));
                 }
                 subject.clone()

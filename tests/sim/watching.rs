@@ -170,7 +170,10 @@ impl Watcher {
         }
         let past = truth.past(id);
         for message in past.store.messages.range(least + 1..entry.revision).map(|(_, message)| message) {
-            let is_newest = past.store.last_of(&message.subject).is_some_and(|last| last.seq == message.seq);
+            // Where this one has expired meanwhile an older one of its key is the newest again.
+            let is_older = *message.subject == *subject;
+            let is_last = past.store.last_of(&message.subject).is_some_and(|last| last.seq == message.seq);
+            let is_newest = is_last && !is_older;
             let is_its = self.is_wanted(&message.subject) && (!self.is_split || *message.subject == *subject);
             if is_its && self.is_due(message, is_newest) {
                 let what = if is_newest { "the newest of its key" } else { "still kept" };

@@ -12,9 +12,9 @@ use anyhow::{Context, Result, ensure};
 use crate::c_table;
 use crate::dev::Dev;
 use crate::dist;
-use crate::force::{nightly, nightly_cargo};
 use crate::lane::{LIMIT, Lane};
 use crate::run::check;
+use crate::sanitizer;
 use crate::server::Server;
 use crate::setup::Need;
 
@@ -41,70 +41,65 @@ pub(crate) fn c(lane: &mut Lane<'_>) {
     installed(lane);
     let Some(program) = built(lane) else { return };
     let mut all_else = dev.command(&program);
-    all_else.arg("-scenario"); // those have a suite of their own
-    lane.tests("tests/real/c", all_else);
+    all_else.arg(ALL_ELSE);
+    let plain = ("tests/real/c".to_owned(), all_else);
     if let Some(why) = lane.missing.get(&Need::Valgrind) {
         let why = why.clone();
+        lane.tests_together(vec![plain]);
         return lane.skip("tests/real/c under valgrind", &why);
     }
-    let mut valgrind = dev.command("valgrind");
-    valgrind
-        .env("NATSKV_SMALL", "1")
-        .args(["--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite,possible"])
-        .arg("--suppressions=tests/real/c/valgrind.supp")
-        .arg(&program);
-    lane.tests("tests/real/c under valgrind", valgrind);
+    let under_valgrind = [("", ALL_ELSE), (", scenarios", TYPED), (", execute", EXECUTE)].map(|(suffix, only)| {
+        let mut valgrind = dev.command("valgrind");
+        valgrind
+            .env("NATSKV_SMALL", "1")
+            .args(["--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite,possible"])
+            .arg("--suppressions=tests/real/c/valgrind.supp")
+            .arg(&program)
+            .arg(only);
+        (format!("tests/real/c under valgrind{suffix}"), valgrind)
+    });
+    lane.tests_together(under_valgrind.into_iter().chain([plain]).collect());
 }
 
+/// Parts of tests/real/c.
+const ALL_ELSE: &str = "-scenario";
+const TYPED: &str = "typed scenario";
+const EXECUTE: &str = "execute scenario";
+
 /// The scenarios through the library: the typed functions, and natskv_execute.
-pub(crate) fn scenarios(lane: &mut Lane<'_>) {
+pub(crate) fn scenarios(lane: &mut Lane<'_>) -> Vec<(String, Command)> {
     let dev = lane.dev;
     if !lane.build("libnatskv", || library(dev)) {
-        return;
+        return Vec::new();
     }
-    let Some(program) = built(lane) else { return };
-    for (form, what) in [("typed", "C"), ("execute", "C, execute")] {
+    let Some(program) = built(lane) else { return Vec::new() };
+    let scenarios = |(only, what): (&str, &str)| {
         let mut scenarios = dev.command(&program);
-        scenarios.arg(format!("{form} scenario"));
-        lane.tests(what, scenarios);
-    }
+        scenarios.arg(only);
+        (what.to_owned(), scenarios)
+    };
+    [(TYPED, "C"), (EXECUTE, "C, execute")].map(scenarios).into()
 }
 
 /// tests/real/c with a sanitizer, in the library and in the tests.
-pub(crate) fn sanitized(lane: &mut Lane<'_>, sanitizer: &'static str, options: &str) {
+pub(crate) fn sanitized(lane: &mut Lane<'_>, kind: &'static str, options: &str) {
     let dev = lane.dev;
     let mut program = PathBuf::new();
-    let what = format!("tests/real/c with the sanitizer of {sanitizer}");
+    let what = format!("tests/real/c with the sanitizer of {kind}");
     let build = || {
-        nightly(dev, &["rust-src"])?;
-        let library = sanitized_library(dev, sanitizer)?;
-        let mut flags = vec![format!("-fsanitize={sanitizer}"), "-fno-omit-frame-pointer".into()];
-        if sanitizer == "thread" {
-            flags.push("tests/sanitizer/thread.c".into());
+        let library = sanitizer::build(dev, "natskv-c", kind)?.join("libnatskv.a");
+        let mut flags = vec![format!("-fsanitize={kind}"), "-fno-omit-frame-pointer".into()];
+        if kind == "thread" {
+            flags.push(sanitizer::MISSING_NAMES.into());
         }
-        program = suite(dev, &format!("suite-{sanitizer}"), &flags, &library)?;
+        program = suite(dev, &format!("suite-{kind}"), &flags, &library)?;
         Ok(())
     };
     if lane.build(&what, build) {
         let mut tests = dev.command(&program);
         tests.arg("-scenario").env("NATSKV_SMALL", "1");
-        lane.tests(&what, tests.env(format!("{}SAN_OPTIONS", &sanitizer[..1].to_uppercase()), options));
+        lane.tests(&what, tests.env(format!("{}SAN_OPTIONS", &kind[..1].to_uppercase()), options));
     }
-}
-
-/// libnatskv.a by the nightly compiler; for threads, with a standard library whose atomics the sanitizer sees too.
-fn sanitized_library(dev: &Dev, sanitizer: &str) -> Result<PathBuf> {
-    let host = format!("{}-unknown-linux-gnu", env::consts::ARCH);
-    let target = format!("target/{sanitizer}");
-    let mut build = nightly_cargo(dev);
-    build
-        .args(["build", "--quiet", "-p", "natskv-c", "--target", &host, "--target-dir", &target])
-        .env("RUSTFLAGS", format!("-Zsanitizer={sanitizer}"));
-    if sanitizer == "thread" {
-        build.arg("-Zbuild-std");
-    }
-    check(&mut build, &log(dev, &format!("library-{sanitizer}")), LIMIT)?;
-    Ok(dev.root.join(target).join(host).join("debug/libnatskv.a"))
 }
 
 fn built(lane: &mut Lane<'_>) -> Option<PathBuf> {

@@ -1,14 +1,18 @@
 //! One suite while it runs: it counts, prints a line for each part, and keeps the numbers for the table.
 
 use std::borrow::BorrowMut;
+use std::panic::resume_unwind;
+use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
+use std::{iter, thread};
 
 use anyhow::Result;
 
 use crate::dev::Dev;
 use crate::outcome::{Count, count, skips};
-use crate::run::run;
+use crate::run::{Ran, run};
 use crate::setup::{Missing, Need};
 
 /// How long one part of a suite may take when it does not say.
@@ -58,7 +62,35 @@ impl<'a> Lane<'a> {
 
     /// The same for tests that may take longer.
     pub(crate) fn tests_within(&mut self, what: &str, mut command: impl BorrowMut<Command>, limit: Duration) {
-        let ran = match run(command.borrow_mut(), &self.log(what), limit) {
+        let ran = run(command.borrow_mut(), &self.log(what), limit);
+        self.judge(what, ran);
+    }
+
+    /// The same for tests that have nothing to do with each other and wait more than they compute: two at a time, told in their order.
+    pub(crate) fn tests_together(&mut self, parts: Vec<(String, Command)>) {
+        let parts: Vec<_> = parts.into_iter().map(|(what, command)| (self.log(&what), what, command)).collect();
+        let waiting = Mutex::new(parts.into_iter().enumerate());
+        let next = || waiting.lock().ok()?.next();
+        let work = || {
+            let ran = |(at, (log, what, mut command)): (usize, (PathBuf, String, Command))| {
+                (at, what, run(&mut command, &log, LIMIT))
+            };
+            iter::from_fn(next).map(ran).collect::<Vec<_>>()
+        };
+        let mut all = thread::scope(|scope| {
+            let beside = scope.spawn(work);
+            let mut all = work();
+            all.extend(beside.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            all
+        });
+        all.sort_by_key(|(at, ..)| *at);
+        for (_, what, ran) in all {
+            self.judge(&what, ran);
+        }
+    }
+
+    fn judge(&mut self, what: &str, ran: Result<Ran>) {
+        let ran = match ran {
             Ok(ran) => ran,
             Err(error) => return self.failed(what, &format!("{error:#}")),
         };
@@ -155,7 +187,7 @@ impl<'a> Lane<'a> {
         self.count += count;
     }
 
-    fn log(&self, what: &str) -> std::path::PathBuf {
+    fn log(&self, what: &str) -> PathBuf {
         let name: String = what.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         self.dev.dev.join("logs").join(format!("{}-{name}.log", self.name))
     }

@@ -19,6 +19,7 @@ mod outcome;
 mod peers;
 mod recover;
 mod run;
+mod sanitizer;
 mod server;
 mod setup;
 mod size;

@@ -1,17 +1,17 @@
 //! Which suites there are, what each stands on, and how it runs: the fast lane, and what only `test --all` takes.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread;
 use std::time::Duration;
+use std::{fs, thread};
 
 use anyhow::{Result, bail};
 
 use crate::dev::{Dev, OLDER_SERVERS, Release};
 use crate::lane::{Lane, Row, report};
 use crate::setup::{Missing, Need, setup};
-use crate::{access, bench, build, c_suite, force, imports, lint, size};
+use crate::{access, bench, build, c_suite, force, imports, lint, sanitizer, size};
 
 struct Suite {
     name: &'static str,
@@ -148,8 +148,8 @@ const SUITES: &[Suite] = &[
     },
     Suite {
         name: "tsan",
-        about: "the threads of tests/real/c with the thread sanitizer in library and tests",
-        needs: &[Need::Server],
+        about: "the threads of tests/real/c, and of the blocking Python API, with the thread sanitizer",
+        needs: &[Need::Server, Need::Python],
         run: thread_sanitizer,
     },
     Suite::on("on-2.10.25"),
@@ -313,6 +313,9 @@ fn thread_sanitizer(lane: &mut Lane<'_>) {
     if lane.has(Need::Server, "libnatskv") && has_proof_server(lane) {
         c_suite::sanitized(lane, "thread", "halt_on_error=0");
     }
+    if lane.has(Need::Python, "natskv for Python") {
+        sanitizer::python_threads(lane);
+    }
 }
 
 fn older(lane: &mut Lane<'_>) {
@@ -341,29 +344,47 @@ fn scenarios(lane: &mut Lane<'_>) {
 fn through_bindings(lane: &mut Lane<'_>) {
     let dev = lane.dev;
     const FORMS: [(&str, &str); 2] = [("typed", ""), ("execute", ", execute")];
+    let mut parts = Vec::new();
     if has_python(lane) {
-        for (form, suffix) in FORMS {
+        parts.extend(FORMS.map(|(form, suffix)| {
             let mut pytest = dev.command(dev.venv("python"));
             pytest.args(PYTEST).args(["tests/real/python/test_scenarios.py", "-k", form]);
-            lane.tests(&format!("Python, asyncio and blocking{suffix}"), pytest);
-        }
+            (format!("Python, asyncio and blocking{suffix}"), pytest)
+        }));
     }
-    c_suite::scenarios(lane);
+    parts.extend(c_suite::scenarios(lane));
     if has_web(lane) {
         for (what, file) in WEB {
-            for (form, suffix) in FORMS {
-                lane.tests(&format!("{what}{suffix}"), node_test(lane, file, form));
-            }
+            parts.extend(FORMS.map(|(form, suffix)| (format!("{what}{suffix}"), node_test(lane, file, form))));
         }
     }
+    lane.tests_together(parts);
 }
 
 fn python(lane: &mut Lane<'_>) {
     if lane.has(Need::Openssl, "the tests of TLS") && has_python(lane) && has_proof_server(lane) {
-        let mut pytest = lane.dev.command(lane.dev.venv("python"));
-        pytest.args(PYTEST).args(["tests/real/python", "--ignore=tests/real/python/test_scenarios.py"]);
-        lane.tests("pytest", pytest);
+        match test_files(&lane.dev.root.join("tests/real/python")) {
+            Ok(files) => {
+                let pytest = |file: String| {
+                    let mut pytest = lane.dev.command(lane.dev.venv("python"));
+                    pytest.args(PYTEST).arg(format!("tests/real/python/{file}"));
+                    (file, pytest)
+                };
+                let parts = files.into_iter().filter(|file| file != "test_scenarios.py").map(pytest).collect();
+                lane.tests_together(parts);
+            }
+            Err(error) => lane.failed("pytest", &format!("{error:#}")),
+        }
     }
+}
+
+/// The test_*.py of a folder, in their order.
+fn test_files(folder: &Path) -> Result<Vec<String>> {
+    let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let mut names = names.collect::<Result<Vec<_>>>()?;
+    names.retain(|name| name.starts_with("test_") && name.ends_with(".py"));
+    names.sort();
+    Ok(names)
 }
 
 fn doors(lane: &mut Lane<'_>) {
@@ -404,10 +425,9 @@ fn web(lane: &mut Lane<'_>) {
     }
     let dev = lane.dev;
     lane.test("the package leaves to browsers what they have", || imports::package_is_lean(dev));
-    lane.tests("the package", node_test(lane, "package", "promises"));
-    for (what, file) in WEB {
-        lane.tests(what, node_test(lane, file, "promises"));
-    }
+    let parts = [("the package", "package")].into_iter().chain(WEB);
+    let parts = parts.map(|(what, file)| (what.to_owned(), node_test(lane, file, "promises"))).collect();
+    lane.tests_together(parts);
 }
 
 fn instructions(lane: &mut Lane<'_>) {

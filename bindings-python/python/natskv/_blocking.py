@@ -44,13 +44,10 @@ class Waiter:
     The gate is a bare lock, held until the thread is to wake up: Ctrl-C can break into a `threading.Event`.
     """
 
-    __slots__ = ("error", "gate", "is_done", "result")
-
-    def __init__(self) -> None:
-        self.is_done = False
-        self.result: Any = None
-        self.error: KeyValueError | None = None
-        self.gate: threading.Lock | None = None
+    is_done = False
+    result: Any = None
+    error: KeyValueError | None = None
+    gate: threading.Lock | None = None
 
     def set(self) -> None:
         """Ends the wait."""
@@ -68,11 +65,9 @@ class Waiter:
 class Listener(Waiter):
     """What the thread of a long operation waits for: its progress, and its end."""
 
-    __slots__ = ("has_ended", "news")
+    has_ended = False
 
     def __init__(self) -> None:
-        super().__init__()
-        self.has_ended = False
         self.news: deque[tuple[int, int]] = deque()
 
 
@@ -100,6 +95,7 @@ class Driver:
 
         self._conn = 0
         self._socket: socket.socket | None = None
+        self._plain: int | None = None
         self._unsent = memoryview(b"")
         self._wants_write = False
         self._buffer = bytearray(128 << 10)
@@ -109,6 +105,7 @@ class Driver:
         self._wake_read.setblocking(False)
         self._wake_write.setblocking(False)
         self._selector.register(self._wake_read, selectors.EVENT_READ)
+        self._wakes = self._wake_read.fileno()
         self._is_woken = False
 
         self._end = threading.Event()
@@ -280,7 +277,8 @@ class Driver:
     def _lead(self, waiter: Waiter, until: float | None) -> None:
         """Does everybody's work until our own end has come."""
         self._led_by = threading.get_ident()
-        self._pump()
+        if self._plain is None or self._calls or waiter.is_done:
+            self._pump()
         while not (waiter.is_done or (until is not None and time.monotonic() >= until)):
             if self._is_closed:
                 raise _native.error("CLOSED", "the client is closed")
@@ -295,7 +293,8 @@ class Driver:
             self._leader.release()
         except RuntimeError:  # not ours
             return
-        self._promote()
+        if self._followers:
+            self._promote()
 
     def _promote(self) -> None:
         for follower in tuple(self._followers):
@@ -328,14 +327,36 @@ class Driver:
 
     def _turn(self, until: float | None) -> None:
         """One round: wait for bytes, for the deadline or for a wake-up; then move what there is."""
+        if self._plain is None or self._wants_write:
+            self._turn_any(until)
+        elif not self._turn_plain(self._conn, self._plain, until):
+            return
+        self._pump()
+
+    def _turn_plain(self, conn: int, plain: int, until: float | None) -> bool:
+        """Writes, waits and reads in one call, for a socket that needs nothing of Python. False: that was all."""
+        is_woken, has_news, lost = self.engine.turn(conn, plain, self._wakes, until)
+        if lost is None and not is_woken:
+            return has_news
+        try:
+            if lost is not None:
+                self._on_lost(conn, None if isinstance(lost, EOFError) else lost)
+            if is_woken:
+                self._on_woken()
+        except BaseException:
+            self._break_off()
+            raise
+        return True
+
+    def _turn_any(self, until: float | None) -> None:
+        """Waits and reads, for TLS, for a socket without room, and where there is none."""
         due = self.engine.deadline()
         wake_at = until if due is None or (until is not None and until < due) else due
         ready = self._selector.select(None if wake_at is None else max(0.0, wake_at - time.monotonic()))
         try:
             for key, events in ready:
                 if key.fileobj is self._wake_read:
-                    self._wake_read.recv(4096)
-                    self._is_woken = False
+                    self._on_woken()
                 elif events & selectors.EVENT_READ:
                     self._read()
             if due is not None and time.monotonic() >= due:
@@ -343,7 +364,10 @@ class Driver:
         except BaseException:
             self._break_off()
             raise
-        self._pump()
+
+    def _on_woken(self) -> None:
+        self._wake_read.recv(4096)
+        self._is_woken = False
 
     def _pump(self) -> None:
         """Drains the engine: bytes to the socket, actions to the world, ends to the waiters."""
@@ -380,7 +404,9 @@ class Driver:
             waiter.result, waiter.error = result, error
             if isinstance(waiter, Listener):
                 waiter.has_ended = True
-            waiter.set()
+            waiter.is_done = True
+            if waiter.gate is not None:
+                waiter.wake()
         for watcher in ready:
             watcher.set()
         if told:
@@ -477,7 +503,7 @@ class Driver:
             self._selector.modify(self._socket, events)
 
     def _hang_up(self) -> None:
-        sock, self._socket = self._socket, None
+        sock, self._socket, self._plain = self._socket, None, None
         self._unsent = memoryview(b"")
         self._wants_write = False
         if sock is not None:
@@ -560,7 +586,7 @@ class Driver:
         if self._socket is not None and conn == self._conn:
             self._selector.unregister(self._socket)
             if self._spawn(conn, self._shake_hands, self._socket, name):
-                self._socket = None
+                self._socket = self._plain = None
 
     def _shake_hands(self, conn: int, sock: socket.socket, name: str) -> None:
         try:
@@ -584,6 +610,7 @@ class Driver:
             return
         sock.setblocking(False)
         self._socket = sock
+        self._plain = None if isinstance(sock, ssl.SSLSocket) or sys.platform == "win32" else sock.fileno()
         self._wants_write = False
         self._selector.register(sock, selectors.EVENT_READ)
         tell(conn)

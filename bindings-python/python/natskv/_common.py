@@ -97,7 +97,8 @@ class Options(TypedDict, total=False):
     retry_writes: bool
     """Whether writes carry a message id, so that one cut off by a disconnect is sent again and its outcome found out,
     instead of raising DisconnectedError with `maybe_applied`. Writes go without one to buckets that forget ids sooner
-    than the call may take (their ttl, at most 2 minutes; taken for 2 minutes with `check=False`). Default: False."""
+    than the call may take (their ttl, at most 2 minutes); one opened with `check=False` is asked before a write is sent
+    again. Default: False."""
     on_status: Callable[[StatusEvent], object]
     """A plain function, called with each change of the connection, and with what the log is told. Default: none."""
 

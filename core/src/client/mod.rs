@@ -764,6 +764,11 @@ impl Client {
         self.events.pop_front()
     }
 
+    /// Whether `poll_action` or `poll_event` would give something, so that a binding need not ask.
+    pub fn has_news(&self) -> bool {
+        !self.events.is_empty() || self.net.session.has_action()
+    }
+
     /// When `handle_timeout` is due; None: not at all.
     pub fn deadline(&self) -> Option<Instant> {
         // Not `flatten().min()` over all: the optimised code of that looks uninitialised to valgrind, in every C program.

@@ -14,7 +14,7 @@ use crate::{
         command,
         get::{Get, Wants},
         list::{List, What},
-        op::{Cx, Listener, Op, Progress, Single, Slots, Subscription, Verb},
+        op::{Cx, Listener, Op, PATIENCE, Progress, Single, Slots, Subscription, Verb},
         watch::{Told, Watch},
         write::{What as Written, Write},
     },
@@ -368,6 +368,13 @@ impl Client {
             self.finish(id, Err(Error::new(ErrorCode::Timeout, text).maybe_applied(is_write)));
             return;
         }
+        if op.slots.again_at.take_if(|at| *at <= now).is_some() {
+            let request = op.slots.current;
+            let again_at = self.net.ask_again(request).then(|| now + PATIENCE);
+            again_at.into_iter().for_each(|at| self.net.timers.arm(at, Timer::Op(id)));
+            self.op_mut(id).into_iter().for_each(|op| op.slots.again_at = again_at);
+        }
+        let Some(op) = self.op_mut(id) else { return };
         if op.retry_at.is_some_and(|at| at <= now) {
             op.retry_at = None;
             self.drive_on(id, Verb::on_retry);

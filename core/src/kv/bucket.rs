@@ -74,8 +74,8 @@ pub(crate) struct Bucket {
     pub(crate) allows_batches: Option<bool>,
     /// Age at which revisions expire, in nanoseconds; 0: never, or unknown.
     pub(crate) max_age: i64,
-    /// How long the server knows a message id again.
-    pub(crate) duplicate_window: Duration,
+    /// How long the server knows a message id again; None: unknown.
+    pub(crate) duplicate_window: Option<Duration>,
     pub(crate) seen: Seen,
     /// `created` of the stream, which tells it from a later one of the same name.
     pub(crate) created: Option<String>,
@@ -103,7 +103,7 @@ impl Bucket {
             allows_ttl: None,
             allows_batches: None,
             max_age: 0,
-            duplicate_window: DUPLICATE_WINDOW,
+            duplicate_window: None,
             seen: Seen::default(),
             created: None,
         }
@@ -127,9 +127,8 @@ impl Bucket {
         bucket.max_value_size = config.get("max_msg_size").and_then(Value::as_u64);
         bucket.created = info.get("created").and_then(Value::as_str).map(ToString::to_string);
         bucket.max_age = config.get("max_age").and_then(Value::as_i64).unwrap_or_default();
-        if let Some(window) = config.get("duplicate_window").and_then(Value::as_u64) {
-            bucket.duplicate_window = Duration::from_nanos(window);
-        }
+        let window = config.get("duplicate_window").and_then(Value::as_u64).map(Duration::from_nanos);
+        bucket.duplicate_window = Some(window.unwrap_or(DUPLICATE_WINDOW));
         let metadata = |name: &str| config.get("metadata").and_then(|pairs| pairs.get(name)).and_then(Value::as_str);
         let codec = policy::METADATA;
         if options.keys.is_none() {

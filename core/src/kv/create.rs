@@ -23,7 +23,7 @@ use crate::{
         op::{Cx, Progress},
         ttl, write,
     },
-    mux::{Answer, Ask, OnLoss, Owner},
+    mux::{Answer, Ask, Owner},
     proto::{encode::block_len, headers::Headers},
     shown::Quoted,
 };
@@ -63,6 +63,8 @@ enum Step {
     },
     /// Nobody answered: is there a bucket?
     Checking,
+    /// Cut off: does the bucket know the message id for long enough?
+    Learning,
 }
 
 /// What the last message of the key is.
@@ -122,7 +124,7 @@ impl Create {
         headers.extend(self.id.as_deref().map(|id| (write::MESSAGE_ID, id)));
         let bucket = &cx.buckets[self.bucket];
         bucket.check_size(block_len(&headers) + value.len())?;
-        let on_loss = if self.id.is_some() { OnLoss::Trace } else { OnLoss::Fail };
+        let on_loss = write::on_loss(cx, self.bucket, self.id.as_deref());
         let ask = Ask { headers: &headers, payload: value, on_loss, ..Ask::default() };
         cx.slots.held = cx.net.prepare(Owner::Op(cx.op), &bucket.write_subject(key), ask)?;
         Ok(())
@@ -138,9 +140,15 @@ impl Create {
             (Step::ReadingMarker { by_leader: true }, Answer::Failed(error)) if error.code == ErrorCode::Permission => {
                 self.read_marker(cx, false)
             }
-            (Step::Gating | Step::Publishing | Step::ReadingMarker { .. }, Answer::Failed(error)) => {
-                error.clone().into()
+            (Step::Gating | Step::ReadingMarker { .. }, Answer::Failed(error)) => error.clone().into(),
+            (Step::Publishing, Answer::Failed(error)) => {
+                self.step = Step::Learning;
+                write::on_cut(cx, self.bucket, request, error).into()
             }
+            (Step::Learning, answer) => match write::on_learnt(cx, self.bucket, answer, &mut self.tries) {
+                Ok(()) => self.publish(cx),
+                Err(progress) => progress,
+            },
             (Step::Gating, answer) => match write::on_gate(cx, self.bucket, false, answer) {
                 Ok(()) => self.publish(cx),
                 Err(error) => error.into(),
@@ -173,6 +181,7 @@ impl Create {
     pub(crate) fn on_retry(&mut self, cx: &mut Cx<'_>) -> Progress {
         match self.step {
             Step::ReadingMarker { by_leader } => self.read_marker(cx, by_leader),
+            Step::Learning => missing::ask(cx, self.bucket).into(),
             Step::Gating | Step::Publishing | Step::Checking => self.publish(cx),
         }
     }

@@ -97,7 +97,7 @@ impl Get {
         };
         let is_direct = bucket.allows_direct && !self.wants.leader && !self.is_guarding;
         self.step = if is_direct { Step::Direct } else { Step::Leader };
-        self.known = bucket.seen.least(self.key.as_deref().unwrap_or_default().as_bytes());
+        self.known = bucket.seen.known(self.key.as_deref().unwrap_or_default().as_bytes());
         let endpoint = if is_direct { ".DIRECT.GET." } else { ".STREAM.MSG.GET." };
         cx.ask_stream(self.bucket, endpoint, body.to_string().as_bytes())
     }
@@ -198,13 +198,13 @@ impl Get {
                 None => bucket.asked_key(net.subject(request)),
             };
             match self.step {
-                Step::Leader if bucket.seen.least(key.as_bytes()) == self.known => {
+                Step::Leader if bucket.seen.known(key.as_bytes()) == self.known => {
                     bucket.seen.correct(key.as_bytes(), revision);
                 }
                 // Older than what was seen since it was asked for, or newer: only that is news.
                 Step::Leader if revision == 0 => {}
                 Step::Leader => bucket.seen.record(key.as_bytes(), revision, limits.seen_keys),
-                _ if revision < bucket.seen.least(key.as_bytes()) => {
+                _ if bucket.seen.is_behind(key.as_bytes(), revision) => {
                     self.key = Some(key.into());
                     self.is_guarding = true;
                     return self.ask(cx).into();

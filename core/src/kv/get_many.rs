@@ -325,7 +325,9 @@ impl GetMany {
         keep_newest(&mut self.entries);
         if !matches!(self.step, Step::FromLeader) {
             let seen = &cx.buckets[self.bucket].seen;
-            let stale = self.keys_older(|key| seen.least(key.as_bytes()).max(self.is_torn.into()));
+            let is_stale =
+                |key: &str, revision| seen.is_behind(key.as_bytes(), revision) || (self.is_torn && revision == 0);
+            let stale = self.keys_where(is_stale);
             if !stale.is_empty() {
                 (self.step, self.keys, self.next, self.moment) = (Step::FromLeader, stale, 0, None);
                 return Progress::Pending;
@@ -339,10 +341,10 @@ impl GetMany {
         Progress::Done(Ok(Outcome::Many { entries, as_of }))
     }
 
-    /// The keys that were found at revisions before these, or not at all.
-    fn keys_older(&self, than: impl Fn(&str) -> u64) -> Vec<String> {
+    /// The keys of which this holds, with the revisions they were found at; 0: not found.
+    fn keys_where(&self, holds: impl Fn(&str, u64) -> bool) -> Vec<String> {
         let found = |key: &str| self.entries.binary_search_by(|entry| entry.raw_key().cmp(key));
         let revision = |key: &str| found(key).map_or(0, |at| self.entries[at].revision);
-        self.all.iter().filter(|key| revision(key) < than(key)).cloned().collect()
+        self.all.iter().filter(|key| holds(key, revision(key))).cloned().collect()
     }
 }

@@ -83,8 +83,8 @@ impl History {
                 return Progress::Pending;
             }
             (Part::End { pending: 0, .. } | Part::Empty, _) => {
-                let least = cx.buckets[self.bucket].seen.least(self.key.as_bytes());
-                if self.entries.last().map_or(0, |entry| entry.revision) >= least {
+                let last = self.entries.last().map_or(0, |entry| entry.revision);
+                if !cx.buckets[self.bucket].seen.is_behind(self.key.as_bytes(), last) {
                     return self.finish(cx);
                 }
             }

@@ -26,6 +26,7 @@ use crate::{
     proto::parser::Message,
     slab::Slab,
     time::Instant,
+    timers::Timer,
 };
 
 /// How far an operation is.
@@ -117,7 +118,13 @@ pub(crate) struct Slots {
     pub(crate) consumer: u64,
     /// Of operations that have many requests in flight.
     pub(crate) others: Vec<u64>,
+    /// When the current request, a question, is asked again if it is not answered by then.
+    pub(crate) again_at: Option<Instant>,
 }
+
+/// How long a question may stay open before it is asked again: what goes to a stream without a leader, or to a server that has just
+/// started, is now and then left without an answer (seen on 2.15.1).
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Who is handed what a consumer delivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,10 +163,14 @@ pub(crate) struct Cx<'a> {
 }
 
 impl Cx<'_> {
-    /// A fresh message id for a write, if Config asks for them and the bucket remembers it for longer than the write may take.
+    /// A fresh message id for a write, if Config asks for them and the bucket is not known to forget it too soon.
     pub(crate) fn message_id(&mut self, bucket: usize) -> Option<String> {
-        let is_remembered = self.slots.timeout < self.buckets[bucket].duplicate_window;
-        (self.limits.retry_writes && is_remembered).then(|| self.net.rng.token(22))
+        (self.limits.retry_writes && self.remembers(bucket) != Some(false)).then(|| self.net.rng.token(22))
+    }
+
+    /// Whether the bucket knows a message id for longer than a write may take; None: unknown.
+    pub(crate) fn remembers(&self, bucket: usize) -> Option<bool> {
+        self.buckets[bucket].duplicate_window.map(|window| self.slots.timeout < window)
     }
 
     /// Sends a request whose answer comes to `on_answer`.
@@ -175,14 +186,24 @@ impl Cx<'_> {
         Ok(())
     }
 
-    /// The same, with nothing but a payload.
+    /// The same, with nothing but a payload, for one answer; asked again until it comes.
     pub(crate) fn ask_stream(&mut self, bucket: usize, endpoint: &str, payload: &[u8]) -> Result<(), Error> {
-        self.ask(bucket, endpoint, Ask { payload, ..Ask::default() })
+        self.ask(bucket, endpoint, Ask { payload, ..Ask::default() })?;
+        self.insist();
+        Ok(())
+    }
+
+    /// The current request is a question: where it stays without an answer it is asked again, as long as the operation has time.
+    fn insist(&mut self) {
+        let again_at = self.now + PATIENCE;
+        self.slots.again_at = Some(again_at);
+        self.net.arm(again_at, Timer::Op(self.op));
     }
 
     /// A request of the JetStream API that may be repeated at will.
     pub(crate) fn query(&mut self, api: &str, endpoint: &str, name: &str, payload: &[u8]) -> Result<(), Error> {
         self.request(&[api, endpoint, name], Ask { payload, ..Ask::default() })?;
+        self.insist();
         Ok(())
     }
 

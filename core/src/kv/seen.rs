@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
-    /// Hash and revision.
+    /// Hash, and what is known of the key: its revision, twice, and one more where the leader said that nothing is left of it.
     slots: Vec<(u64, u64)>,
     /// The newest revision of any key.
     newest: u64,
@@ -20,18 +20,18 @@ impl Seen {
         }
         self.newest = self.newest.max(revision);
         let hash = hash(key);
-        if let Some(slot) = self.slot(hash)
-            && (slot.0 != hash || slot.1 < revision)
-        {
-            *slot = (hash, revision);
+        if let Some(slot) = self.slot(hash) {
+            let known = if slot.0 == hash { slot.1 >> 1 } else { 0 };
+            *slot = (hash, revision.max(known) << 1); // it is back, of a bucket made anew perhaps: the leader knows
         }
     }
 
-    /// The leader says which revision the key is at now (0: none): what was seen before is history, as after a restore.
+    /// The leader says which revision the key is at now (0: none): what was seen before is history, as after a restore. A replica that still
+    /// has it lags behind.
     pub(crate) fn correct(&mut self, key: &[u8], revision: u64) {
         let hash = hash(key);
         if let Some(slot) = self.slot(hash).filter(|slot| slot.0 == hash) {
-            slot.1 = revision;
+            slot.1 = if revision == 0 { slot.1 | 1 } else { revision << 1 };
         }
     }
 
@@ -41,8 +41,15 @@ impl Seen {
         self.newest = last_seq;
     }
 
-    /// The least revision that a current answer has.
-    pub(crate) fn least(&self, key: &[u8]) -> u64 {
+    /// Whether an answer that has the key at this revision, or has none (0), is older than what is known.
+    pub(crate) fn is_behind(&self, key: &[u8], revision: u64) -> bool {
+        let known = self.known(key);
+        let is_gone = known & 1 == 1;
+        if revision == 0 { known > 0 && !is_gone } else { revision < (known >> 1) + u64::from(is_gone) }
+    }
+
+    /// What is known of a key, to be compared with what is known later; 0 is nothing.
+    pub(crate) fn known(&self, key: &[u8]) -> u64 {
         let hash = hash(key);
         let slot = (hash as usize).checked_rem(self.slots.len()).map(|at| self.slots[at]);
         slot.filter(|slot| slot.0 == hash).map_or(0, |slot| slot.1)
@@ -81,19 +88,27 @@ mod tests {
     #[test]
     fn remembers_the_newest_until_the_leader_corrects() {
         let mut seen = Seen::default();
-        assert_eq!(seen.least(b"a"), 0);
+        let behind = |seen: &Seen, key: &[u8]| [0, 1, 5, 6, 7].map(|revision| seen.is_behind(key, revision));
+        assert_eq!(behind(&seen, b"a"), [false; 5]);
         seen.record(b"a", 7, 16);
         seen.record(b"a", 5, 16);
-        assert_eq!((seen.least(b"a"), seen.least(b"b")), (7, 0));
-        seen.correct(b"a", 2);
-        assert_eq!(seen.least(b"a"), 2);
+        assert_eq!(behind(&seen, b"a"), [true, true, true, true, false]);
+        assert_eq!(behind(&seen, b"b"), [false; 5]);
+        seen.correct(b"a", 5);
+        assert_eq!(behind(&seen, b"a"), [true, true, false, false, false]);
+        seen.correct(b"a", 0);
+        assert_eq!(behind(&seen, b"a"), [false, true, true, false, false], "gone, and so are its revisions");
+        seen.record(b"a", 3, 16);
+        assert_eq!(behind(&seen, b"a"), [true, true, false, false, false], "written in a bucket made anew");
+        seen.record(b"a", 7, 16);
+        assert_eq!(behind(&seen, b"a"), [true, true, true, true, false]);
         let keys: Vec<_> = (0..400).map(|n| alloc::format!("k{n}")).collect();
         let mut many = Seen::default();
         keys.iter().for_each(|key| many.record(key.as_bytes(), 9, 4096));
-        let kept = keys.iter().filter(|key| many.least(key.as_bytes()) == 9).count();
+        let kept = keys.iter().filter(|key| many.is_behind(key.as_bytes(), 8)).count();
         assert!(kept > 370, "keys that differ little take each other's places: {kept}");
         let mut none = Seen::default();
         none.record(b"a", 7, 0);
-        assert_eq!(none.least(b"a"), 0);
+        assert!(!none.is_behind(b"a", 1));
     }
 }

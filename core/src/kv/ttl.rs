@@ -41,6 +41,9 @@ pub(crate) fn parse(header: &[u8]) -> Option<Duration> {
             _ => return None,
         };
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        if fraction.contains('.') {
+            return None;
+        }
         let whole = parse_u64(whole.as_bytes())?.checked_mul(nanos)?;
         let fraction = fraction.bytes().rev().fold(0, |below, digit| (below + u64::from(digit - b'0') * nanos) / 10);
         total = total.checked_add(Duration::from_nanos(whole.checked_add(fraction)?))?;
@@ -58,7 +61,7 @@ mod tests {
         for (text, millis) in [("60", 60_000), ("1500ms", 1500), ("1h30m", 5_400_000), ("1.5s", 1500), ("2s", 2000)] {
             assert_eq!(parse(text.as_bytes()), Some(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["never", "s", "1x", "-1", "1s!"] {
+        for text in ["never", "s", "1x", "-1", "1s!", "1.2.3s"] {
             assert_eq!(parse(text.as_bytes()), None, "{text}");
         }
     }

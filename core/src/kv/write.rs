@@ -57,6 +57,8 @@ enum Step {
     Publishing,
     /// Nobody answered: is there a bucket?
     Checking,
+    /// Cut off: does the bucket know the message id for long enough?
+    Learning,
     /// Sent twice over a lost connection, and refused with this: was it the first one that made the second stale?
     Tracing {
         refusal: Box<Error>,
@@ -103,8 +105,7 @@ impl Write {
         if keeps_value {
             cx.buckets[bucket].check_size(block_len(headers) + what.value.len())?;
         }
-        let on_loss = if id.is_some() { OnLoss::Trace } else { OnLoss::Fail };
-        let ask = Ask { headers, payload: what.value, on_loss, ..Ask::default() };
+        let ask = Ask { headers, payload: what.value, on_loss: on_loss(cx, bucket, id.as_deref()), ..Ask::default() };
         cx.slots.held = cx.net.prepare(Owner::Op(cx.op), &cx.buckets[bucket].write_subject(what.key), ask)?;
         if ttl_text.is_some() && !gate(cx, bucket, keeps_value)? {
             write.step = Step::Gating;
@@ -123,7 +124,19 @@ impl Write {
     fn react(&mut self, cx: &mut Cx<'_>, request: u64, answer: &Answer<'_>) -> Progress {
         match (&self.step, answer) {
             (Step::Tracing { refusal }, answer) => self.on_trace(cx, refusal, answer),
-            (Step::Gating | Step::Publishing, Answer::Failed(error)) => error.clone().into(),
+            (Step::Gating, Answer::Failed(error)) => error.clone().into(),
+            (Step::Publishing, Answer::Failed(error)) => {
+                self.step = Step::Learning;
+                on_cut(cx, self.bucket, request, error).into()
+            }
+            (Step::Learning, answer) => match on_learnt(cx, self.bucket, answer, &mut self.tries) {
+                Ok(()) => {
+                    self.step = Step::Publishing;
+                    cx.send_held();
+                    Progress::Pending
+                }
+                Err(progress) => progress,
+            },
             (Step::Gating, answer) => {
                 let opened = on_gate(cx, self.bucket, self.keeps_value, answer);
                 self.step = Step::Publishing;
@@ -154,6 +167,9 @@ impl Write {
     }
 
     pub(crate) fn on_retry(&self, cx: &mut Cx<'_>) -> Progress {
+        if self.step == Step::Learning {
+            return missing::ask(cx, self.bucket).into();
+        }
         cx.send_held();
         Progress::Pending
     }
@@ -224,6 +240,44 @@ pub(crate) fn doubting(cx: &Cx<'_>, is_in_doubt: bool, progress: Progress) -> Pr
 
 /// Carries the id that `Config::retry_writes` gives a write.
 pub(crate) const MESSAGE_ID: &str = "Nats-Msg-Id";
+
+/// What is to become of a write that is cut off. With an id it is sent again at once only where the bucket is known to know the id for
+/// long enough; else `on_cut` has a look.
+pub(crate) fn on_loss(cx: &Cx<'_>, bucket: usize, id: Option<&str>) -> OnLoss {
+    if id.is_some() && cx.remembers(bucket) == Some(true) { OnLoss::Trace } else { OnLoss::Fail }
+}
+
+/// A write failed. One that was cut off and carries an id is kept, and its bucket asked: nothing is sent again that may be stored twice.
+pub(crate) fn on_cut(cx: &mut Cx<'_>, bucket: usize, request: u64, error: &Error) -> Result<(), Error> {
+    if error.code != ErrorCode::Disconnected || cx.net.headers(request).last(MESSAGE_ID).is_none() {
+        return Err(error.clone());
+    }
+    cx.hold(request);
+    cx.net.doubt(request);
+    missing::ask(cx, bucket)
+}
+
+/// The bucket's answer: whether the kept write is to be sent again, or what comes instead.
+pub(crate) fn on_learnt(
+    cx: &mut Cx<'_>,
+    bucket: usize,
+    answer: &Answer<'_>,
+    tries: &mut Tries,
+) -> Result<(), Progress> {
+    let not_again =
+        |why| Error::new(ErrorCode::Disconnected, format!("cut off by a lost connection; not sent again: {why}"));
+    let is_known = missing::judge(cx, bucket, answer)?;
+    if is_known && cx.remembers(bucket) == Some(true) {
+        return Ok(());
+    }
+    if is_known || matches!(answer, Answer::Failed(_)) {
+        let why =
+            if is_known { "the bucket may forget its message id too soon" } else { "the bucket may not be asked" };
+        return Err(not_again(why).into());
+    }
+    let wait = tries.again(|| not_again("the bucket does not answer"));
+    Err(wait.map_or_else(Progress::from, Progress::Later))
+}
 
 /// Whether a stored message is the one that the held request wrote.
 pub(crate) fn is_ours(cx: &Cx<'_>, stored: &Headers<'_>) -> bool {

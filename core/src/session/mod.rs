@@ -252,11 +252,15 @@ impl Session {
     }
 
     /// A Disconnect waits until the last bytes are taken.
-    pub(crate) fn poll_action(&mut self) -> Option<Action> {
-        if self.link.len() > 0 && matches!(self.actions.front(), Some(Action::Disconnect { .. })) {
-            return None;
+    pub(crate) fn has_action(&self) -> bool {
+        match self.actions.front() {
+            Some(Action::Disconnect { .. }) => self.link.len() == 0,
+            action => action.is_some(),
         }
-        self.actions.pop_front()
+    }
+
+    pub(crate) fn poll_action(&mut self) -> Option<Action> {
+        if self.has_action() { self.actions.pop_front() } else { None }
     }
 
     /// PING; its PONG comes as `Change::Flushed`.

@@ -646,7 +646,8 @@ impl FakeServer {
         if due > now {
             return self.later(due - now, Job::Heartbeat { stream: id, consumer: name });
         }
-        if consumer.idle_since.is_none() {
+        // The server looks for messages before it sends one, in the same loop: none overtakes what is to be delivered.
+        if consumer.idle_since.is_none() && !consumer.is_delivering {
             let post = consumer.idle_heartbeat(now);
             self.post(post);
         }

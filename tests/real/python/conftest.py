@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,42 @@ ROOT = Path(__file__).resolve().parents[3]
 
 # A shell may have started us with Ctrl-C ignored, and the programs of the tests would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    told = "run each test in so many threads at once, a bucket for each; what needs more of its own is left out"
+    parser.addoption("--threads", type=int, default=1, help=told)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("threads") == 1:
+        return
+    fits = {"server", "bucket"}, {"api", "server", "bucket"}
+    left_out = [item for item in items if set(_arguments(item)) not in fits]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _arguments(item: pytest.Item) -> tuple[str, ...]:
+    return item._fixtureinfo.argnames if isinstance(item, pytest.Function) else ()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    count = pyfuncitem.config.getoption("threads")
+    if count == 1:
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in _arguments(pyfuncitem)}
+    start = threading.Barrier(count)
+
+    def work(number: int) -> None:
+        start.wait()
+        pyfuncitem.obj(**{**arguments, "bucket": f"{arguments['bucket']}_{number}"})
+
+    with ThreadPoolExecutor(count) as pool:
+        for done in [pool.submit(work, number) for number in range(count)]:
+            done.result()
+    return True
 
 
 @pytest.fixture(scope="module")

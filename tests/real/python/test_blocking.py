@@ -206,6 +206,33 @@ def test_interrupts_at_any_moment(server: Server) -> None:
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
 
 
+ALARM = """
+import signal, sys, natskv.sync
+
+def ring(*_):
+    raise TimeoutError("the program's own")  # an OSError, as what a lost connection raises
+
+signal.signal(signal.SIGALRM, ring)
+with natskv.sync.connect(sys.argv[1]) as client:
+    kv = client.create_key_value("alarm", storage="memory")
+    with kv.watch() as watcher:
+        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        try:
+            next(watcher)
+        except TimeoutError as error:
+            print(error)
+        kv.put("k", b"v")
+        assert next(watcher).key == "k"
+    assert client.stats.reconnects == 0
+"""
+
+
+def test_what_a_handler_of_signals_raises_is_the_programs_own(server: Server) -> None:
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", ALARM, server.url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "the program's own\n", "")
+
+
 def wait_until(condition: Any) -> None:
     give_up = time.monotonic() + 10
     while not condition():
