@@ -16,8 +16,8 @@ pub(crate) fn parse(json: &str) -> Result<Config, Error> {
     let given = Given(&options);
     let mut config = Config { lang: "javascript", credentials, ..Config::default() };
     config.asks_credentials = given.flag("asksCredentials", false);
-    if let Some(servers) = options.get("servers").and_then(Value::as_array) {
-        config.servers = servers.iter().filter_map(Value::as_str).map(String::from).collect();
+    if let Some(servers) = options.get("servers") {
+        config.servers = servers.texts();
     }
     config.name = given.text("name");
     config.domain = given.text("domain");

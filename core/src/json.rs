@@ -156,6 +156,15 @@ impl Value {
         if let Self::Array(items) = self { Some(items) } else { None }
     }
 
+    /// The texts of a list; what else is in it is left out.
+    pub fn texts(&self) -> Vec<String> {
+        let mut texts = Vec::new();
+        for item in self.as_array().unwrap_or_default() {
+            texts.extend(item.as_str().map(String::from));
+        }
+        texts
+    }
+
     /// Fields.
     pub fn as_object(&self) -> Option<&Object> {
         if let Self::Object(fields) = self { Some(fields) } else { None }

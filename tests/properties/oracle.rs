@@ -62,3 +62,19 @@ pub(crate) fn nearly() -> impl Strategy<Value = String> {
         2 => "[-/_=.A-Za-z0-9]{0,30}",
     ]
 }
+
+/// Text as messages show it: what is seen as it is, the rest as Rust writes it.
+pub(crate) fn quoted(text: &str) -> String {
+    let unseen = ["\u{ad}", "\u{200b}\u{200c}\u{200d}\u{200e}\u{200f}", "\u{feff}"];
+    let ranges = ["\u{300}\u{36f}", "\u{2028}\u{202e}", "\u{2060}\u{206f}", "\u{fe00}\u{fe0f}", "\u{e0000}\u{e0fff}"];
+    let is_within = |c: char, range: &str| range.chars().next() <= Some(c) && Some(c) <= range.chars().last();
+    let is_unseen =
+        |c: char| c.is_control() || unseen.concat().contains(c) || ranges.iter().any(|range| is_within(c, range));
+    let show = |c: char| match c {
+        '"' | '\\' => c.escape_default().to_string(),
+        '\0' | '\t' | '\n' | '\r' => c.escape_debug().to_string(),
+        c if is_unseen(c) => c.escape_unicode().to_string(),
+        c => c.to_string(),
+    };
+    format!("\"{}\"", text.chars().map(show).collect::<String>())
+}

@@ -395,13 +395,7 @@ impl BucketConfig {
             metadata: Some(own_metadata(stream)),
             placement: stream.get("placement").map(|placement| Placement {
                 cluster: text(placement, "cluster"),
-                tags: placement
-                    .get("tags")
-                    .and_then(Value::as_array)
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|t| t.as_str().map(String::from))
-                    .collect(),
+                tags: placement.get("tags").map(Value::texts).unwrap_or_default(),
             }),
             republish: stream.get("republish").map(|republish| Republish {
                 src: text(republish, "src"),

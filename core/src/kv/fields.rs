@@ -40,10 +40,11 @@ impl Fields {
 
     pub(crate) fn strings(&mut self, name: &str) -> Result<Vec<String>, Error> {
         let Some(value) = self.take(name) else { return Ok(Vec::new()) };
-        let items = value
-            .as_array()
-            .map(|items| items.iter().map(|item| item.as_str().map(String::from)).collect::<Option<Vec<_>>>());
-        items.flatten().ok_or_else(|| self.wrong(name, &format!("{value} is not a list of strings")))
+        let texts = value.texts();
+        match value.as_array() {
+            Some(items) if items.len() == texts.len() => Ok(texts),
+            _ => Err(self.wrong(name, &format!("{value} is not a list of strings"))),
+        }
     }
 
     /// A list, each item as `read` reads it.

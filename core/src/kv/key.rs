@@ -143,7 +143,7 @@ pub(crate) fn reduce<'a>(filters: impl IntoIterator<Item = Cow<'a, str>>) -> Vec
         return Vec::from([String::from(">")]);
     }
     let mut order: Vec<usize> = (0..filters.len()).collect();
-    sort(&mut order, |a, b| filters[*a].cmp(&filters[*b]).then(a.cmp(b)));
+    sort(&mut order, |a, b| filters[*a].cmp(&filters[*b]));
     order.dedup_by(|later, first| filters[*later] == filters[*first]);
     sort(&mut order, Ord::cmp);
     let wide: Vec<usize> = order.iter().copied().filter(|at| subject::is_filter(&filters[*at])).collect();

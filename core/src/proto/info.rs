@@ -42,10 +42,7 @@ impl ServerInfo {
         };
         let string = |name: &str| String::from(fields.get(name).and_then(Value::as_str).unwrap_or_default());
         let is = |name: &str| fields.get(name).and_then(Value::as_bool).unwrap_or(false);
-        let list = |name: &str| -> Vec<String> {
-            let urls = fields.get(name).and_then(Value::as_array);
-            urls.into_iter().flatten().filter_map(|url| url.as_str().map(String::from)).collect()
-        };
+        let list = |name: &str| fields.get(name).map(Value::texts).unwrap_or_default();
         Ok(Self {
             json: String::from(text),
             server_id: string("server_id"),
