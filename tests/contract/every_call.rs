@@ -136,8 +136,9 @@ fn states() -> Vec<(&'static str, Rig)> {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "hours of connecting anew take minutes there")]
 fn every_command_ends_once_in_every_state() {
-    for (name, command) in COMMANDS.iter().step_by(COMMANDS.len() / crate::times(COMMANDS.len())) {
+    for (name, command) in COMMANDS {
         for (state, mut rig) in states() {
             let bucket = rig.client.bind("b", &HandleOptions::default()).expect("bind");
             let before = rig.events.iter().filter(|event| matches!(event, Event::Done { .. })).count();
