@@ -46,22 +46,34 @@ class Driver:
         self._listeners: dict[asyncio.Future[Any], tuple[int, Progress]] = {}
         _common.drivers.add(self)
 
-    async def run(self, verb: Callable[..., int], *args: Any, on_progress: Progress | None = None) -> Any:
+    async def run(self, verb: Callable[..., int], *args: Any) -> Any:
         """Every operation: ask core, register who waits, schedule the pump, wait. Cancelled with its caller."""
-        self.check_loop()
-        _common.check_callback("on_progress", on_progress)
+        if asyncio._get_running_loop() is not self._loop:
+            self.check_loop()
         future = self._loop.create_future()
         op = verb(future, *args)
-        self.poke()
-        if on_progress is not None:
-            self._listeners[future] = op, on_progress
-            future.add_done_callback(self._listeners.pop)
+        if not self._is_scheduled or self.engine.pending_transmit() > _CORK:
+            self.poke()
         try:
             return await future
         except asyncio.CancelledError:
             self.engine.cancel(op)
             self.poke()
             raise
+
+    async def run_telling(self, on_progress: Progress | None, verb: Callable[..., int], *args: Any) -> Any:
+        """The same for a long operation, which tells how far it is."""
+        if on_progress is None:
+            return await self.run(verb, *args)
+        _common.check_callback("on_progress", on_progress)
+
+        def listened(future: asyncio.Future[Any], *args: Any) -> int:
+            op = verb(future, *args)
+            self._listeners[future] = op, on_progress
+            future.add_done_callback(self._listeners.pop)
+            return op
+
+        return await self.run(listened, *args)
 
     def check_loop(self) -> None:
         """Refuses to wait anywhere but on the client's own loop: on another one nobody would be woken."""

@@ -593,7 +593,7 @@ class KeyValue:
             timeout: Longest silence of the server, in seconds or as a timedelta.
         """
         verb = self._engine.purge_deletes
-        count: int = await self._driver.run(verb, self._bucket, older_than, timeout, on_progress=on_progress)
+        count: int = await self._driver.run_telling(on_progress, verb, self._bucket, older_than, timeout)
         return count
 
     async def clear(self, prefix: str, *, on_progress: Progress | None = None, timeout: Seconds | None = None) -> int:
@@ -607,7 +607,7 @@ class KeyValue:
             timeout: Longest silence of the server, in seconds or as a timedelta.
         """
         verb = self._engine.clear
-        count: int = await self._driver.run(verb, self._bucket, prefix, timeout, on_progress=on_progress)
+        count: int = await self._driver.run_telling(on_progress, verb, self._bucket, prefix, timeout)
         return count
 
     # ── the bucket
