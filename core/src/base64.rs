@@ -114,16 +114,17 @@ mod tests {
 
     #[test]
     fn no_other_text_is_read() {
+        let tries = if cfg!(miri) { 1_000 } else { 100_000 };
         let mut rng = Rng::new(&[8; 32]);
         let mut read = 0;
-        for _ in 0..100_000 {
+        for _ in 0..tries {
             let text: String =
                 (0..rng.below(9)).map(|_| char::from(b"AQgwZz09+/-_==.\n "[rng.below(17) as usize])).collect();
             assert_eq!(STANDARD.decode(&text), PADDED.decode(&text).ok(), "{text:?}");
             assert_eq!(URL_SAFE_NO_PAD.decode(&text), BARE.decode(&text).ok(), "{text:?}");
             read += usize::from(STANDARD.decode(&text).is_some());
         }
-        assert!(read > 1_000, "{read}");
+        assert!(read > tries / 100, "{read}");
         assert_eq!(STANDARD.decode(&format!("AAAA{}", "ž")), None);
     }
 }
