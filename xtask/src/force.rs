@@ -81,9 +81,12 @@ pub(crate) fn miri(lane: &mut Lane<'_>) {
     }
     let core = ["-p", "natskv-core", "--all-features", "--lib"].as_slice();
     let contract = ["-p", "natskv-tests", "--test", "contract", "--"];
+    let skip = ["--skip", "consumer::", "--skip", "many::", "--skip", "operations::", "--skip", "session::"];
     let parts = [
         ("tests/contract, watches and many", [contract.as_slice(), &["consumer::", "many::"]].concat()),
-        ("tests/contract, the others", [contract.as_slice(), &["--skip", "consumer::", "--skip", "many::"]].concat()),
+        ("tests/contract, operations", [contract.as_slice(), &["operations::"]].concat()),
+        ("tests/contract, sessions", [contract.as_slice(), &["session::"]].concat()),
+        ("tests/contract, the others", [contract.as_slice(), &skip].concat()),
         ("natskv-core", core.to_vec()),
     ];
     let parts = parts.into_iter().map(|(what, part)| {
