@@ -84,7 +84,8 @@ describe("Node, logging in", { timeout: 10 * TIMEOUT_MS }, () => {
       await proof.tell("restart");
       const end = await nc.closed();
       equal(end.code, "AUTH", "what was refused twice is not tried a third time");
-      equal(reasons.slice(3), ["reconnect", "refused"]);
+      // Within the second of its expiry a server takes a JWT and refuses it right after.
+      ok(["reconnect,refused", "reconnect,expired"].includes(`${reasons.slice(3)}`), `${reasons}`);
     } finally {
       await proof.end();
     }
