@@ -3,7 +3,7 @@
 //! [`engine`] is one client of core with a mutex around it, [`convert`] turns Python values into core's and back,
 //! [`errors`] turns core's errors into the classes of `natskv.errors`. The Python files do everything that moves:
 //! `natskv/aio.py` on an event loop, `natskv/sync.py` on a socket; only a round of the latter over plain TCP is made
-//! here, in `turn`, since it costs half as much.
+//! here, in `turn`, since that is a third less work.
 
 mod convert;
 mod engine;

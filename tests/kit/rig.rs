@@ -96,6 +96,7 @@ impl Rig {
                 self.written.push_str(&String::from_utf8_lossy(&buffer));
                 self.raw.extend_from_slice(&buffer);
             }
+            let has_news = self.client.has_news();
             while let Some(action) = self.client.poll_action() {
                 if let Action::Connect { conn, .. } = &action {
                     self.conn = *conn;
@@ -107,6 +108,7 @@ impl Rig {
             while let Some(event) = self.client.poll_event() {
                 self.events.push(event);
             }
+            assert_eq!(has_news, (before.1, before.2) != (self.actions.len(), self.events.len()), "has_news");
             if before == (self.written.len(), self.actions.len(), self.events.len()) {
                 return;
             }
