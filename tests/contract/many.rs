@@ -460,6 +460,23 @@ fn requests(rig: &Rig, part: &str) -> Vec<(String, String)> {
         .collect()
 }
 
+#[test]
+fn what_has_many_answers_is_not_asked_again_for_a_question_before_it() {
+    let (mut rig, b) = bound();
+    let op = get_many(&mut rig, b, &["*"]);
+    rig.answer_status("DIRECT.GET", "503");
+    rig.answer("STREAM.INFO", "{\"config\":{\"max_msgs_per_subject\":1,\"allow_direct\":true}}");
+    rig.pass(Duration::from_millis(900));
+    let asked = |rig: &Rig| rig.written.matches("DIRECT.GET").count();
+    assert_eq!(asked(&rig), 2, "{}", rig.written);
+    part(&mut rig, "x", 8, 0);
+    rig.pass(Duration::from_secs(2));
+    assert_eq!(asked(&rig), 2, "a second copy of its answers would mix with the first: {}", rig.written);
+    part(&mut rig, "y", 9, 8);
+    end(&mut rig, 0, 9, 9);
+    assert_eq!(found(&rig, op).0, ["x@8", "y@9"]);
+}
+
 fn history(rig: &mut Rig, bucket: BucketId) -> OpId {
     rig.call(|c, now| c.history(bucket, "k", None, now)).expect("history")
 }

@@ -368,11 +368,11 @@ impl Client {
             self.finish(id, Err(Error::new(ErrorCode::Timeout, text).maybe_applied(is_write)));
             return;
         }
-        if op.slots.again_at.take_if(|at| *at <= now).is_some() {
-            let request = op.slots.current;
-            let again_at = self.net.ask_again(request).then(|| now + PATIENCE);
-            again_at.into_iter().for_each(|at| self.net.timers.arm(at, Timer::Op(id)));
-            self.op_mut(id).into_iter().for_each(|op| op.slots.again_at = again_at);
+        if let Some((request, _)) = op.slots.again.take_if(|(_, at)| *at <= now)
+            && self.net.ask_again(request)
+        {
+            self.net.timers.arm(now + PATIENCE, Timer::Op(id));
+            self.op_mut(id).into_iter().for_each(|op| op.slots.again = Some((request, now + PATIENCE)));
         }
         let Some(op) = self.op_mut(id) else { return };
         if op.retry_at.is_some_and(|at| at <= now) {

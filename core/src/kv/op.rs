@@ -118,8 +118,8 @@ pub(crate) struct Slots {
     pub(crate) consumer: u64,
     /// Of operations that have many requests in flight.
     pub(crate) others: Vec<u64>,
-    /// When the current request, a question, is asked again if it is not answered by then.
-    pub(crate) again_at: Option<Instant>,
+    /// A question, and when it is asked again if it is not answered by then.
+    pub(crate) again: Option<(u64, Instant)>,
 }
 
 /// How long a question may stay open before it is asked again: what goes to a stream without a leader, or to a server that has just
@@ -196,7 +196,7 @@ impl Cx<'_> {
     /// The current request is a question: where it stays without an answer it is asked again, as long as the operation has time.
     fn insist(&mut self) {
         let again_at = self.now + PATIENCE;
-        self.slots.again_at = Some(again_at);
+        self.slots.again = Some((self.slots.current, again_at));
         self.net.arm(again_at, Timer::Op(self.op));
     }
 
