@@ -40,19 +40,19 @@ def sign(nonce: bytes) -> bytes:
 def options(door: dict[str, Any]) -> dict[str, Any]:
     """What `connect` takes."""
     given = {name: door[name] for name in TEXTS if name in door}
-    if "jwt" in door or "sign" in door:
+    if "jwt" in door or door.get("sign"):
         fields = {name: door[name] for name in ("jwt", "nkey", "nkey_seed") if name in door}
         given.pop("nkey_seed", None)
-        given["credentials"] = natskv.Credentials(**fields, sign=sign if "sign" in door else None)
+        given["credentials"] = natskv.Credentials(**fields, sign=sign if door.get("sign") else None)
     if "creds" in door:
         given["credentials"] = door["creds"]
     if "ca" in door:
         given["tls"] = context = ssl.create_default_context(cafile=door["ca"])
         if "certificate" in door:
             context.load_cert_chain(door["certificate"], door["key"])
-    elif "tls" in door:
+    elif door.get("tls"):
         given["tls"] = True
-    return given | {"tls_first": "tls_first" in door}
+    return given | {"tls_first": door.get("tls_first", False)}
 
 
 async def knock(door: dict[str, Any], shown: list[object]) -> None:
@@ -62,8 +62,8 @@ async def knock(door: dict[str, Any], shown: list[object]) -> None:
     async with natskv.connect(door["url"], on_status=shown.append, **given) as client:
         shown.extend([client, client.stats, client.server_info, client.connected_url])
         name = door.get("bucket", "access")
-        opens = "opens" in door
-        kv = await (client.key_value(name) if opens else client.create_key_value(name, storage="memory"))
+        opening = client.key_value(name) if door.get("opens") else client.create_key_value(name, storage="memory")
+        kv = await opening
         await kv.put("k", b"v")
         assert (await kv.get("k")).value == b"v"
 
@@ -75,8 +75,7 @@ def knock_blocking(door: dict[str, Any], shown: list[object]) -> None:
     with natskv.sync.connect(door["url"], on_status=shown.append, **given) as client:
         shown.extend([client, client.stats, client.server_info, client.connected_url])
         name = door.get("bucket", "access")
-        opens = "opens" in door
-        kv = client.key_value(name) if opens else client.create_key_value(name, storage="memory")
+        kv = client.key_value(name) if door.get("opens") else client.create_key_value(name, storage="memory")
         kv.put("k", b"v")
         assert kv.get("k").value == b"v"
 
