@@ -269,25 +269,31 @@ impl Client {
 
     /// The same for what says nothing new.
     fn drive_on(&mut self, id: u64, react: impl FnOnce(&mut Verb, &mut Cx<'_>) -> Progress) {
-        let Some(mut op) = self.ops.get_mut(id).and_then(Option::take) else { return };
-        let consumer = op.slots.consumer;
-        let progress = react(&mut op.verb, &mut self.cx(&mut op.slots, id));
-        self.proceed(id, op, consumer, progress);
+        let Some((verb, mut cx)) = self.acting(id) else { return };
+        let consumer = cx.slots.consumer;
+        let progress = react(verb, &mut cx);
+        self.proceed(id, consumer, progress);
+    }
+
+    /// An operation's verb where it lies, and what it acts on.
+    fn acting(&mut self, id: u64) -> Option<(&mut Verb, Cx<'_>)> {
+        let Op { verb, slots, .. } = self.ops.get_mut(id)?.as_mut()?;
+        let Self { net, buckets, consumers, limits, now, .. } = self;
+        Some((verb, Cx { net, buckets, consumers, limits, slots, op: id, now: *now }))
     }
 
     /// What follows from how far an operation is, which had this consumer before.
-    fn proceed(&mut self, id: u64, mut op: Op, consumer: u64, progress: Progress) {
-        if op.slots.consumer != consumer {
-            self.stop_consumer(consumer);
-            self.index_sid(op.slots.consumer, 0);
-        }
+    fn proceed(&mut self, id: u64, old_consumer: u64, progress: Progress) {
+        let Some(Some(op)) = self.ops.get_mut(id) else { return };
+        let may_have_children = op.silence.is_some();
+        let consumer = op.slots.consumer;
         if let Progress::Later(wait) = progress {
             op.retry_at = Some(self.now + wait);
             self.net.timers.arm(self.now + wait, Timer::Op(id));
         }
-        let may_have_children = op.silence.is_some();
-        if let Some(slot) = self.ops.get_mut(id) {
-            *slot = Some(op);
+        if consumer != old_consumer {
+            self.stop_consumer(old_consumer);
+            self.index_sid(consumer, 0);
         }
         if may_have_children {
             self.tell_progress(id);
