@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use natskv_core::{
-    Action, Config, Credentials, Entry, HandleOptions, KeyPolicy, Lost, Notice, OnDrift, Outcome, Reason, State,
-    TlsMode,
+    Action, BucketConfig, BucketStatus, Config, Credentials, Entry, HandleOptions, KeyPolicy, Lost, Notice, OnDrift,
+    Outcome, Reason, State, TlsMode,
 };
 use pyo3::{
     IntoPyObjectExt,
@@ -91,6 +91,31 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Revision {
         }
         let revision = value.extract().map(Self);
         revision.map_err(|_| errors::invalid(value.py(), format!("revision {}: expected 1 to 2**64 - 1", &*value)))
+    }
+}
+
+/// A bucket's configuration: (a configuration in any of its forms, fields over it), as `natskv.config.spec` takes them.
+pub(crate) struct Spec(pub(crate) BucketConfig);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Spec {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        let py = value.py();
+        let text = py.import("natskv.config")?.getattr("spec")?.call1(value.cast::<PyTuple>()?.to_owned())?;
+        BucketConfig::from_json(text.extract()?).map(Self).map_err(|error| errors::raise(py, &error))
+    }
+}
+
+/// An operation for `execute`, in any of its forms.
+pub(crate) struct Json(pub(crate) String);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Json {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        let text = value.py().import("natskv.config")?.getattr("operation")?.call1((value,))?;
+        Ok(Self(text.extract()?))
     }
 }
 
@@ -274,12 +299,25 @@ pub(crate) fn outcome(py: Python<'_>, outcome: Outcome, context: &Context) -> Py
             let drift = PyTuple::new(py, opened.drift)?.unbind();
             Bucket::new(py, opened.bucket, &opened.status.bucket, drift).into_py_any(py)
         }
-        Outcome::Status(status) => status.to_json().into_py_any(py),
-        Outcome::Statuses(statuses) => statuses.iter().map(|s| s.to_json()).collect::<Vec<_>>().into_py_any(py),
+        Outcome::Status(of_one) => status(py, &of_one),
+        Outcome::Statuses(of_all) => {
+            let objects = of_all.iter().map(|of_one| status(py, of_one)).collect::<PyResult<Vec<_>>>()?;
+            objects.into_py_any(py)
+        }
         Outcome::Purged(count) | Outcome::Count(count) => count.into_py_any(py),
         Outcome::RoundTrip(time) => time.as_secs_f64().into_py_any(py),
-        Outcome::Json(text) => text.into_py_any(py),
+        Outcome::Json(text) => from_json(py, &text),
     }
+}
+
+/// A bucket's status, as a `KeyValueStatus`.
+fn status(py: Python<'_>, status: &BucketStatus) -> PyResult<Py<PyAny>> {
+    Ok(py.import("natskv.config")?.getattr("status")?.call1((status.to_json(),))?.unbind())
+}
+
+/// What a JSON text describes.
+pub(crate) fn from_json(py: Python<'_>, text: &str) -> PyResult<Py<PyAny>> {
+    Ok(py.import("json")?.getattr("loads")?.call1((text,))?.unbind())
 }
 
 /// What get_many found, as a `KeyValueEntries`.

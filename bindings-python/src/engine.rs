@@ -15,8 +15,8 @@ use std::{
 };
 
 use natskv_core::{
-    Action, BucketConfig, BucketId, Client, Compare, ConnId, Error, ErrorCode, Event, Instant, OpId, Outcome,
-    Signature, WatchId, WatchItem, WatchOptions,
+    Action, BucketId, Client, Compare, ConnId, Error, ErrorCode, Event, Instant, OpId, Outcome, Signature, WatchId,
+    WatchItem, WatchOptions,
 };
 use pyo3::{
     buffer::PyBuffer,
@@ -28,7 +28,7 @@ use pyo3::{
 };
 
 use crate::{
-    convert::{self, Context, Drift, Handle, Items, Revision, Time, Value},
+    convert::{self, Context, Drift, Handle, Items, Json, Revision, Spec, Time, Value},
     entry::KeyValueEntry,
     errors,
     turn::{Came, Plain},
@@ -190,14 +190,13 @@ impl Engine {
         &self,
         py: Python<'_>,
         waiter: Py<PyAny>,
-        config: &str,
+        config: Spec,
         handle: Handle,
         on_drift: Drift,
         timeout: Time,
     ) -> PyResult<u64> {
         self.begin(py, waiter, Context::Nothing, |core, now| {
-            let config = BucketConfig::from_json(config)?;
-            core.create_bucket(&config, &handle.0, Compare::All, on_drift.0, timeout.0, now)
+            core.create_bucket(&config.0, &handle.0, Compare::All, on_drift.0, timeout.0, now)
         })
     }
 
@@ -206,13 +205,11 @@ impl Engine {
         &self,
         py: Python<'_>,
         waiter: Py<PyAny>,
-        config: &str,
+        config: Spec,
         handle: Handle,
         timeout: Time,
     ) -> PyResult<u64> {
-        self.begin(py, waiter, Context::Nothing, |core, now| {
-            core.update_bucket(&BucketConfig::from_json(config)?, &handle.0, timeout.0, now)
-        })
+        self.begin(py, waiter, Context::Nothing, |core, now| core.update_bucket(&config.0, &handle.0, timeout.0, now))
     }
 
     /// → Bucket.
@@ -220,12 +217,12 @@ impl Engine {
         &self,
         py: Python<'_>,
         waiter: Py<PyAny>,
-        config: &str,
+        config: Spec,
         handle: Handle,
         timeout: Time,
     ) -> PyResult<u64> {
         self.begin(py, waiter, Context::Nothing, |core, now| {
-            core.create_or_update_bucket(&BucketConfig::from_json(config)?, &handle.0, timeout.0, now)
+            core.create_or_update_bucket(&config.0, &handle.0, timeout.0, now)
         })
     }
 
@@ -239,14 +236,14 @@ impl Engine {
         self.begin(py, waiter, Context::Nothing, |core, now| core.bucket_names(timeout.0, now))
     }
 
-    /// → list of statuses as JSON.
+    /// → list of KeyValueStatus.
     fn bucket_list(&self, py: Python<'_>, waiter: Py<PyAny>, timeout: Time) -> PyResult<u64> {
         self.begin(py, waiter, Context::Nothing, |core, now| core.bucket_list(timeout.0, now))
     }
 
     // ── commands on a bucket
 
-    /// → status as JSON.
+    /// → KeyValueStatus.
     fn status(&self, py: Python<'_>, waiter: Py<PyAny>, bucket: &Bucket, timeout: Time) -> PyResult<u64> {
         self.begin(py, waiter, Context::Nothing, |core, now| core.status(bucket.id, timeout.0, now))
     }
@@ -453,16 +450,16 @@ impl Engine {
         self.begin(py, waiter, Context::Nothing, |core, now| core.purge_deletes(bucket.id, older_than, timeout.0, now))
     }
 
-    /// → the reply's JSON text.
+    /// → the reply, as a dict.
     fn execute(
         &self,
         py: Python<'_>,
         waiter: Py<PyAny>,
         bucket: &Bucket,
-        operation: &str,
+        operation: Json,
         timeout: Time,
     ) -> PyResult<u64> {
-        self.begin(py, waiter, Context::Nothing, |core, now| core.execute(bucket.id, operation, timeout.0, now))
+        self.begin(py, waiter, Context::Nothing, |core, now| core.execute(bucket.id, &operation.0, timeout.0, now))
     }
 
     /// Ends an operation; nobody is told.
@@ -758,10 +755,11 @@ impl Engine {
         Ok(convert::state(self.lock(py)?.client.state()).0)
     }
 
-    /// The INFO of the connected server as JSON text.
+    /// The INFO of the connected server.
     #[getter]
-    fn server_info(&self, py: Python<'_>) -> PyResult<Option<String>> {
-        Ok(self.lock(py)?.client.server_info().map(|info| info.json.clone()))
+    fn server_info(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let text = self.lock(py)?.client.server_info().map(|info| info.json.clone());
+        text.map(|text| convert::from_json(py, &text)).transpose()
     }
 
     /// URL of the server in use or last used, without credentials.

@@ -9,7 +9,6 @@ async with natskv.connect("nats://127.0.0.1:4222") as client:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ._common import Options
 from ._credentials import Credentials
 from ._native import KeyValueEntry, __version__
 from .errors import (
@@ -38,22 +37,20 @@ from .errors import (
     ValueTooLargeError,
     WrongRevisionError,
 )
-from .types import (
-    ExternalStream,
-    KeyValueConfig,
-    KeyValueEntries,
-    KeyValueOp,
-    KeyValueStatus,
-    Placement,
-    Republish,
-    Stats,
-    StatusEvent,
-    StreamSource,
-    SubjectTransform,
-)
+from .types import KeyValueEntries, KeyValueOp, Stats, StatusEvent
 
 if TYPE_CHECKING:
     from .aio import Client, KeyHistory, KeyLister, KeyValue, KeyWatcher, connect
+    from .config import (
+        ExternalStream,
+        KeyValueConfig,
+        KeyValueStatus,
+        Placement,
+        Republish,
+        StreamSource,
+        SubjectTransform,
+    )
+    from .options import Options
 
 __all__ = [
     "AuthenticationError",
@@ -110,11 +107,20 @@ def version() -> str:
     return __version__
 
 
+# What takes long to import, asyncio above all, is imported when it is first asked for.
+_WHERE = {
+    **dict.fromkeys(["Client", "KeyHistory", "KeyLister", "KeyValue", "KeyWatcher", "connect"], "aio"),
+    **dict.fromkeys(["ExternalStream", "KeyValueConfig", "KeyValueStatus", "Placement", "Republish"], "config"),
+    **dict.fromkeys(["StreamSource", "SubjectTransform"], "config"),
+    "Options": "options",
+}
+
+
 def __getattr__(name: str) -> Any:
-    # asyncio takes longer to import than all of natskv: programs that use natskv.sync start without it.
-    if name in {"Client", "KeyHistory", "KeyLister", "KeyValue", "KeyWatcher", "aio", "connect"}:
-        aio = import_module(".aio", __name__)
-        return aio if name == "aio" else globals().setdefault(name, getattr(aio, name))
+    if name in _WHERE:
+        return globals().setdefault(name, getattr(import_module(f".{_WHERE[name]}", __name__), name))
+    if name in _WHERE.values():
+        return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

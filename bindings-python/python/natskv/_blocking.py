@@ -21,12 +21,15 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
 from inspect import isawaitable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _common, _native
-from ._common import Progress, Seconds, Setup, logger
+from ._common import Setup, logger
 from ._credentials import signature, why
 from .errors import KeyValueError, RequestTimeoutError
+
+if TYPE_CHECKING:
+    from .options import Progress, Seconds
 
 _IDLE = 0.05
 """Seconds without anybody waiting after which the keeper leads."""

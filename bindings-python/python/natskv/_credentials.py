@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, fields
 from typing import Any
 
 from . import _native
@@ -13,7 +12,6 @@ from .errors import KeyValueError
 _SEED_LENGTH = 58
 
 
-@dataclass(frozen=True, repr=False)
 class Credentials:
     """One way in: a user with a password, a token, an nkey, a JWT, or a credentials file. Its repr shows no secret.
 
@@ -29,18 +27,30 @@ class Credentials:
             signature. May be a coroutine function with asyncio.
     """
 
-    user: str | None = None
-    password: str | None = None
-    token: str | None = None
-    nkey_seed: str | None = None
-    nkey: str | None = None
-    jwt: str | None = None
-    credentials: str | os.PathLike[str] | None = None
-    sign: Callable[[bytes], bytes | Awaitable[bytes]] | None = None
+    __slots__ = ("credentials", "jwt", "nkey", "nkey_seed", "password", "sign", "token", "user")
+
+    def __init__(
+        self,
+        user: str | None = None,
+        password: str | None = None,
+        token: str | None = None,
+        nkey_seed: str | None = None,
+        nkey: str | None = None,
+        jwt: str | None = None,
+        credentials: str | os.PathLike[str] | None = None,
+        sign: Callable[[bytes], bytes | Awaitable[bytes]] | None = None,
+    ) -> None:
+        self.user = user
+        self.password = password
+        self.token = token
+        self.nkey_seed = nkey_seed
+        self.nkey = nkey
+        self.jwt = jwt
+        self.credentials = credentials
+        self.sign = sign
 
     def __repr__(self) -> str:
-        given = ", ".join(field.name for field in fields(self) if getattr(self, field.name) is not None)
-        return f"<Credentials {given or 'none'}>"
+        return f"<Credentials {', '.join(_fields(self)) or 'none'}>"
 
 
 Given = Credentials | Mapping[str, Any] | str | os.PathLike[str] | None
@@ -115,15 +125,15 @@ def _credentials(given: Any) -> Credentials:
         case str() | bytes() | os.PathLike():
             return Credentials(credentials=given)  # type: ignore[arg-type]
         case Mapping():
-            known = {field.name for field in fields(Credentials)}
+            known = Credentials.__slots__
             if unknown := [name for name in given if name not in known]:
-                raise _invalid(f"credentials: {unknown[0]!r} is unknown; known are {', '.join(sorted(known))}")
+                raise _invalid(f"credentials: {unknown[0]!r} is unknown; known are {', '.join(known)}")
             return Credentials(**given)
     raise _invalid(f"credentials: expected natskv.Credentials, a mapping, a path or text, not {type(given).__name__}")
 
 
 def _fields(credentials: Credentials) -> dict[str, Any]:
-    named = {field.name: getattr(credentials, field.name) for field in fields(credentials)}
+    named = {name: getattr(credentials, name) for name in Credentials.__slots__}
     return {name: value for name, value in named.items() if value is not None}
 
 

@@ -12,12 +12,15 @@ import os
 import time
 from collections.abc import Callable, Coroutine
 from inspect import isawaitable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from . import _common, _native
-from ._common import Progress, Seconds, Setup
+from ._common import Setup
 from ._credentials import signature, why
 from .errors import KeyValueError, RequestTimeoutError
+
+if TYPE_CHECKING:
+    from .options import Progress, Seconds
 
 _CORK = 64 << 10
 """Bytes waiting for the tick's end beyond which they are written at once."""

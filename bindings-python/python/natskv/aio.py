@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-import json
 import warnings
 from collections import deque
 from collections.abc import (
@@ -22,16 +21,20 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from datetime import timedelta
 from types import TracebackType
-from typing import Any, Generic, NoReturn, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
-from . import types
-from ._common import Feed, Options, Progress, Seconds, Setup, Value, WatchOptions, described, filters
+from ._common import Feed, Setup, described, filters
 from ._loop import Driver
 from ._native import Bucket, KeyValueEntry
 from .errors import KeyValueError
-from .types import KeyValueConfig, KeyValueEntries, KeyValueStatus, Stats, _KeyPolicy, _OnDrift
+from .types import KeyValueEntries, Stats
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from .config import KeyPolicy, KeyValueConfig, KeyValueStatus, OnDrift
+    from .options import Options, Progress, Seconds, Value, WatchOptions
 
 __all__ = ["Client", "KeyHistory", "KeyLister", "KeyValue", "KeyWatcher", "connect"]
 
@@ -121,8 +124,8 @@ class Client:
         self,
         config: KeyValueConfig | str | Mapping[str, Any] | None = None,
         *,
-        on_drift: _OnDrift = None,
-        key_policy: _KeyPolicy = None,
+        on_drift: OnDrift = None,
+        key_policy: KeyPolicy = None,
         leader_reads: bool = False,
         read_only: bool = False,
         reserved_keys: bool = False,
@@ -148,7 +151,7 @@ class Client:
             UnsupportedError: Its keys have a codec that natskv does not know; or the server is too old for a field.
             InvalidArgumentError: A field is unknown, of a wrong type or out of range. Nothing was sent.
         """
-        spec, handle = types.spec(config, fields), (key_policy, leader_reads, read_only, reserved_keys)
+        spec, handle = (config, fields), (key_policy, leader_reads, read_only, reserved_keys)
         bucket = await self._driver.run(self._engine.create_bucket, spec, handle, on_drift, timeout)
         return KeyValue(self, bucket)
 
@@ -156,7 +159,7 @@ class Client:
         self,
         config: KeyValueConfig | str | Mapping[str, Any] | None = None,
         *,
-        key_policy: _KeyPolicy = None,
+        key_policy: KeyPolicy = None,
         leader_reads: bool = False,
         read_only: bool = False,
         reserved_keys: bool = False,
@@ -178,14 +181,14 @@ class Client:
             BucketNotFoundError: There is no such bucket.
             ServerError: The server refuses the change.
         """
-        spec, handle = types.spec(config, fields), (key_policy, leader_reads, read_only, reserved_keys)
+        spec, handle = (config, fields), (key_policy, leader_reads, read_only, reserved_keys)
         return KeyValue(self, await self._driver.run(self._engine.update_bucket, spec, handle, timeout))
 
     async def create_or_update_key_value(
         self,
         config: KeyValueConfig | str | Mapping[str, Any] | None = None,
         *,
-        key_policy: _KeyPolicy = None,
+        key_policy: KeyPolicy = None,
         leader_reads: bool = False,
         read_only: bool = False,
         reserved_keys: bool = False,
@@ -203,7 +206,7 @@ class Client:
             timeout: Seconds or timedelta; default: the client's `request_timeout`.
             **fields: Fields of `KeyValueConfig`, in place of those in `config`.
         """
-        spec, handle = types.spec(config, fields), (key_policy, leader_reads, read_only, reserved_keys)
+        spec, handle = (config, fields), (key_policy, leader_reads, read_only, reserved_keys)
         return KeyValue(self, await self._driver.run(self._engine.create_or_update_bucket, spec, handle, timeout))
 
     async def key_value(
@@ -211,7 +214,7 @@ class Client:
         bucket: str,
         *,
         check: bool = True,
-        key_policy: _KeyPolicy = None,
+        key_policy: KeyPolicy = None,
         leader_reads: bool = False,
         read_only: bool = False,
         reserved_keys: bool = False,
@@ -259,11 +262,7 @@ class Client:
 
     def key_value_buckets(self, *, timeout: Seconds | None = None) -> Listing[KeyValueStatus]:
         """Statuses of all buckets, sorted by name: `async for status in client.key_value_buckets()`."""
-
-        async def fetch() -> list[KeyValueStatus]:
-            return [types.status(text) for text in await self._driver.run(self._engine.bucket_list, timeout)]
-
-        return Listing(fetch)
+        return Listing(lambda: self._driver.run(self._engine.bucket_list, timeout))
 
     # ── the connection
 
@@ -303,8 +302,7 @@ class Client:
     @property
     def server_info(self) -> Mapping[str, Any] | None:
         """What the connected server says of itself (`version`, `server_name`, `max_payload`, …)."""
-        info = self._engine.server_info
-        return None if info is None else json.loads(info)
+        return self._engine.server_info
 
     @property
     def connected_url(self) -> str:
@@ -578,7 +576,7 @@ class KeyValue:
     async def purge_deletes(
         self,
         *,
-        older_than: Seconds = timedelta(minutes=30),
+        older_than: Seconds = 30 * 60,
         on_progress: Progress | None = None,
         timeout: Seconds | None = None,
     ) -> int:
@@ -587,7 +585,7 @@ class KeyValue:
         A key that is written meanwhile loses nothing.
 
         Args:
-            older_than: Age in seconds or as a timedelta; 0 for all markers.
+            older_than: Age in seconds or as a timedelta, default: 30 minutes; 0 for all markers.
             on_progress: A plain function that is called, on the event loop, with how many markers are dealt with and
                 how many there are: now and then, and at the end. What it raises ends the call.
             timeout: Longest silence of the server, in seconds or as a timedelta.
@@ -614,7 +612,8 @@ class KeyValue:
 
     async def status(self, *, timeout: Seconds | None = None) -> KeyValueStatus:
         """What the bucket is and holds now."""
-        return types.status(await self._driver.run(self._engine.status, self._bucket, timeout))
+        status: KeyValueStatus = await self._driver.run(self._engine.status, self._bucket, timeout)
+        return status
 
     async def execute(
         self, operation: Mapping[str, Any] | str | bytes, *, timeout: Seconds | None = None
@@ -628,8 +627,7 @@ class KeyValue:
         Returns:
             The reply; when the operation failed, the error's JSON form, with its `kind`.
         """
-        text = types.operation(operation)
-        reply: dict[str, Any] = json.loads(await self._driver.run(self._engine.execute, self._bucket, text, timeout))
+        reply: dict[str, Any] = await self._driver.run(self._engine.execute, self._bucket, operation, timeout)
         return reply
 
     # ── watching

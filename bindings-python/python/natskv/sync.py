@@ -16,19 +16,18 @@ from __future__ import annotations
 
 import builtins
 import contextlib
-import json
 import threading
 import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from importlib import import_module
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from . import _native, types
+from . import _native
 from ._blocking import Driver, Waiter
-from ._common import Feed, Options, Progress, Seconds, Setup, Value, WatchOptions, described, filters
+from ._common import Feed, Setup, described, filters
 from ._credentials import Credentials
 from ._native import Bucket, KeyValueEntry, __version__
 from .errors import (
@@ -57,21 +56,23 @@ from .errors import (
     ValueTooLargeError,
     WrongRevisionError,
 )
-from .types import (
-    ExternalStream,
-    KeyValueConfig,
-    KeyValueEntries,
-    KeyValueOp,
-    KeyValueStatus,
-    Placement,
-    Republish,
-    Stats,
-    StatusEvent,
-    StreamSource,
-    SubjectTransform,
-    _KeyPolicy,
-    _OnDrift,
-)
+from .types import KeyValueEntries, KeyValueOp, Stats, StatusEvent
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from .config import (
+        ExternalStream,
+        KeyPolicy,
+        KeyValueConfig,
+        KeyValueStatus,
+        OnDrift,
+        Placement,
+        Republish,
+        StreamSource,
+        SubjectTransform,
+    )
+    from .options import Options, Progress, Seconds, Value, WatchOptions
 
 __all__ = [
     "AuthenticationError",
@@ -123,6 +124,12 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:  # what `natskv` imports when it is first asked for
+        return getattr(import_module(__package__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def version() -> str:
@@ -188,8 +195,8 @@ class Client:
         self,
         config: KeyValueConfig | str | Mapping[str, Any] | None = None,
         *,
-        on_drift: _OnDrift = None,
-        key_policy: _KeyPolicy = None,
+        on_drift: OnDrift = None,
+        key_policy: KeyPolicy = None,
         leader_reads: bool = False,
         read_only: bool = False,
         reserved_keys: bool = False,
@@ -215,7 +222,7 @@ class Client:
             UnsupportedError: Its keys have a codec that natskv does not know; or the server is too old for a field.
             InvalidArgumentError: A field is unknown, of a wrong type or out of range. Nothing was sent.
         """
-        spec, handle = types.spec(config, fields), (key_policy, leader_reads, read_only, reserved_keys)
+        spec, handle = (config, fields), (key_policy, leader_reads, read_only, reserved_keys)
         bucket = self._driver.run(self._engine.create_bucket, spec, handle, on_drift, timeout)
         return KeyValue(self, bucket)
 
@@ -223,7 +230,7 @@ class Client:
         self,
         config: KeyValueConfig | str | Mapping[str, Any] | None = None,
         *,
-        key_policy: _KeyPolicy = None,
+        key_policy: KeyPolicy = None,
         leader_reads: bool = False,
         read_only: bool = False,
         reserved_keys: bool = False,
@@ -245,14 +252,14 @@ class Client:
             BucketNotFoundError: There is no such bucket.
             ServerError: The server refuses the change.
         """
-        spec, handle = types.spec(config, fields), (key_policy, leader_reads, read_only, reserved_keys)
+        spec, handle = (config, fields), (key_policy, leader_reads, read_only, reserved_keys)
         return KeyValue(self, self._driver.run(self._engine.update_bucket, spec, handle, timeout))
 
     def create_or_update_key_value(
         self,
         config: KeyValueConfig | str | Mapping[str, Any] | None = None,
         *,
-        key_policy: _KeyPolicy = None,
+        key_policy: KeyPolicy = None,
         leader_reads: bool = False,
         read_only: bool = False,
         reserved_keys: bool = False,
@@ -270,7 +277,7 @@ class Client:
             timeout: Seconds or timedelta; default: the client's `request_timeout`.
             **fields: Fields of `KeyValueConfig`, in place of those in `config`.
         """
-        spec, handle = types.spec(config, fields), (key_policy, leader_reads, read_only, reserved_keys)
+        spec, handle = (config, fields), (key_policy, leader_reads, read_only, reserved_keys)
         return KeyValue(self, self._driver.run(self._engine.create_or_update_bucket, spec, handle, timeout))
 
     def key_value(
@@ -278,7 +285,7 @@ class Client:
         bucket: str,
         *,
         check: bool = True,
-        key_policy: _KeyPolicy = None,
+        key_policy: KeyPolicy = None,
         leader_reads: bool = False,
         read_only: bool = False,
         reserved_keys: bool = False,
@@ -326,7 +333,7 @@ class Client:
 
     def key_value_buckets(self, *, timeout: Seconds | None = None) -> Listing[KeyValueStatus]:
         """Statuses of all buckets, sorted by name: `for status in client.key_value_buckets()`."""
-        return Listing([types.status(text) for text in self._driver.run(self._engine.bucket_list, timeout)])
+        return Listing(self._driver.run(self._engine.bucket_list, timeout))
 
     # ── the connection
 
@@ -366,8 +373,7 @@ class Client:
     @property
     def server_info(self) -> Mapping[str, Any] | None:
         """What the connected server says of itself (`version`, `server_name`, `max_payload`, …)."""
-        info = self._engine.server_info
-        return None if info is None else json.loads(info)
+        return self._engine.server_info
 
     @property
     def connected_url(self) -> str:
@@ -639,7 +645,7 @@ class KeyValue:
     def purge_deletes(
         self,
         *,
-        older_than: Seconds = timedelta(minutes=30),
+        older_than: Seconds = 30 * 60,
         on_progress: Progress | None = None,
         timeout: Seconds | None = None,
     ) -> int:
@@ -648,7 +654,7 @@ class KeyValue:
         A key that is written meanwhile loses nothing.
 
         Args:
-            older_than: Age in seconds or as a timedelta; 0 for all markers.
+            older_than: Age in seconds or as a timedelta, default: 30 minutes; 0 for all markers.
             on_progress: A plain function that is called, in this thread, with how many markers are dealt with and how
                 many there are: now and then, and at the end. What it raises ends the call.
             timeout: Longest silence of the server, in seconds or as a timedelta.
@@ -675,7 +681,8 @@ class KeyValue:
 
     def status(self, *, timeout: Seconds | None = None) -> KeyValueStatus:
         """What the bucket is and holds now."""
-        return types.status(self._driver.run(self._engine.status, self._bucket, timeout))
+        status: KeyValueStatus = self._driver.run(self._engine.status, self._bucket, timeout)
+        return status
 
     def execute(self, operation: Mapping[str, Any] | str | bytes, *, timeout: Seconds | None = None) -> dict[str, Any]:
         """Runs one operation in SPEC.md's JSON form: `{"operation": "PUT", "key": "a", "value": "dGV4dA=="}`.
@@ -687,8 +694,7 @@ class KeyValue:
         Returns:
             The reply; when the operation failed, the error's JSON form, with its `kind`.
         """
-        text = types.operation(operation)
-        reply: dict[str, Any] = json.loads(self._driver.run(self._engine.execute, self._bucket, text, timeout))
+        reply: dict[str, Any] = self._driver.run(self._engine.execute, self._bucket, operation, timeout)
         return reply
 
     # ── watching
