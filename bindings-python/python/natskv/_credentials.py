@@ -49,6 +49,12 @@ class Credentials:
         self.credentials = credentials
         self.sign = sign
 
+    def __eq__(self, other: object) -> bool:
+        return _fields(self) == _fields(other) if isinstance(other, Credentials) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(_fields(self).items()))
+
     def __repr__(self) -> str:
         return f"<Credentials {', '.join(_fields(self)) or 'none'}>"
 
