@@ -1,11 +1,10 @@
 //! `Engine`: one core client behind a mutex. Both APIs drive it; it drives nothing itself.
 //!
-//! Every command takes the object that waits for its end (a future, or the blocking API's waiter) and gives it back
-//! from `poll_events` with the result, so no end can arrive before its waiter is known. Python code can run whenever
+//! Every command makes the object that its end is waited for with (a future, or the blocking API's waiter), returns it,
+//! and gives it back from `poll_events` with the result, so no end can arrive before its waiter is known. Python code can run whenever
 //! a Python object is made or dropped, so under the lock none is: collect, release, convert.
 
 use std::{
-    collections::HashMap,
     iter, mem,
     sync::{
         Mutex, MutexGuard,
@@ -21,11 +20,14 @@ use natskv_core::{
 use pyo3::{
     buffer::PyBuffer,
     exceptions::{PyBaseException, PyEOFError},
+    gc::{PyTraverseError, PyVisit},
     prelude::*,
     pybacked::PyBackedStr,
     sync::MutexExt,
     types::{PyBytes, PyDict, PyList, PyString, PyTuple},
 };
+
+use rustc_hash::FxHashMap;
 
 use crate::{
     convert::{self, Context, Drift, Handle, Items, Json, Revision, Spec, Time, Value},
@@ -85,6 +87,8 @@ pub(crate) struct Engine {
     /// `FORKS` when it was made. In a fork the mutex may be held by a thread that is not there, so it is never taken.
     forks: u32,
     clock: Clock,
+    /// Makes what an end is waited for with.
+    new_waiter: Py<PyAny>,
     /// What Python's `time.monotonic()` said when `clock` was started.
     start: f64,
 }
@@ -97,8 +101,8 @@ struct Inner {
     unsent: Option<(ConnId, Vec<u8>)>,
     /// What `turn` reads into.
     received: Vec<u8>,
-    waiters: HashMap<OpId, Waiter>,
-    watches: HashMap<WatchId, Watch>,
+    waiters: FxHashMap<OpId, Waiter>,
+    watches: FxHashMap<WatchId, Watch>,
     /// The newest connection that `poll_action` asked for.
     connection: u64,
 }
@@ -118,6 +122,9 @@ struct Watch {
 /// Progress, ends, watches that are ready, and news, each as a list of Python's.
 type Lists<'py> = (Bound<'py, PyList>, Bound<'py, PyList>, Bound<'py, PyList>, Bound<'py, PyList>);
 
+/// A command that was taken: its number, its waiter, and how many bytes `poll_transmit` would give.
+type Begun = (u64, Py<PyAny>, usize);
+
 /// What `turn` returns.
 #[cfg(unix)]
 type Turned = (bool, bool, Option<Py<PyBaseException>>);
@@ -133,16 +140,27 @@ enum News {
 
 #[pymethods]
 impl Engine {
-    /// A client with `options` (those of `connect`), 32 random bytes, and the present `time.monotonic()`.
+    /// A client with `options` (those of `connect`), 32 random bytes, the present `time.monotonic()`, and what makes
+    /// waiters.
     #[new]
-    fn new(py: Python<'_>, options: &Bound<'_, PyDict>, entropy: [u8; 32], start: f64) -> PyResult<Self> {
+    fn new(
+        py: Python<'_>,
+        options: &Bound<'_, PyDict>,
+        entropy: [u8; 32],
+        start: f64,
+        new_waiter: Py<PyAny>,
+    ) -> PyResult<Self> {
         let clock = Clock::now();
         let client = Client::new(convert::config(options)?, entropy, Instant::from_nanos(0));
         let client = client.map_err(|error| errors::raise(py, &error))?;
-        let (waiters, watches) = (HashMap::new(), HashMap::new());
+        let (waiters, watches) = (FxHashMap::default(), FxHashMap::default());
         let inner =
             Inner { client, transmit: Vec::new(), unsent: None, received: Vec::new(), waiters, watches, connection: 0 };
-        Ok(Self { inner: Mutex::new(inner), forks: FORKS.load(Ordering::Relaxed), clock, start })
+        Ok(Self { inner: Mutex::new(inner), forks: FORKS.load(Ordering::Relaxed), clock, new_waiter, start })
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.new_waiter)
     }
 
     /// Raises CLOSED in a fork of the process that made this client. All but `cancel`, `watch_stop`, `state` and
@@ -161,16 +179,16 @@ impl Engine {
         self.forks != FORKS.load(Ordering::Relaxed)
     }
 
-    // ── commands on the client: the waiter gets what is said after the arrow
+    // ── commands on the client: their waiters get what is said after the arrow
 
     /// → None, once connected.
-    fn ready(&self, py: Python<'_>, waiter: Py<PyAny>, timeout: Time) -> PyResult<u64> {
-        self.begin(py, waiter, Context::Nothing, |core, now| core.ready(timeout.0, now))
+    fn ready(&self, py: Python<'_>, timeout: Time) -> PyResult<Begun> {
+        self.begin(py, Context::Nothing, |core, now| core.ready(timeout.0, now))
     }
 
     /// → float, seconds of the round trip.
-    fn flush(&self, py: Python<'_>, waiter: Py<PyAny>, timeout: Time) -> PyResult<u64> {
-        self.begin(py, waiter, Context::Nothing, |core, now| core.flush(timeout.0, now))
+    fn flush(&self, py: Python<'_>, timeout: Time) -> PyResult<Begun> {
+        self.begin(py, Context::Nothing, |core, now| core.flush(timeout.0, now))
     }
 
     /// A bucket's handle without asking the server.
@@ -181,148 +199,111 @@ impl Engine {
     }
 
     /// → Bucket.
-    fn open(&self, py: Python<'_>, waiter: Py<PyAny>, bucket: &str, handle: Handle, timeout: Time) -> PyResult<u64> {
-        self.begin(py, waiter, Context::Nothing, |core, now| core.open(bucket, &handle.0, timeout.0, now))
+    fn open(&self, py: Python<'_>, bucket: &str, handle: Handle, timeout: Time) -> PyResult<Begun> {
+        self.begin(py, Context::Nothing, |core, now| core.open(bucket, &handle.0, timeout.0, now))
     }
 
     /// → Bucket. An existing bucket must be equal in every field, if `on_drift` does not say otherwise.
     fn create_bucket(
         &self,
         py: Python<'_>,
-        waiter: Py<PyAny>,
         config: Spec,
         handle: Handle,
         on_drift: Drift,
         timeout: Time,
-    ) -> PyResult<u64> {
-        self.begin(py, waiter, Context::Nothing, |core, now| {
+    ) -> PyResult<Begun> {
+        self.begin(py, Context::Nothing, |core, now| {
             core.create_bucket(&config.0, &handle.0, Compare::All, on_drift.0, timeout.0, now)
         })
     }
 
     /// → Bucket.
-    fn update_bucket(
-        &self,
-        py: Python<'_>,
-        waiter: Py<PyAny>,
-        config: Spec,
-        handle: Handle,
-        timeout: Time,
-    ) -> PyResult<u64> {
-        self.begin(py, waiter, Context::Nothing, |core, now| core.update_bucket(&config.0, &handle.0, timeout.0, now))
+    fn update_bucket(&self, py: Python<'_>, config: Spec, handle: Handle, timeout: Time) -> PyResult<Begun> {
+        self.begin(py, Context::Nothing, |core, now| core.update_bucket(&config.0, &handle.0, timeout.0, now))
     }
 
     /// → Bucket.
-    fn create_or_update_bucket(
-        &self,
-        py: Python<'_>,
-        waiter: Py<PyAny>,
-        config: Spec,
-        handle: Handle,
-        timeout: Time,
-    ) -> PyResult<u64> {
-        self.begin(py, waiter, Context::Nothing, |core, now| {
-            core.create_or_update_bucket(&config.0, &handle.0, timeout.0, now)
-        })
+    fn create_or_update_bucket(&self, py: Python<'_>, config: Spec, handle: Handle, timeout: Time) -> PyResult<Begun> {
+        self.begin(py, Context::Nothing, |core, now| core.create_or_update_bucket(&config.0, &handle.0, timeout.0, now))
     }
 
     /// → None.
-    fn delete_bucket(&self, py: Python<'_>, waiter: Py<PyAny>, bucket: &str, timeout: Time) -> PyResult<u64> {
-        self.begin(py, waiter, Context::Nothing, |core, now| core.delete_bucket(bucket, timeout.0, now))
+    fn delete_bucket(&self, py: Python<'_>, bucket: &str, timeout: Time) -> PyResult<Begun> {
+        self.begin(py, Context::Nothing, |core, now| core.delete_bucket(bucket, timeout.0, now))
     }
 
     /// → list of names.
-    fn bucket_names(&self, py: Python<'_>, waiter: Py<PyAny>, timeout: Time) -> PyResult<u64> {
-        self.begin(py, waiter, Context::Nothing, |core, now| core.bucket_names(timeout.0, now))
+    fn bucket_names(&self, py: Python<'_>, timeout: Time) -> PyResult<Begun> {
+        self.begin(py, Context::Nothing, |core, now| core.bucket_names(timeout.0, now))
     }
 
     /// → list of KeyValueStatus.
-    fn bucket_list(&self, py: Python<'_>, waiter: Py<PyAny>, timeout: Time) -> PyResult<u64> {
-        self.begin(py, waiter, Context::Nothing, |core, now| core.bucket_list(timeout.0, now))
+    fn bucket_list(&self, py: Python<'_>, timeout: Time) -> PyResult<Begun> {
+        self.begin(py, Context::Nothing, |core, now| core.bucket_list(timeout.0, now))
     }
 
     // ── commands on a bucket
 
     /// → KeyValueStatus.
-    fn status(&self, py: Python<'_>, waiter: Py<PyAny>, bucket: &Bucket, timeout: Time) -> PyResult<u64> {
-        self.begin(py, waiter, Context::Nothing, |core, now| core.status(bucket.id, timeout.0, now))
+    fn status(&self, py: Python<'_>, bucket: &Bucket, timeout: Time) -> PyResult<Begun> {
+        self.begin(py, Context::Nothing, |core, now| core.status(bucket.id, timeout.0, now))
     }
 
     /// → KeyValueEntry.
     fn get(
         &self,
         py: Python<'_>,
-        waiter: Py<PyAny>,
         bucket: &Bucket,
         key: &str,
         revision: Option<Revision>,
         timeout: Time,
-    ) -> PyResult<u64> {
+    ) -> PyResult<Begun> {
         let revision = revision.map(|r| r.0);
-        self.begin(py, waiter, bucket.context(py), |core, now| core.get(bucket.id, key, revision, timeout.0, now))
+        self.begin(py, bucket.context(py), |core, now| core.get(bucket.id, key, revision, timeout.0, now))
     }
 
     /// → KeyValueEntry, markers too.
-    fn entry(&self, py: Python<'_>, waiter: Py<PyAny>, bucket: &Bucket, key: &str, timeout: Time) -> PyResult<u64> {
-        self.begin(py, waiter, bucket.context(py), |core, now| core.entry(bucket.id, key, timeout.0, now))
+    fn entry(&self, py: Python<'_>, bucket: &Bucket, key: &str, timeout: Time) -> PyResult<Begun> {
+        self.begin(py, bucket.context(py), |core, now| core.entry(bucket.id, key, timeout.0, now))
     }
 
     /// → int, the revision.
-    #[expect(clippy::too_many_arguments, reason = "the verb's own")]
     fn put(
         &self,
         py: Python<'_>,
-        waiter: Py<PyAny>,
         bucket: &Bucket,
         key: &str,
         value: Value<'_>,
         ttl: Time,
         timeout: Time,
-    ) -> PyResult<u64> {
-        self.begin(py, waiter, Context::Nothing, |core, now| core.put(bucket.id, key, &value, ttl.0, timeout.0, now))
+    ) -> PyResult<Begun> {
+        self.begin(py, Context::Nothing, |core, now| core.put(bucket.id, key, &value, ttl.0, timeout.0, now))
     }
 
     /// → dict of keys to revisions or exceptions.
-    fn put_many(
-        &self,
-        py: Python<'_>,
-        waiter: Py<PyAny>,
-        bucket: &Bucket,
-        items: Items<'_>,
-        timeout: Time,
-    ) -> PyResult<u64> {
+    fn put_many(&self, py: Python<'_>, bucket: &Bucket, items: Items<'_>, timeout: Time) -> PyResult<Begun> {
         let keys = items.0.iter().map(|(key, _)| key.clone().unbind()).collect();
         let items = items.0.iter().map(|(key, value)| Ok((key.to_str()?, &**value))).collect::<PyResult<Vec<_>>>()?;
-        self.begin(py, waiter, Context::Keys(keys), |core, now| core.put_many(bucket.id, &items, timeout.0, now))
+        self.begin(py, Context::Keys(keys), |core, now| core.put_many(bucket.id, &items, timeout.0, now))
     }
 
     /// → int, the new revision.
-    fn touch(
-        &self,
-        py: Python<'_>,
-        waiter: Py<PyAny>,
-        bucket: &Bucket,
-        key: &str,
-        ttl: Time,
-        timeout: Time,
-    ) -> PyResult<u64> {
+    fn touch(&self, py: Python<'_>, bucket: &Bucket, key: &str, ttl: Time, timeout: Time) -> PyResult<Begun> {
         let ttl = ttl.0.unwrap_or_default();
-        self.begin(py, waiter, Context::Nothing, |core, now| core.touch(bucket.id, key, ttl, timeout.0, now))
+        self.begin(py, Context::Nothing, |core, now| core.touch(bucket.id, key, ttl, timeout.0, now))
     }
 
     /// → int, the revision.
-    #[expect(clippy::too_many_arguments, reason = "the verb's own")]
     fn create(
         &self,
         py: Python<'_>,
-        waiter: Py<PyAny>,
         bucket: &Bucket,
         key: &str,
         value: Value<'_>,
         ttl: Time,
         timeout: Time,
-    ) -> PyResult<u64> {
-        self.begin(py, waiter, Context::Nothing, |core, now| core.create(bucket.id, key, &value, ttl.0, timeout.0, now))
+    ) -> PyResult<Begun> {
+        self.begin(py, Context::Nothing, |core, now| core.create(bucket.id, key, &value, ttl.0, timeout.0, now))
     }
 
     /// → int, the revision.
@@ -330,15 +311,14 @@ impl Engine {
     fn update(
         &self,
         py: Python<'_>,
-        waiter: Py<PyAny>,
         bucket: &Bucket,
         key: &str,
         value: Value<'_>,
         revision: Revision,
         ttl: Time,
         timeout: Time,
-    ) -> PyResult<u64> {
-        self.begin(py, waiter, Context::Nothing, |core, now| {
+    ) -> PyResult<Begun> {
+        self.begin(py, Context::Nothing, |core, now| {
             core.update(bucket.id, key, &value, revision.0, ttl.0, timeout.0, now)
         })
     }
@@ -347,119 +327,90 @@ impl Engine {
     fn delete(
         &self,
         py: Python<'_>,
-        waiter: Py<PyAny>,
         bucket: &Bucket,
         key: &str,
         expected: Option<Revision>,
         timeout: Time,
-    ) -> PyResult<u64> {
+    ) -> PyResult<Begun> {
         let expected = expected.map(|r| r.0);
-        self.begin(py, waiter, Context::Nothing, |core, now| core.delete(bucket.id, key, expected, timeout.0, now))
+        self.begin(py, Context::Nothing, |core, now| core.delete(bucket.id, key, expected, timeout.0, now))
     }
 
     /// → int, the marker's revision.
-    #[expect(clippy::too_many_arguments, reason = "the verb's own")]
     fn purge(
         &self,
         py: Python<'_>,
-        waiter: Py<PyAny>,
         bucket: &Bucket,
         key: &str,
         expected: Option<Revision>,
         ttl: Time,
         timeout: Time,
-    ) -> PyResult<u64> {
+    ) -> PyResult<Begun> {
         let expected = expected.map(|r| r.0);
-        self.begin(py, waiter, Context::Nothing, |core, now| {
-            core.purge(bucket.id, key, expected, ttl.0, timeout.0, now)
-        })
+        self.begin(py, Context::Nothing, |core, now| core.purge(bucket.id, key, expected, ttl.0, timeout.0, now))
     }
 
     /// → list of KeyValueEntry.
-    fn history(&self, py: Python<'_>, waiter: Py<PyAny>, bucket: &Bucket, key: &str, timeout: Time) -> PyResult<u64> {
-        self.begin(py, waiter, bucket.context(py), |core, now| core.history(bucket.id, key, timeout.0, now))
+    fn history(&self, py: Python<'_>, bucket: &Bucket, key: &str, timeout: Time) -> PyResult<Begun> {
+        self.begin(py, bucket.context(py), |core, now| core.history(bucket.id, key, timeout.0, now))
     }
 
     /// → list of keys.
-    fn keys(
-        &self,
-        py: Python<'_>,
-        waiter: Py<PyAny>,
-        bucket: &Bucket,
-        filters: Vec<PyBackedStr>,
-        timeout: Time,
-    ) -> PyResult<u64> {
+    fn keys(&self, py: Python<'_>, bucket: &Bucket, filters: Vec<PyBackedStr>, timeout: Time) -> PyResult<Begun> {
         let filters = convert::as_strs(&filters);
-        self.begin(py, waiter, Context::Nothing, |core, now| core.keys(bucket.id, &filters, timeout.0, now))
+        self.begin(py, Context::Nothing, |core, now| core.keys(bucket.id, &filters, timeout.0, now))
     }
 
     /// → KeyValueEntries: the live values.
-    fn get_many(
-        &self,
-        py: Python<'_>,
-        waiter: Py<PyAny>,
-        bucket: &Bucket,
-        keys: Vec<PyBackedStr>,
-        timeout: Time,
-    ) -> PyResult<u64> {
+    fn get_many(&self, py: Python<'_>, bucket: &Bucket, keys: Vec<PyBackedStr>, timeout: Time) -> PyResult<Begun> {
         let keys = convert::as_strs(&keys);
-        self.begin(py, waiter, bucket.context(py), |core, now| core.get_many(bucket.id, &keys, timeout.0, now))
+        self.begin(py, bucket.context(py), |core, now| core.get_many(bucket.id, &keys, timeout.0, now))
     }
 
     /// → list of KeyValueEntry: the live values.
-    fn entries(
-        &self,
-        py: Python<'_>,
-        waiter: Py<PyAny>,
-        bucket: &Bucket,
-        filters: Vec<PyBackedStr>,
-        timeout: Time,
-    ) -> PyResult<u64> {
+    fn entries(&self, py: Python<'_>, bucket: &Bucket, filters: Vec<PyBackedStr>, timeout: Time) -> PyResult<Begun> {
         let filters = convert::as_strs(&filters);
-        self.begin(py, waiter, bucket.context(py), |core, now| core.entries(bucket.id, &filters, timeout.0, now))
+        self.begin(py, bucket.context(py), |core, now| core.entries(bucket.id, &filters, timeout.0, now))
     }
 
     /// → int, how many live keys.
-    fn count(
-        &self,
-        py: Python<'_>,
-        waiter: Py<PyAny>,
-        bucket: &Bucket,
-        filters: Vec<PyBackedStr>,
-        timeout: Time,
-    ) -> PyResult<u64> {
+    fn count(&self, py: Python<'_>, bucket: &Bucket, filters: Vec<PyBackedStr>, timeout: Time) -> PyResult<Begun> {
         let filters = convert::as_strs(&filters);
-        self.begin(py, waiter, Context::Nothing, |core, now| core.count(bucket.id, &filters, timeout.0, now))
+        self.begin(py, Context::Nothing, |core, now| core.count(bucket.id, &filters, timeout.0, now))
     }
 
     /// → int, how many keys were purged.
-    fn clear(&self, py: Python<'_>, waiter: Py<PyAny>, bucket: &Bucket, prefix: &str, timeout: Time) -> PyResult<u64> {
-        self.begin(py, waiter, Context::Nothing, |core, now| core.clear(bucket.id, prefix, timeout.0, now))
+    #[pyo3(signature = (bucket, prefix, timeout, *, waiter = None))]
+    fn clear(
+        &self,
+        py: Python<'_>,
+        bucket: &Bucket,
+        prefix: &str,
+        timeout: Time,
+        waiter: Option<Py<PyAny>>,
+    ) -> PyResult<Begun> {
+        self.begin_for(py, waiter, Context::Nothing, |core, now| core.clear(bucket.id, prefix, timeout.0, now))
     }
 
     /// → int, how many markers went.
+    #[pyo3(signature = (bucket, older_than, timeout, *, waiter = None))]
     fn purge_deletes(
         &self,
         py: Python<'_>,
-        waiter: Py<PyAny>,
         bucket: &Bucket,
         older_than: Time,
         timeout: Time,
-    ) -> PyResult<u64> {
+        waiter: Option<Py<PyAny>>,
+    ) -> PyResult<Begun> {
         let older_than = older_than.0.unwrap_or_default();
-        self.begin(py, waiter, Context::Nothing, |core, now| core.purge_deletes(bucket.id, older_than, timeout.0, now))
+        self.begin_for(py, waiter, Context::Nothing, |core, now| {
+            core.purge_deletes(bucket.id, older_than, timeout.0, now)
+        })
     }
 
     /// → the reply, as a dict.
-    fn execute(
-        &self,
-        py: Python<'_>,
-        waiter: Py<PyAny>,
-        bucket: &Bucket,
-        operation: Json,
-        timeout: Time,
-    ) -> PyResult<u64> {
-        self.begin(py, waiter, Context::Nothing, |core, now| core.execute(bucket.id, &operation.0, timeout.0, now))
+    fn execute(&self, py: Python<'_>, bucket: &Bucket, operation: Json, timeout: Time) -> PyResult<Begun> {
+        self.begin(py, Context::Nothing, |core, now| core.execute(bucket.id, &operation.0, timeout.0, now))
     }
 
     /// Ends an operation; nobody is told.
@@ -778,23 +729,35 @@ impl Engine {
 }
 
 impl Engine {
-    /// Every command: `command` is core's verb, which takes or refuses it now; what comes of it goes to `waiter`.
+    /// Every command: `command` is core's verb, which takes or refuses it now; what comes of it goes to a new waiter.
     fn begin(
         &self,
         py: Python<'_>,
-        waiter: Py<PyAny>,
         context: Context,
         command: impl FnOnce(&mut Client, Instant) -> Result<OpId, Error>,
-    ) -> PyResult<u64> {
-        let waiter = Waiter { object: waiter, context };
+    ) -> PyResult<Begun> {
+        self.begin_for(py, None, context, command)
+    }
+
+    /// The same with a waiter of the caller's own.
+    fn begin_for(
+        &self,
+        py: Python<'_>,
+        waiter: Option<Py<PyAny>>,
+        context: Context,
+        command: impl FnOnce(&mut Client, Instant) -> Result<OpId, Error>,
+    ) -> PyResult<Begun> {
+        let object = waiter.map_or_else(|| self.new_waiter.call0(py), Ok)?;
+        let waiter = Waiter { object: object.clone_ref(py), context };
         let started = self.with(py, |inner, now| match command(&mut inner.client, now) {
             Ok(op) => {
                 inner.waiters.insert(op, waiter);
-                Ok(op.0)
+                Ok((op.0, inner.client.pending_transmit()))
             }
             Err(error) => Err((error, waiter)), // dropped after the lock
         })?;
-        started.map_err(|(error, _waiter)| errors::raise(py, &error))
+        let (op, pending) = started.map_err(|(error, _waiter)| errors::raise(py, &error))?;
+        Ok((op, object, pending))
     }
 
     fn with<T>(&self, py: Python<'_>, action: impl FnOnce(&mut Inner, Instant) -> T) -> PyResult<T> {

@@ -29,6 +29,7 @@ from ._credentials import signature, why
 from .errors import KeyValueError, RequestTimeoutError
 
 if TYPE_CHECKING:
+    from ._native import _Begun
     from .options import Progress, Seconds
 
 _IDLE = 0.05
@@ -135,10 +136,9 @@ class Driver:
         self._keeper.start()
         _common.drivers.add(self)
 
-    def run(self, verb: Callable[..., int], *args: Any) -> Any:
-        """Every operation: ask core, register who waits, then move bytes until its end has come."""
-        waiter = Waiter()
-        op = verb(waiter, *args)
+    def run(self, verb: Callable[..., _Begun], *args: Any) -> Any:
+        """Every operation: ask core, which makes a waiter, then move bytes until its end has come."""
+        op, waiter, _ = verb(*args)
         try:
             self.wait(waiter)
         except BaseException:  # Ctrl-C
@@ -149,13 +149,13 @@ class Driver:
             raise waiter.error
         return waiter.result
 
-    def run_telling(self, on_progress: Progress | None, verb: Callable[..., int], *args: Any) -> Any:
+    def run_telling(self, on_progress: Progress | None, verb: Callable[..., _Begun], *args: Any) -> Any:
         """The same for a long operation, which tells how far it is: in this thread, between two waits."""
         if on_progress is None:
             return self.run(verb, *args)
         _common.check_callback("on_progress", on_progress)
         listener = Listener()
-        op = verb(listener, *args)
+        op, _, _ = verb(*args, waiter=listener)
         try:
             while listener.news or not listener.has_ended:
                 listener.is_done, listener.gate = False, None

@@ -31,9 +31,9 @@ WatchItem = KeyValueEntry | None | str | KeyValueError
 
 
 class Setup:
-    """An engine made from the options of `connect`, and the options that are not core's."""
+    """An engine made from the options of `connect`, and the options that are not core's; `waiter` makes its waiters."""
 
-    def __init__(self, servers: str | Sequence[str], options: Mapping[str, Any]) -> None:
+    def __init__(self, servers: str | Sequence[str], options: Mapping[str, Any], waiter: Callable[[], Any]) -> None:
         urls = [url.strip() for url in servers.split(",")] if isinstance(servers, str) else list(servers)
         core = dict(options, servers=urls)
         self.credentials = Source(core)
@@ -47,7 +47,7 @@ class Setup:
                 "INVALID_ARGUMENT", f"option on_status: a plain function is called, not {self.on_status!r}"
             )
         self._was_connected = False
-        self.engine = Engine(core, os.urandom(32), time.monotonic())
+        self.engine = Engine(core, os.urandom(32), time.monotonic(), waiter)
         self.connect_timeout = seconds(core.get("connect_timeout") or None, 5)
         self.waits = not core.get("retry_first_connect")
         self.ready_timeout = 2 * self.connect_timeout * max(1, len(urls)) + 1  # a refusal may be a reason to ask again

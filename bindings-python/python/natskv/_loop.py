@@ -11,6 +11,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Coroutine
+from functools import partial
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -20,6 +21,7 @@ from ._credentials import signature, why
 from .errors import KeyValueError, RequestTimeoutError
 
 if TYPE_CHECKING:
+    from ._native import _Begun
     from .options import Progress, Seconds
 
 _CORK = 64 << 10
@@ -27,6 +29,13 @@ _CORK = 64 << 10
 
 _GRACE = 1.0
 """Seconds that a closing transport gets to write what it has, unless `close` says."""
+
+
+def future_maker() -> Callable[[], asyncio.Future[Any]]:
+    """What makes futures of the running loop: `create_future`, or what asyncio's own does, without the call."""
+    loop = asyncio.get_running_loop()
+    is_usual = getattr(type(loop), "create_future", None) is asyncio.BaseEventLoop.create_future
+    return partial(asyncio.Future, loop=loop) if is_usual else loop.create_future
 
 
 class Driver:
@@ -49,13 +58,12 @@ class Driver:
         self._listeners: dict[asyncio.Future[Any], tuple[int, Progress]] = {}
         _common.drivers.add(self)
 
-    async def run(self, verb: Callable[..., int], *args: Any) -> Any:
-        """Every operation: ask core, register who waits, schedule the pump, wait. Cancelled with its caller."""
+    async def run(self, verb: Callable[..., _Begun], *args: Any) -> Any:
+        """Every operation: ask core, which makes a future, schedule the pump, wait. Cancelled with its caller."""
         if asyncio._get_running_loop() is not self._loop:
             self.check_loop()
-        future = self._loop.create_future()
-        op = verb(future, *args)
-        if not self._is_scheduled or self.engine.pending_transmit() > _CORK:
+        op, future, pending = verb(*args)
+        if not self._is_scheduled or pending > _CORK:
             self.poke()
         try:
             return await future
@@ -64,19 +72,19 @@ class Driver:
             self.poke()
             raise
 
-    async def run_telling(self, on_progress: Progress | None, verb: Callable[..., int], *args: Any) -> Any:
+    async def run_telling(self, on_progress: Progress | None, verb: Callable[..., _Begun], *args: Any) -> Any:
         """The same for a long operation, which tells how far it is."""
         if on_progress is None:
             return await self.run(verb, *args)
         _common.check_callback("on_progress", on_progress)
 
-        def listened(future: asyncio.Future[Any], *args: Any) -> int:
-            op = verb(future, *args)
+        def listened() -> _Begun:
+            begun = op, future, _ = verb(*args)
             self._listeners[future] = op, on_progress
             future.add_done_callback(self._listeners.pop)
-            return op
+            return begun
 
-        return await self.run(listened, *args)
+        return await self.run(listened)
 
     def check_loop(self) -> None:
         """Refuses to wait anywhere but on the client's own loop: on another one nobody would be woken."""
@@ -139,12 +147,13 @@ class Driver:
             if (listener := self._listeners.get(waiter)) is not None:
                 self._report(waiter, *listener, count, total)
         for waiter, result, error in done:
-            if waiter.done():  # cancelled in this tick
+            try:
+                if error is None:
+                    waiter.set_result(result)
+                else:
+                    waiter.set_exception(error)
+            except asyncio.InvalidStateError:  # cancelled in this tick
                 continue
-            if error is None:
-                waiter.set_result(result)
-            else:
-                waiter.set_exception(error)
         for event in ready:
             event.set()
 

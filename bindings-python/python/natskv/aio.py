@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
 from ._common import Feed, Setup, described, filters
-from ._loop import Driver
+from ._loop import Driver, future_maker
 from ._native import Bucket, KeyValueEntry
 from .errors import KeyValueError
 from .types import KeyValueEntries, Stats
@@ -82,7 +82,7 @@ class Connecting:
             await self._client.close()
 
     async def _connect(self) -> Client:
-        setup = Setup(self._servers, self._options)
+        setup = Setup(self._servers, self._options, future_maker())
         driver = Driver(setup)
         try:
             if setup.waits:

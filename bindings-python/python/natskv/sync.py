@@ -153,7 +153,7 @@ def connect(servers: str | Sequence[str] = "nats://127.0.0.1:4222", **options: U
         NatsConnectionError: No server could be reached; AuthenticationError and TlsError say so.
         InvalidArgumentError: An option is wrong; the message names it.
     """
-    setup = Setup(servers, options)
+    setup = Setup(servers, options, Waiter)
     driver = Driver(setup)
     try:
         if setup.waits:
