@@ -4,6 +4,7 @@
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
+    sync::OnceLock,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -26,13 +27,25 @@ use crate::{
 pub(crate) struct KeyValueEntry {
     bucket: Py<PyString>,
     entry: Entry,
-    key: PyOnceLock<Py<PyString>>,
-    value: PyOnceLock<Py<PyBytes>>,
+    key: OnceLock<Py<PyString>>,
+    value: OnceLock<Py<PyBytes>>,
 }
 
 impl KeyValueEntry {
     pub(crate) fn new(py: Python<'_>, entry: Entry, bucket: &Py<PyString>) -> Self {
-        Self { bucket: bucket.clone_ref(py), entry, key: PyOnceLock::new(), value: PyOnceLock::new() }
+        Self { bucket: bucket.clone_ref(py), entry, key: OnceLock::new(), value: OnceLock::new() }
+    }
+}
+
+/// A field that is made when it is first touched. `PyOnceLock` gives the interpreter away each time it makes something,
+/// which costs more than the making; here nothing runs while the cell is locked, so there is nothing to give it away for.
+fn kept<'py, T>(py: Python<'py>, cell: &OnceLock<Py<T>>, make: impl FnOnce() -> Bound<'py, T>) -> Py<T> {
+    match cell.get() {
+        Some(field) => field.clone_ref(py),
+        None => {
+            let made = make().unbind();
+            cell.get_or_init(|| made).clone_ref(py)
+        }
     }
 }
 
@@ -93,7 +106,7 @@ impl KeyValueEntry {
     /// The key.
     #[getter]
     pub(crate) fn key(&self, py: Python<'_>) -> Py<PyString> {
-        self.key.get_or_init(py, || PyString::new(py, self.entry.key()).unbind()).clone_ref(py)
+        kept(py, &self.key, || PyString::new(py, self.entry.key()))
     }
 
     /// The key as it stands in the bucket: another than `key` where the bucket's keys have a codec.
@@ -105,7 +118,7 @@ impl KeyValueEntry {
     /// The value. Empty for markers, for empty values, and where only metadata was asked for.
     #[getter]
     fn value(&self, py: Python<'_>) -> Py<PyBytes> {
-        self.value.get_or_init(py, || PyBytes::new(py, self.entry.value()).unbind()).clone_ref(py)
+        kept(py, &self.value, || PyBytes::new(py, self.entry.value()))
     }
 
     /// The revision: unique in the bucket, and higher for later writes.
