@@ -619,30 +619,24 @@ impl Engine {
 
     /// (connection, bytes to write on it), or None.
     fn poll_transmit<'py>(&self, py: Python<'py>) -> PyResult<Option<(u64, Bound<'py, PyBytes>)>> {
-        let Some((conn, mut bytes)) = self.with(py, |inner, _| inner.output())? else { return Ok(None) };
+        let Some((conn, mut bytes)) = self.lock(py)?.output() else { return Ok(None) };
         let transmit = (conn.0, PyBytes::new(py, &bytes));
         bytes.clear();
-        self.with(py, |inner, _| inner.put_back(conn, bytes))?;
+        self.lock(py)?.put_back(conn, bytes);
         Ok(Some(transmit))
     }
 
     /// ("connect", connection, host, port, name for TLS first or None), ("start_tls", connection, server name),
     /// ("credentials", connection, reason), ("sign", connection, nonce) or ("disconnect", connection), or None.
     fn poll_action<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        let action = self.with(py, |inner, _| {
-            let action = inner.client.poll_action();
-            if let Some(Action::Connect { conn, .. } | Action::Credentials { conn, .. }) = &action {
-                inner.connection = conn.0;
-            }
-            action
-        })?;
+        let action = self.lock(py)?.action();
         action.map(|action| convert::action(py, action)).transpose()
     }
 
     /// All events, or None: ([(waiter, done, of how many)], [(waiter, result, exception or None)], [ready],
     /// [(word, exception or None, sentence)]).
     fn poll_events<'py>(&self, py: Python<'py>) -> PyResult<Option<Lists<'py>>> {
-        let news = self.with(py, |inner, _| inner.news(py))?;
+        let news = self.lock(py)?.news(py);
         if news.is_empty() {
             return Ok(None);
         }
@@ -784,6 +778,14 @@ impl Inner {
         }
         let conn = self.client.poll_transmit(&mut self.transmit)?;
         Some((conn, mem::take(&mut self.transmit)))
+    }
+
+    fn action(&mut self) -> Option<Action> {
+        let action = self.client.poll_action();
+        if let Some(Action::Connect { conn, .. } | Action::Credentials { conn, .. }) = &action {
+            self.connection = conn.0;
+        }
+        action
     }
 
     /// Takes an output back: what is left of it, or its capacity.
