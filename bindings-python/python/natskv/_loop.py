@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from ._native import _Begun
     from .options import Progress, Seconds
 
-_CORK = 64 << 10
-"""Bytes waiting for the tick's end beyond which they are written at once."""
+_CORK = 12 << 10
+"""Bytes waiting for the tick's end beyond which they are written at once: with more of them the server would wait for
+us and we for it in turn, with fewer each write would cost more than it gains."""
 
 _GRACE = 1.0
 """Seconds that a closing transport gets to write what it has, unless `close` says."""
