@@ -44,8 +44,9 @@ const IDLE: Duration = Duration::from_millis(1);
 const LONGEST_IDLE: Duration = Duration::from_millis(8);
 /// The longest sleep of a follower before it looks up, in case its leader died of a panic.
 const NAP: Duration = Duration::from_secs(1);
-/// Requests of the async form wait for the next turn of the loop up to here, and then go out at once.
-const CORK: usize = 64 * 1024;
+/// Requests of the async form wait for the next turn of the loop up to here, and then go out at once: with more of them the server
+/// would wait for us and we for it in turn.
+const CORK: usize = 24 * 1024;
 
 /// One client: core, its socket, and everybody who waits for it.
 #[derive(Debug)]

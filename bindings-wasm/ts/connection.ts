@@ -76,8 +76,8 @@ const enum Notice {
 const SCHEMES = ["nats", "tls", "ws", "wss"] as const;
 const KEY_NOT_FOUND = 33;
 const NOTHING = new Uint8Array();
-/** Output is corked for a tick, but not beyond this. */
-const CORK_BYTES = 64 * 1024;
+/** Output is corked for a tick, but not beyond this: with more of it the server would wait for us and we for it in turn. */
+const CORK_BYTES = 24 * 1024;
 /** Output stays in the engine while a socket holds more than this. */
 const BUFFERED_BYTES = 1024 * 1024;
 const RETRY_MS = 10;
