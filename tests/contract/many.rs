@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use natskv_core::{BucketId, ErrorCode, Event, HandleOptions, OpId, Outcome, WatchItem, WatchOptions};
+use natskv_core::{BucketId, Config, ErrorCode, Event, HandleOptions, OpId, Outcome, WatchItem, WatchOptions};
 use natskv_kit::rig::Rig;
 
 /// A connected client with a bound bucket.
@@ -447,6 +447,31 @@ fn a_watch_over_several_consumers_is_caught_up_once_and_reset_once() {
     assert!(matches!(&items[..], [WatchItem::Entry(entry), WatchItem::CaughtUp] if entry.revision == 4), "{items:?}");
     rig.call(|c, now| c.watch_stop(watch, now));
     assert_eq!(requests(&rig, "CONSUMER.DELETE").len(), 2);
+}
+
+#[test]
+fn a_consumer_that_is_made_late_knows_the_bucket_that_the_others_are_of() {
+    let mut rig = Rig::new(Config { max_filters: 1, ..Config::default() });
+    rig.establish();
+    let b = rig.client.bind("b", &HandleOptions::default()).expect("bind");
+    rig.sent();
+    let watch = rig.call(|c, now| c.watch(b, &["x", "y"], WatchOptions::default(), now)).expect("watch");
+    let creates = requests(&rig, "CONSUMER.CREATE");
+    let created = "{\"num_pending\":1,\"delivered\":{\"stream_seq\":0},\"created\":\"2026-11-23T10:00:00Z\"}";
+    rig.receive(format!("MSG {} 1 {}\r\n{created}\r\n", creates[0].1, created.len()));
+    let sid =
+        rig.written.lines().find_map(|line| line.strip_prefix("SUB ")?.split(' ').nth(1)).expect("sid").to_owned();
+    rig.receive(format!("MSG $KV.b.x {sid} $JS.ACK.KV_b.c.1.30.1.1795405052788098189.0 1\r\nv\r\n"));
+    assert!(matches!(&rig.items(watch)[..], [WatchItem::Entry(entry)] if entry.revision == 30));
+
+    rig.answer_status("CONSUMER.CREATE", "503");
+    rig.sent();
+    rig.pass(Duration::from_secs(2));
+    assert!(!rig.written.contains("SUB "), "what it delivers may be of another bucket: {}", rig.written);
+    rig.answer("CONSUMER.CREATE", created);
+    rig.answer("STREAM.INFO", "{\"created\":\"2026-11-23T11:00:00Z\",\"state\":{\"last_seq\":1}}");
+    assert!(matches!(&rig.items(watch)[..], [WatchItem::Reset]), "before anything of the new one");
+    assert_eq!(requests(&rig, "CONSUMER.CREATE").len(), 3, "both begin anew: {}", rig.written);
 }
 
 /// Subject and reply subject of all requests whose line has this.

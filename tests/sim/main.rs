@@ -35,7 +35,7 @@ static ALLOCATOR: Ledger = Ledger;
 const SEEDS: u64 = 20;
 
 /// Seeds that found something once.
-const FOUND: [u64; 16] = [
+const FOUND: [u64; 17] = [
     1882649720258834,
     1882649720259510,
     1882649720259576,
@@ -52,6 +52,7 @@ const FOUND: [u64; 16] = [
     1882662402787942,
     1882662402788461,
     1882662402789550,
+    1882679052079196,
 ];
 
 fn main() -> ExitCode {

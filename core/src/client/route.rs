@@ -483,7 +483,7 @@ impl Client {
             }
             Listener::Watch(watch_id) => {
                 let Some(watch) = self.watches.get_mut(watch_id) else { return };
-                let is_over = matches!(step, Step::Failed(_));
+                let (is_over, begins) = (matches!(step, Step::Failed(_)), watch.begins(&step));
                 let bucket = &self.buckets[watch.bucket];
                 let told = watch.on_step(bucket, step, message, &subscription.ordered, &mut self.net);
                 self.index_sid(id, old_sid);
@@ -496,6 +496,9 @@ impl Client {
                     _ => {}
                 }
                 self.tell(watch_id, told);
+                if begins {
+                    self.acquaint_others(watch_id, id);
+                }
                 if is_over {
                     self.stop_members(watch_id);
                 }
@@ -507,6 +510,15 @@ impl Client {
     pub(super) fn resume_paused(&mut self, watch: u64) {
         for consumer in self.watches.get_mut(watch).map(Watch::take_paused).unwrap_or_default() {
             self.change_consumer(consumer, |ordered, net, now| ordered.resume(net, now));
+        }
+    }
+
+    /// One consumer is there: those beside it have to be on the same stream, also if they are made much later.
+    fn acquaint_others(&mut self, watch: u64, first: u64) {
+        let Some(Some(subscription)) = self.consumers.get(first) else { return };
+        let made_ns = subscription.ordered.made_ns();
+        for consumer in self.members(watch).into_iter().filter(|consumer| *consumer != first) {
+            self.change_consumer(consumer, |ordered, _, _| ordered.acquaint(made_ns));
         }
     }
 

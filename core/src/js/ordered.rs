@@ -120,7 +120,7 @@ pub(crate) struct Ordered {
     widened: Option<Vec<String>>,
     failures: u32,
     is_open: bool,
-    /// It takes the place of one that delivered: its stream may be another one by now.
+    /// It takes the place of one that delivered, or comes beside one that has begun: its stream may be another one by now.
     is_replacing: bool,
     /// The connection broke over a create: it may have succeeded, its answer is lost.
     is_in_doubt: bool,
@@ -207,6 +207,19 @@ impl Ordered {
         self.tracker.reset();
         self.plan.stream_created = created;
         self.replace(net, now);
+    }
+
+    /// Another consumer of the same watch has begun, on a stream that was there at `made_ns`. Where this one has still to be made, a
+    /// stream that is younger is another one.
+    pub(crate) fn acquaint(&mut self, made_ns: i64) {
+        if !self.is_open && self.tracker.position() == 0 {
+            self.made_ns = made_ns;
+        }
+    }
+
+    /// When the stream it is on was there, by the server's clock.
+    pub(crate) fn made_ns(&self) -> i64 {
+        self.made_ns
     }
 
     /// `created` of the stream it is known to be of.
@@ -501,7 +514,7 @@ impl Ordered {
         (self.sid, self.inbox) = net.new_inbox();
         self.name = format!("natskv{}", net.rng.token(10));
         self.tracker.restart();
-        self.is_replacing = self.is_open || self.tracker.position() > 0;
+        self.is_replacing = self.is_open || self.made_ns < i64::MAX || self.tracker.position() > 0;
         if self.widened.is_none() && net.api_level() < COUNTS_RIGHTLY && is_miscounted(&self.plan.filters) {
             self.widened = Some(covering(&self.plan.filters));
         }

@@ -34,6 +34,8 @@ pub(crate) struct Watch {
     is_told: bool,
     /// Until then the first create has to succeed; None once it did, or failed.
     pub(crate) open_deadline: Option<Instant>,
+    /// One of its consumers was made.
+    has_begun: bool,
     /// CaughtUp is queued or taken.
     is_caught_up: bool,
     is_ended: bool,
@@ -102,6 +104,7 @@ impl Watch {
             limit,
             is_told: false,
             open_deadline: Some(open_deadline),
+            has_begun: false,
             is_caught_up: false,
             is_ended: false,
         }
@@ -135,6 +138,13 @@ impl Watch {
                 }
             }
         }
+    }
+
+    /// Whether this is the first sign of a stream, and there are consumers beside this one to be told of it.
+    pub(crate) fn begins(&mut self, step: &Step<'_>) -> bool {
+        self.members.len() > 1
+            && matches!(step, Step::Deliver { .. } | Step::Opened { .. })
+            && !core::mem::replace(&mut self.has_begun, true)
     }
 
     /// Takes in what a consumer of it has to say.
