@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use natskv_core::{
-    Action, BucketConfig, BucketStatus, Config, Credentials, Entry, HandleOptions, KeyPolicy, Lost, Notice, OnDrift,
+    Action, BucketConfig, Config, Credentials, Entry, HandleOptions, KeyPolicy, Lost, Notice, OnDrift,
     Outcome, Reason, State, TlsMode,
 };
 use pyo3::{
@@ -281,7 +281,8 @@ impl Context {
     }
 }
 
-/// How an operation ended well.
+/// How an operation ended well. JSON stays text: what makes objects of it runs where it was asked for, so that a failure, or a Ctrl-C
+/// in the middle, is nobody else's.
 pub(crate) fn outcome(py: Python<'_>, outcome: Outcome, context: &Context) -> PyResult<Py<PyAny>> {
     match outcome {
         Outcome::Unit => Ok(py.None()),
@@ -299,20 +300,12 @@ pub(crate) fn outcome(py: Python<'_>, outcome: Outcome, context: &Context) -> Py
             let drift = PyTuple::new(py, opened.drift)?.unbind();
             Bucket::new(py, opened.bucket, &opened.status.bucket, drift).into_py_any(py)
         }
-        Outcome::Status(of_one) => status(py, &of_one),
-        Outcome::Statuses(of_all) => {
-            let objects = of_all.iter().map(|of_one| status(py, of_one)).collect::<PyResult<Vec<_>>>()?;
-            objects.into_py_any(py)
-        }
+        Outcome::Status(status) => status.to_json().into_py_any(py),
+        Outcome::Statuses(statuses) => statuses.iter().map(|s| s.to_json()).collect::<Vec<_>>().into_py_any(py),
         Outcome::Purged(count) | Outcome::Count(count) => count.into_py_any(py),
         Outcome::RoundTrip(time) => time.as_secs_f64().into_py_any(py),
-        Outcome::Json(text) => from_json(py, &text),
+        Outcome::Json(text) => text.into_py_any(py),
     }
-}
-
-/// A bucket's status, as a `KeyValueStatus`.
-fn status(py: Python<'_>, status: &BucketStatus) -> PyResult<Py<PyAny>> {
-    Ok(py.import("natskv.config")?.getattr("status")?.call1((status.to_json(),))?.unbind())
 }
 
 /// What a JSON text describes.

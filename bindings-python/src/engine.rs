@@ -1,8 +1,8 @@
 //! `Engine`: one core client behind a mutex. Both APIs drive it; it drives nothing itself.
 //!
-//! Every command makes the object that its end is waited for with (a future, or the blocking API's waiter), returns it,
-//! and gives it back from `poll_events` with the result, so no end can arrive before its waiter is known. Python code can run whenever
-//! a Python object is made or dropped, so under the lock none is: collect, release, convert.
+//! A command makes what its end is waited for with (a future, or the blocking API's waiter), if it is given none, and
+//! gives it back from `poll_events` with the result: so no end can arrive before its waiter is known. Python code can
+//! run whenever a Python object is made or dropped, so under the lock none is: collect, release, convert.
 
 use std::{
     iter, mem,
@@ -237,14 +237,14 @@ impl Engine {
         self.begin(py, Context::Nothing, |core, now| core.bucket_names(timeout.0, now))
     }
 
-    /// → list of KeyValueStatus.
+    /// → list of statuses as JSON.
     fn bucket_list(&self, py: Python<'_>, timeout: Time) -> PyResult<Begun> {
         self.begin(py, Context::Nothing, |core, now| core.bucket_list(timeout.0, now))
     }
 
     // ── commands on a bucket
 
-    /// → KeyValueStatus.
+    /// → status as JSON.
     fn status(&self, py: Python<'_>, bucket: &Bucket, timeout: Time) -> PyResult<Begun> {
         self.begin(py, Context::Nothing, |core, now| core.status(bucket.id, timeout.0, now))
     }
@@ -408,7 +408,7 @@ impl Engine {
         })
     }
 
-    /// → the reply, as a dict.
+    /// → the reply's JSON text.
     fn execute(&self, py: Python<'_>, bucket: &Bucket, operation: Json, timeout: Time) -> PyResult<Begun> {
         self.begin(py, Context::Nothing, |core, now| core.execute(bucket.id, &operation.0, timeout.0, now))
     }

@@ -37,20 +37,12 @@ from .errors import (
     ValueTooLargeError,
     WrongRevisionError,
 )
-from .types import KeyValueEntries, KeyValueOp, Stats, StatusEvent
+from .options import Options
+from .types import KeyValueEntries, KeyValueOp, KeyValueStatus, Stats, StatusEvent
 
 if TYPE_CHECKING:
     from .aio import Client, KeyHistory, KeyLister, KeyValue, KeyWatcher, connect
-    from .config import (
-        ExternalStream,
-        KeyValueConfig,
-        KeyValueStatus,
-        Placement,
-        Republish,
-        StreamSource,
-        SubjectTransform,
-    )
-    from .options import Options
+    from .config import ExternalStream, KeyValueConfig, Placement, Republish, StreamSource, SubjectTransform
 
 __all__ = [
     "AuthenticationError",
@@ -108,19 +100,17 @@ def version() -> str:
 
 
 # What takes long to import, asyncio above all, is imported when it is first asked for.
-_WHERE = {
-    **dict.fromkeys(["Client", "KeyHistory", "KeyLister", "KeyValue", "KeyWatcher", "connect"], "aio"),
-    **dict.fromkeys(["ExternalStream", "KeyValueConfig", "KeyValueStatus", "Placement", "Republish"], "config"),
-    **dict.fromkeys(["StreamSource", "SubjectTransform"], "config"),
-    "Options": "options",
+_LATE = {
+    "aio": {"Client", "KeyHistory", "KeyLister", "KeyValue", "KeyWatcher", "connect"},
+    "config": {"ExternalStream", "KeyValueConfig", "Placement", "Republish", "StreamSource", "SubjectTransform"},
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name in _WHERE:
-        return globals().setdefault(name, getattr(import_module(f".{_WHERE[name]}", __name__), name))
-    if name in _WHERE.values():
-        return import_module(f".{name}", __name__)
+    for module, names in _LATE.items():
+        if name == module or name in names:
+            late = import_module(f".{module}", __name__)
+            return late if name == module else globals().setdefault(name, getattr(late, name))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -27,10 +27,10 @@ from . import _common, _native
 from ._common import Setup, logger
 from ._credentials import signature, why
 from .errors import KeyValueError, RequestTimeoutError
+from .options import Progress, Seconds
 
 if TYPE_CHECKING:
     from ._native import _Begun
-    from .options import Progress, Seconds
 
 _IDLE = 0.05
 """Seconds without anybody waiting after which the keeper leads."""

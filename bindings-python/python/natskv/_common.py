@@ -12,16 +12,14 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from . import _native
 from ._credentials import Source
 from ._native import Bucket, Engine, KeyValueEntry
 from .errors import KeyValueError
-from .types import StatusEvent
-
-if TYPE_CHECKING:
-    from .options import Seconds
+from .options import Seconds
+from .types import KeyValueStatus, StatusEvent
 
 logger = logging.getLogger("natskv")
 logger.addHandler(logging.NullHandler())  # without one, Python prints what nobody has asked to see
@@ -108,6 +106,21 @@ def check_callback(name: str, callback: Callable[..., object] | None) -> None:
     """Refuses what cannot be called, and coroutine functions, which would be made and never run."""
     if callback is not None and (not callable(callback) or iscoroutinefunction(callback)):
         raise _native.error("INVALID_ARGUMENT", f"{name}: a plain function is called, not {callback!r}")
+
+
+def status(text: str) -> KeyValueStatus:
+    """A bucket's status from core's JSON text."""
+    from . import config  # not before it is needed: see there
+
+    return config.status(text)
+
+
+def reply(text: str) -> dict[str, Any]:
+    """What `execute` returns, from core's JSON text."""
+    import json
+
+    answer: dict[str, Any] = json.loads(text)
+    return answer
 
 
 def filters(keys: str | Iterable[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 from . import _native
@@ -12,6 +13,7 @@ from .errors import KeyValueError
 _SEED_LENGTH = 58
 
 
+@dataclass(frozen=True, repr=False)
 class Credentials:
     """One way in: a user with a password, a token, an nkey, a JWT, or a credentials file. Its repr shows no secret.
 
@@ -27,36 +29,18 @@ class Credentials:
             signature. May be a coroutine function with asyncio.
     """
 
-    __slots__ = ("credentials", "jwt", "nkey", "nkey_seed", "password", "sign", "token", "user")
-
-    def __init__(
-        self,
-        user: str | None = None,
-        password: str | None = None,
-        token: str | None = None,
-        nkey_seed: str | None = None,
-        nkey: str | None = None,
-        jwt: str | None = None,
-        credentials: str | os.PathLike[str] | None = None,
-        sign: Callable[[bytes], bytes | Awaitable[bytes]] | None = None,
-    ) -> None:
-        self.user = user
-        self.password = password
-        self.token = token
-        self.nkey_seed = nkey_seed
-        self.nkey = nkey
-        self.jwt = jwt
-        self.credentials = credentials
-        self.sign = sign
-
-    def __eq__(self, other: object) -> bool:
-        return _fields(self) == _fields(other) if isinstance(other, Credentials) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(tuple(_fields(self).items()))
+    user: str | None = None
+    password: str | None = None
+    token: str | None = None
+    nkey_seed: str | None = None
+    nkey: str | None = None
+    jwt: str | None = None
+    credentials: str | os.PathLike[str] | None = None
+    sign: Callable[[bytes], bytes | Awaitable[bytes]] | None = None
 
     def __repr__(self) -> str:
-        return f"<Credentials {', '.join(_fields(self)) or 'none'}>"
+        given = ", ".join(field.name for field in fields(self) if getattr(self, field.name) is not None)
+        return f"<Credentials {given or 'none'}>"
 
 
 Given = Credentials | Mapping[str, Any] | str | os.PathLike[str] | None
@@ -131,15 +115,15 @@ def _credentials(given: Any) -> Credentials:
         case str() | bytes() | os.PathLike():
             return Credentials(credentials=given)  # type: ignore[arg-type]
         case Mapping():
-            known = Credentials.__slots__
+            known = {field.name for field in fields(Credentials)}
             if unknown := [name for name in given if name not in known]:
-                raise _invalid(f"credentials: {unknown[0]!r} is unknown; known are {', '.join(known)}")
+                raise _invalid(f"credentials: {unknown[0]!r} is unknown; known are {', '.join(sorted(known))}")
             return Credentials(**given)
     raise _invalid(f"credentials: expected natskv.Credentials, a mapping, a path or text, not {type(given).__name__}")
 
 
 def _fields(credentials: Credentials) -> dict[str, Any]:
-    named = {name: getattr(credentials, name) for name in Credentials.__slots__}
+    named = {field.name: getattr(credentials, field.name) for field in fields(credentials)}
     return {name: value for name, value in named.items() if value is not None}
 
 

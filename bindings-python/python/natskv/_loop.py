@@ -19,10 +19,10 @@ from . import _common, _native
 from ._common import Setup
 from ._credentials import signature, why
 from .errors import KeyValueError, RequestTimeoutError
+from .options import Progress, Seconds
 
 if TYPE_CHECKING:
     from ._native import _Begun
-    from .options import Progress, Seconds
 
 _CORK = 12 << 10
 """Bytes waiting for the tick's end beyond which they are written at once: with more of them the server would wait for
@@ -35,7 +35,7 @@ _GRACE = 1.0
 def future_maker() -> Callable[[], asyncio.Future[Any]]:
     """What makes futures of the running loop: `create_future`, or what asyncio's own does, without the call."""
     loop = asyncio.get_running_loop()
-    is_usual = getattr(type(loop), "create_future", None) is asyncio.BaseEventLoop.create_future
+    is_usual = getattr(loop.create_future, "__func__", None) is asyncio.BaseEventLoop.create_future
     return partial(asyncio.Future, loop=loop) if is_usual else loop.create_future
 
 

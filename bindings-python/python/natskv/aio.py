@@ -22,19 +22,16 @@ from collections.abc import (
     Sequence,
 )
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
+from typing import Any, Generic, NoReturn, Self, TypeVar, Unpack
 
-from ._common import Feed, Setup, described, filters
+import natskv
+
+from ._common import Feed, Setup, described, filters, reply, status
 from ._loop import Driver, future_maker
 from ._native import Bucket, KeyValueEntry
 from .errors import KeyValueError
-from .types import KeyValueEntries, Stats
-
-if TYPE_CHECKING:
-    from typing import Unpack
-
-    from .config import KeyPolicy, KeyValueConfig, KeyValueStatus, OnDrift
-    from .options import Options, Progress, Seconds, Value, WatchOptions
+from .options import KeyPolicy, OnDrift, Options, Progress, Seconds, Value, WatchOptions
+from .types import KeyValueEntries, KeyValueStatus, Stats
 
 __all__ = ["Client", "KeyHistory", "KeyLister", "KeyValue", "KeyWatcher", "connect"]
 
@@ -122,7 +119,7 @@ class Client:
 
     async def create_key_value(
         self,
-        config: KeyValueConfig | str | Mapping[str, Any] | None = None,
+        config: natskv.KeyValueConfig | str | Mapping[str, Any] | None = None,
         *,
         on_drift: OnDrift = None,
         key_policy: KeyPolicy = None,
@@ -157,7 +154,7 @@ class Client:
 
     async def update_key_value(
         self,
-        config: KeyValueConfig | str | Mapping[str, Any] | None = None,
+        config: natskv.KeyValueConfig | str | Mapping[str, Any] | None = None,
         *,
         key_policy: KeyPolicy = None,
         leader_reads: bool = False,
@@ -186,7 +183,7 @@ class Client:
 
     async def create_or_update_key_value(
         self,
-        config: KeyValueConfig | str | Mapping[str, Any] | None = None,
+        config: natskv.KeyValueConfig | str | Mapping[str, Any] | None = None,
         *,
         key_policy: KeyPolicy = None,
         leader_reads: bool = False,
@@ -262,7 +259,11 @@ class Client:
 
     def key_value_buckets(self, *, timeout: Seconds | None = None) -> Listing[KeyValueStatus]:
         """Statuses of all buckets, sorted by name: `async for status in client.key_value_buckets()`."""
-        return Listing(lambda: self._driver.run(self._engine.bucket_list, timeout))
+
+        async def fetch() -> list[KeyValueStatus]:
+            return [status(text) for text in await self._driver.run(self._engine.bucket_list, timeout)]
+
+        return Listing(fetch)
 
     # ── the connection
 
@@ -612,8 +613,7 @@ class KeyValue:
 
     async def status(self, *, timeout: Seconds | None = None) -> KeyValueStatus:
         """What the bucket is and holds now."""
-        status: KeyValueStatus = await self._driver.run(self._engine.status, self._bucket, timeout)
-        return status
+        return status(await self._driver.run(self._engine.status, self._bucket, timeout))
 
     async def execute(
         self, operation: Mapping[str, Any] | str | bytes, *, timeout: Seconds | None = None
@@ -627,8 +627,7 @@ class KeyValue:
         Returns:
             The reply; when the operation failed, the error's JSON form, with its `kind`.
         """
-        reply: dict[str, Any] = await self._driver.run(self._engine.execute, self._bucket, operation, timeout)
-        return reply
+        return reply(await self._driver.run(self._engine.execute, self._bucket, operation, timeout))
 
     # ── watching
 

@@ -1,7 +1,7 @@
-"""What a bucket is to be and is: configurations and statuses, to and from SPEC.md's JSON text.
+"""What a bucket is to be: configurations, to and from SPEC.md's JSON text.
 
-No rule of NATS is in here: core judges the text. Imported when it is first needed, since that takes longer than all the
-rest of natskv.
+No rule of NATS is in here: core judges the text. Imported when it is first needed: with `json` and its dataclasses that
+takes longer than all else that natskv.sync needs.
 """
 
 from __future__ import annotations
@@ -11,15 +11,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from . import _native
-
-KeyPolicy = Literal["strict", "permissive", "base64", "path", "escape"] | None
-"""Which keys a handle takes, and how they are stored."""
-
-OnDrift = Literal["error", "ignore", "update"] | None
-"""What becomes of a bucket that exists with another configuration."""
+from .types import KeyValueStatus
 
 
 @dataclass(frozen=True)
@@ -158,44 +153,6 @@ class KeyValueConfig:
     def to_json(self) -> str:
         """SPEC.md's JSON form: the fields that are not None."""
         return spec(self, {})
-
-
-class KeyValueStatus(NamedTuple):
-    """What a bucket is and holds, as the server said when it was asked.
-
-    Attributes:
-        bucket: Name of the bucket.
-        values: Messages in it: all revisions of all keys, markers included.
-        history: Revisions kept per key.
-        ttl: Age in seconds at which revisions expire; None: never.
-        bytes: Size in bytes.
-        backing_store: `"JetStream"`.
-        compressed: Whether it is compressed on disk.
-        limit_marker_ttl: Seconds that the markers of expired keys live; None: no such markers.
-        metadata: Your own pairs and the server's.
-        replicas: Copies in a cluster.
-        storage: `"file"` or `"memory"`.
-        config: The whole configuration.
-        stream_info: The server's own answer, as the object that its JSON describes.
-        key_policy: Which keys the handle takes that asked.
-        read_only: Why that handle cannot write; None: it can.
-    """
-
-    bucket: str
-    values: int
-    history: int
-    ttl: float | None
-    bytes: int
-    backing_store: str
-    compressed: bool
-    limit_marker_ttl: float | None
-    metadata: Mapping[str, str]
-    replicas: int
-    storage: str
-    config: KeyValueConfig
-    stream_info: Mapping[str, Any]
-    key_policy: str
-    read_only: str | None
 
 
 def spec(config: KeyValueConfig | str | Mapping[str, Any] | None, fields: Mapping[str, Any]) -> str:

@@ -1,7 +1,4 @@
-"""What calls may be given: durations, values, and the keyword options of `connect` and `watch`.
-
-Only type checkers and readers need it, so nothing in natskv imports it while it runs.
-"""
+"""What calls may be given: durations, values, words, and the keyword options of `connect` and `watch`."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import os
 import ssl
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from ._credentials import Callback, Credentials
 from .types import StatusEvent
@@ -22,6 +19,12 @@ Progress = Callable[[int, int], object]
 
 Value = bytes | bytearray | memoryview | str
 """What can be written: bytes, anything with the buffer protocol, or text, which is written as UTF-8."""
+
+KeyPolicy = Literal["strict", "permissive", "base64", "path", "escape"] | None
+"""Which keys a handle takes, and how they are stored."""
+
+OnDrift = Literal["error", "ignore", "update"] | None
+"""What becomes of a bucket that exists with another configuration."""
 
 
 class Options(TypedDict, total=False):

@@ -21,13 +21,14 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from importlib import import_module
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+
+import natskv
 
 from . import _native
 from ._blocking import Driver, Waiter
-from ._common import Feed, Setup, described, filters
+from ._common import Feed, Setup, described, filters, reply, status
 from ._credentials import Credentials
 from ._native import Bucket, KeyValueEntry, __version__
 from .errors import (
@@ -56,23 +57,11 @@ from .errors import (
     ValueTooLargeError,
     WrongRevisionError,
 )
-from .types import KeyValueEntries, KeyValueOp, Stats, StatusEvent
+from .options import KeyPolicy, OnDrift, Options, Progress, Seconds, Value, WatchOptions
+from .types import KeyValueEntries, KeyValueOp, KeyValueStatus, Stats, StatusEvent
 
 if TYPE_CHECKING:
-    from typing import Unpack
-
-    from .config import (
-        ExternalStream,
-        KeyPolicy,
-        KeyValueConfig,
-        KeyValueStatus,
-        OnDrift,
-        Placement,
-        Republish,
-        StreamSource,
-        SubjectTransform,
-    )
-    from .options import Options, Progress, Seconds, Value, WatchOptions
+    from .config import ExternalStream, KeyValueConfig, Placement, Republish, StreamSource, SubjectTransform
 
 __all__ = [
     "AuthenticationError",
@@ -128,8 +117,12 @@ T = TypeVar("T")
 
 def __getattr__(name: str) -> Any:
     if name in __all__:  # what `natskv` imports when it is first asked for
-        return getattr(import_module(__package__), name)
+        return getattr(natskv, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def version() -> str:
@@ -193,7 +186,7 @@ class Client:
 
     def create_key_value(
         self,
-        config: KeyValueConfig | str | Mapping[str, Any] | None = None,
+        config: natskv.KeyValueConfig | str | Mapping[str, Any] | None = None,
         *,
         on_drift: OnDrift = None,
         key_policy: KeyPolicy = None,
@@ -228,7 +221,7 @@ class Client:
 
     def update_key_value(
         self,
-        config: KeyValueConfig | str | Mapping[str, Any] | None = None,
+        config: natskv.KeyValueConfig | str | Mapping[str, Any] | None = None,
         *,
         key_policy: KeyPolicy = None,
         leader_reads: bool = False,
@@ -257,7 +250,7 @@ class Client:
 
     def create_or_update_key_value(
         self,
-        config: KeyValueConfig | str | Mapping[str, Any] | None = None,
+        config: natskv.KeyValueConfig | str | Mapping[str, Any] | None = None,
         *,
         key_policy: KeyPolicy = None,
         leader_reads: bool = False,
@@ -333,7 +326,7 @@ class Client:
 
     def key_value_buckets(self, *, timeout: Seconds | None = None) -> Listing[KeyValueStatus]:
         """Statuses of all buckets, sorted by name: `for status in client.key_value_buckets()`."""
-        return Listing(self._driver.run(self._engine.bucket_list, timeout))
+        return Listing([status(text) for text in self._driver.run(self._engine.bucket_list, timeout)])
 
     # ── the connection
 
@@ -681,8 +674,7 @@ class KeyValue:
 
     def status(self, *, timeout: Seconds | None = None) -> KeyValueStatus:
         """What the bucket is and holds now."""
-        status: KeyValueStatus = self._driver.run(self._engine.status, self._bucket, timeout)
-        return status
+        return status(self._driver.run(self._engine.status, self._bucket, timeout))
 
     def execute(self, operation: Mapping[str, Any] | str | bytes, *, timeout: Seconds | None = None) -> dict[str, Any]:
         """Runs one operation in SPEC.md's JSON form: `{"operation": "PUT", "key": "a", "value": "dGV4dA=="}`.
@@ -694,8 +686,7 @@ class KeyValue:
         Returns:
             The reply; when the operation failed, the error's JSON form, with its `kind`.
         """
-        reply: dict[str, Any] = self._driver.run(self._engine.execute, self._bucket, operation, timeout)
-        return reply
+        return reply(self._driver.run(self._engine.execute, self._bucket, operation, timeout))
 
     # ── watching
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
+
+import natskv
 
 from . import _native
 from ._native import KeyValueEntry
@@ -30,6 +33,44 @@ class KeyValueEntries(dict[str, KeyValueEntry]):
 
     def __missing__(self, key: object) -> NoReturn:
         raise _native.error("KEY_NOT_FOUND", f"key {key!r}: not asked for, or without a live value")
+
+
+class KeyValueStatus(NamedTuple):
+    """What a bucket is and holds, as the server said when it was asked.
+
+    Attributes:
+        bucket: Name of the bucket.
+        values: Messages in it: all revisions of all keys, markers included.
+        history: Revisions kept per key.
+        ttl: Age in seconds at which revisions expire; None: never.
+        bytes: Size in bytes.
+        backing_store: `"JetStream"`.
+        compressed: Whether it is compressed on disk.
+        limit_marker_ttl: Seconds that the markers of expired keys live; None: no such markers.
+        metadata: Your own pairs and the server's.
+        replicas: Copies in a cluster.
+        storage: `"file"` or `"memory"`.
+        config: The whole configuration.
+        stream_info: The server's own answer, as the object that its JSON describes.
+        key_policy: Which keys the handle takes that asked.
+        read_only: Why that handle cannot write; None: it can.
+    """
+
+    bucket: str
+    values: int
+    history: int
+    ttl: float | None
+    bytes: int
+    backing_store: str
+    compressed: bool
+    limit_marker_ttl: float | None
+    metadata: Mapping[str, str]
+    replicas: int
+    storage: str
+    config: natskv.KeyValueConfig
+    stream_info: Mapping[str, Any]
+    key_policy: str
+    read_only: str | None
 
 
 class Stats(NamedTuple):

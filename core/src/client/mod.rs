@@ -749,7 +749,7 @@ impl Client {
         self.net.session.poll_transmit(buf, &mut self.net.rng)
     }
 
-    /// How many bytes `poll_transmit` would give: bindings that cork writes flush at once beyond 64 KiB.
+    /// How many bytes `poll_transmit` would give: for bindings that keep small writes back, but not many.
     pub fn pending_transmit(&self) -> usize {
         self.net.session.pending()
     }

@@ -242,7 +242,7 @@ def test_signers_that_fail(api: Api) -> None:
 
 def test_a_repr_shows_no_secret() -> None:
     full = natskv.Credentials(user="u", password="secret-text", jwt="secret-text", credentials="secret-text")
-    assert repr(full) == "<Credentials credentials, jwt, password, user>"
+    assert repr(full) == "<Credentials user, password, jwt, credentials>"
     assert repr(natskv.Credentials()) == "<Credentials none>"
     assert full == natskv.Credentials("u", "secret-text", jwt="secret-text", credentials="secret-text")
 

@@ -10,6 +10,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -155,11 +156,19 @@ def test_both_apis_have_the_same_names() -> None:
                 assert parameters == list(inspect.signature(getattr(theirs, member)).parameters.values()), member
 
 
+def test_annotations_can_be_evaluated() -> None:
+    classes = [getattr(api, name) for api in (natskv.aio, natskv.sync) for name in ("Client", "KeyValue", "KeyWatcher")]
+    functions = [natskv.connect, natskv.sync.connect, natskv.KeyValueStatus]
+    functions += [value for cls in classes for _, value in public(cls) if inspect.isfunction(value)]
+    for function in functions:
+        assert typing.get_type_hints(function), function
+
+
 LAZY = """
 import sys, natskv.sync
-late = {"asyncio", "dataclasses", "json", "natskv.config", "natskv.options"} & set(sys.modules)
+late = {"asyncio", "json", "natskv.config"} & set(sys.modules)
 assert not late, f"natskv.sync imports {late}"
-assert set(natskv.__all__) <= set(dir(natskv))
+assert set(natskv.__all__) <= set(dir(natskv)) & set(dir(natskv.sync))
 assert natskv.connect is natskv.aio.connect and natskv.Client is natskv.aio.Client
 from natskv import *
 assert KeyWatcher is natskv.aio.KeyWatcher and KeyValueConfig is natskv.config.KeyValueConfig
