@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use natskv_core::{
-    Action, BucketConfig, Config, Credentials, Entry, HandleOptions, KeyPolicy, Lost, Notice, OnDrift,
-    Outcome, Reason, State, TlsMode,
+    Action, BucketConfig, Config, Credentials, Entry, HandleOptions, KeyPolicy, Lost, Notice, OnDrift, Outcome, Reason,
+    State, TlsMode,
 };
 use pyo3::{
     IntoPyObjectExt,
@@ -281,8 +281,8 @@ impl Context {
     }
 }
 
-/// How an operation ended well. JSON stays text: what makes objects of it runs where it was asked for, so that a failure, or a Ctrl-C
-/// in the middle, is nobody else's.
+/// How an operation ended well. JSON stays text: what makes objects of it runs where it was asked for, so that a failure,
+/// or a Ctrl-C in the middle, is nobody else's.
 pub(crate) fn outcome(py: Python<'_>, outcome: Outcome, context: &Context) -> PyResult<Py<PyAny>> {
     match outcome {
         Outcome::Unit => Ok(py.None()),
