@@ -1,4 +1,4 @@
-"""What a bucket is to be: configurations, to and from SPEC.md's JSON text.
+"""What a bucket is to be: configurations; and to and from SPEC.md's JSON text these, statuses and operations.
 
 No rule of NATS is in here: core judges the text. Imported when it is first needed: with `json` and its dataclasses that
 takes longer than all else that natskv.sync needs.

@@ -55,6 +55,23 @@ def test_every_form(server: Server, bucket: str) -> None:
     run(test)
 
 
+def test_a_result_that_cannot_be_read_fails_alone(server: Server, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(text: str) -> None:
+        raise ValueError(text)
+
+    async def test() -> None:
+        async with natskv.connect(server.url) as client:
+            kv = await client.create_key_value(bucket)
+            await kv.put("a", b"1")
+            monkeypatch.setattr(natskv.config, "status", refuse)
+            both = asyncio.gather(kv.status(), kv.get("a"), return_exceptions=True)
+            status, entry = await asyncio.wait_for(both, 10)
+            assert isinstance(status, ValueError)
+            assert isinstance(entry, natskv.KeyValueEntry) and entry.value == b"1"
+
+    run(test)
+
+
 def test_awaiting_connect(server: Server) -> None:
     async def test() -> None:
         client = await natskv.connect([server.url], name="test", user="", max_reconnects=None)
